@@ -1,0 +1,264 @@
+"""How many small errors in the mathematics the tests find: one token changed at a time, the room's own tests run.
+
+    python benchmarks/mutation.py [losses penalties objective solvers] [--most 60] [--seed 0] [--only FILE]
+
+Changes: < and ≤, > and ≥, == and !=, + and −, * and /, ** to *, `and` and `or`, a minus or a `not` left out, a test
+turned round, a number moved, True and False, an in-place update left out, a method call left out. Text, type hints and
+what is only said in errors stays. Of every file at most `--most` changes are tried, drawn with the seed. A change is
+found when a test fails, or when the tests need over ten times as long. Results go to mutation.json beside this file,
+survivors with line and change; what is known about those is in docs/decisions/mutation.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import copy
+import importlib.abc
+import importlib.util
+import json
+import os
+import random
+import resource
+import signal
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "src" / "linearhead"
+ROOMS = ("losses", "penalties", "objective", "solvers")
+SECONDS = 90  # of CPU time for one change; the tests of a room need less than a tenth of it
+
+COMPARE = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq}
+TURN = {ast.Lt: ast.GtE, ast.LtE: ast.Gt, ast.Gt: ast.LtE, ast.GtE: ast.Lt}
+ARITHMETIC = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult}
+
+LOSS = ["tests/test_losses_contract.py", "tests/test_losses_arrays.py", "tests/test_lecture.py"]
+SMOOTHED = ["tests/test_losses_smoothed.py"]
+PARTS = ["tests/test_objective_parts.py", "tests/test_mutants_objective.py::test_checks_pass_as_things_are"]
+RUNNING = ["tests/test_estimators_running.py"]
+AGREE, WITNESSES = "tests/test_solvers_agree.py", "tests/test_solvers_witnesses.py"
+SGD, DUAL = "tests/test_solvers_sgd.py", "tests/test_objective_dual.py"
+SOME = "condition 1e2 or imbalanced or scaled or fewer"
+TESTS: dict[str, list[str]] = {  # the quick part of the tests of a room; the whole suite finds more
+    "losses/contract.py": [*LOSS, *SMOOTHED, DUAL],
+    "losses/cross_entropy.py": [*LOSS, "tests/test_losses_oracle.py", "-k", "cross_entropy or lecture"],
+    "losses/logistic.py": [*LOSS, "tests/test_losses_oracle.py", "-k", "logistic or lecture or one_vs_rest"],
+    "losses/hinge.py": [*LOSS, *SMOOTHED, "-k", "hinge or crammer or lecture or by_hand"],
+    "losses/squared_hinge.py": [*LOSS, "tests/test_losses_oracle.py", "-k", "squared_hinge or lecture"],
+    "losses/squared.py": [*LOSS, "tests/test_losses_oracle.py", "-k", "squared or lecture"],
+    "losses/labels.py": [*LOSS, "tests/test_losses_labels.py", "tests/test_losses_oracle.py"],
+    "losses/margins.py": [*LOSS, "tests/test_losses_oracle.py", "-k", "hinge or crammer or lecture or margin"],
+    **{
+        f"penalties/{name}.py": ["tests/test_penalties_contract.py"]
+        for name in ("contract", "elastic_net", "l1", "l2", "none")
+    },
+    "objective/objective.py": [
+        *PARTS,
+        "tests/test_objective_contract.py",
+        DUAL,
+        SGD,
+        "-k",
+        "not everywhere or (everywhere and cross_entropy-elastic)",
+    ],
+    "objective/duality.py": [DUAL],
+    "objective/smoothed.py": [DUAL],
+    "objective/curvature.py": [
+        DUAL,
+        AGREE,
+        "tests/test_hostile.py",
+        "-k",
+        "curvature or (cross_entropy and condition 1e2) or classes",
+    ],
+    "objective/combination.py": [*RUNNING, "-k", "misfit or options"],
+    "objective/checking.py": ["tests/test_hostile.py", "-k", "softmax"],
+    "solvers/contract.py": [*RUNNING],
+    "solvers/closed_form.py": [AGREE, WITNESSES, "-k", f"squares or (squared and not hinge and ({SOME}))"],
+    "solvers/dual.py": ["tests/test_solvers_arrangement.py", "-k", "dual"],
+    "solvers/gradient_descent.py": [*RUNNING, SGD, AGREE, "-k", "gd or step or (condition 1 and cross_entropy)"],
+    "solvers/lbfgs.py": [AGREE, *RUNNING, "-k", f"lbfgs or ((cross_entropy or squared_hinge) and ({SOME}))"],
+    "solvers/line_search.py": [AGREE, "-k", f"(cross_entropy or squared_hinge) and ({SOME})"],
+    "solvers/newton.py": [AGREE, *RUNNING, "-k", f"newton or ((cross_entropy or squared_hinge) and ({SOME}))"],
+    "solvers/proximal.py": [WITNESSES, "-k", "proximal or kinked or l1"],
+    "solvers/sgd.py": [*RUNNING, SGD, "-k", "sgd or seeds or patience"],
+}
+
+
+# ── the changes ───────────────────────────────────────────────────────────────────────────────────
+def variants(node: ast.AST) -> list[ast.AST]:
+    """What may stand in a node's place."""
+    if isinstance(node, ast.Compare) and len(node.ops) == 1:
+        kinds = [table[type(node.ops[0])] for table in (COMPARE, TURN) if type(node.ops[0]) in table]
+        return [ast.Compare(node.left, [kind()], node.comparators) for kind in kinds]
+    if isinstance(node, (ast.BinOp, ast.AugAssign)) and type(node.op) in ARITHMETIC:
+        other = copy.copy(node)
+        other.op = ARITHMETIC[type(node.op)]()
+        return [other, ast.Pass()] if isinstance(node, ast.AugAssign) else [other]
+    if isinstance(node, ast.BoolOp):
+        return [ast.BoolOp(ast.Or() if isinstance(node.op, ast.And) else ast.And(), node.values)]
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.Not, ast.Invert)):
+        return [node.operand]
+    if isinstance(node, (ast.If, ast.IfExp)):
+        other = copy.copy(node)
+        other.test = ast.UnaryOp(ast.Not(), node.test)
+        return [other]
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        return [ast.Pass()]
+    if isinstance(node, ast.Constant) and isinstance(node.value, bool):
+        return [ast.Constant(not node.value)]
+    if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
+        return [ast.Constant(node.value * 2 if isinstance(node.value, float) and node.value else node.value + 1)]
+    return []
+
+
+def changes(tree: ast.Module) -> list[tuple[list, ast.AST]]:
+    """(path to the node, replacement) for every change of a module."""
+    found = []
+
+    def walk(node: ast.AST, path: list) -> None:
+        if isinstance(node, (ast.Raise, ast.JoinedStr, ast.Import, ast.ImportFrom)):
+            return
+        for name, value in ast.iter_fields(node):
+            if name in ("annotation", "returns", "decorator_list", "slice"):
+                continue  # hints change nothing; an index that moved is an error in nearly every case
+            for i, child in enumerate(value) if isinstance(value, list) else [(None, value)]:
+                if isinstance(child, ast.AST):
+                    step = [*path, (name, i)]
+                    found.extend((step, other) for other in variants(child))
+                    walk(child, step)
+
+    walk(tree, [])
+    return found
+
+
+def replaced(tree: ast.Module, path: list, other: ast.AST) -> tuple[ast.Module, ast.AST]:
+    """A copy of the tree with the node at `path` replaced, and the node that stood there."""
+    tree = copy.deepcopy(tree)
+    node: ast.AST = tree
+    for name, i in path[:-1]:
+        node = getattr(node, name) if i is None else getattr(node, name)[i]
+    name, i = path[-1]
+    holder = getattr(node, name)
+    before = holder if i is None else holder[i]
+    other = ast.copy_location(copy.deepcopy(other), before)
+    if i is None:
+        setattr(node, name, other)
+    else:
+        holder[i] = other
+    return ast.fix_missing_locations(tree), before
+
+
+# ── one run ───────────────────────────────────────────────────────────────────────────────────────
+class Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Imports one module from a syntax tree."""
+
+    def __init__(self, name: str, file: Path, tree: ast.Module) -> None:
+        self.name, self.file, self.tree = name, file, tree
+
+    def find_spec(self, fullname, path, target=None):
+        if fullname != self.name:
+            return None
+        return importlib.util.spec_from_file_location(fullname, self.file, loader=self)
+
+    def exec_module(self, module) -> None:
+        exec(compile(self.tree, self.file, "exec"), module.__dict__)
+
+
+def outcome(file: Path, tree: ast.Module) -> str:
+    """found, survived or slow: the tests of a file in a child process that imports the changed module."""
+    child = os.fork()
+    if child == 0:
+        quiet = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(quiet, 1)
+        os.dup2(quiet, 2)
+        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+        code = 99
+        try:
+            import pytest
+
+            sys.meta_path.insert(0, Changed(module_name(file), file, tree))
+            os.chdir(ROOT)
+            code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests_of(file)]))
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        return "slow" if os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL) else "found"
+    return {0: "survived"}.get(os.WEXITSTATUS(status), "found")
+
+
+def module_name(file: Path) -> str:
+    return ".".join(["linearhead", *file.relative_to(PACKAGE).with_suffix("").parts])
+
+
+def tests_of(file: Path) -> list[str]:
+    """What pytest is to run for a file."""
+    return TESTS[str(file.relative_to(PACKAGE))]
+
+
+def campaign(file: Path, most: int, seed: int, trusted: bool) -> dict:
+    tree = ast.parse(file.read_text())
+    possible = changes(tree)
+    chosen = sorted(random.Random(f"{seed} {file.name}").sample(range(len(possible)), min(most, len(possible))))
+    if not trusted and outcome(file, tree) != "survived":
+        raise SystemExit(f"{file.name}: its tests fail as things are.")
+    counts, survivors = {"found": 0, "slow": 0, "survived": 0}, []
+    for i in chosen:
+        path, other = possible[i]
+        changed, before = replaced(tree, path, other)
+        result = outcome(file, changed)
+        counts[result] += 1
+        if result == "survived":
+            survivors.append({"line": before.lineno, "before": words(before), "after": words(other)})  # type: ignore
+            print(f"  {file.name}:{before.lineno}  {words(before)}  →  {words(other)}", flush=True)  # type: ignore
+    return {"possible": len(possible), "tried": len(chosen), **counts, "survivors": survivors}
+
+
+def words(node: ast.AST) -> str:
+    return ast.unparse(ast.fix_missing_locations(copy.deepcopy(node))).splitlines()[0][:110]
+
+
+def main() -> None:
+    options = argparse.ArgumentParser()
+    options.add_argument("rooms", nargs="*", default=ROOMS)
+    options.add_argument("--most", type=int, default=60)
+    options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--only")
+    options.add_argument("--trusted", action="store_true", help="do not run the tests of the unchanged file first")
+    given = options.parse_args()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    for name in ("pytest", "scipy.sparse.linalg", "scipy.optimize", "sklearn.linear_model", "sklearn.svm",
+                 "sklearn.utils.estimator_checks", "mpmath", "array_api_strict"):  # fmt: skip
+        importlib.import_module(name)  # once, before the children
+    record = Path(__file__).with_suffix(".json")
+    files = json.loads(record.read_text())["files"] if record.exists() else {}
+    for room in given.rooms:
+        for file in sorted((PACKAGE / room).glob("*.py")):
+            key = str(file.relative_to(PACKAGE))
+            if key not in TESTS:
+                continue
+            if given.only and given.only != key:
+                continue
+            start = time.process_time() + sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+            files[key] = campaign(file, given.most, given.seed, given.trusted)
+            used = time.process_time() + sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - start
+            files[key]["cpu_seconds"] = round(used)
+            print(key, {name: v for name, v in files[key].items() if name != "survivors"}, flush=True)
+            record.write_text(json.dumps(summary(files, given), indent=1, ensure_ascii=False) + "\n")
+
+
+def summary(files: dict, given: argparse.Namespace) -> dict:
+    rooms = {}
+    for room in ROOMS:
+        mine = [r for name, r in files.items() if name.startswith(room + "/")]
+        tried, lived = sum(r["tried"] for r in mine), sum(r["survived"] for r in mine)
+        rooms[room] = {"tried": tried, "survived": lived, "score": round(1 - lived / tried, 3) if tried else None}
+    tried = sum(r["tried"] for r in files.values())
+    lived = sum(r["survived"] for r in files.values())
+    return {"seed": given.seed, "most_per_file": given.most, "tried": tried, "survived": lived,
+            "score": round(1 - lived / tried, 4), "rooms": rooms, "files": dict(sorted(files.items()))}  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""Many classes, ill-conditioned columns: linearhead beside scikit-learn's lbfgs at the objective where the peer stops.
+
+    python benchmarks/wide_k.py [--classes 100,1000] [--rows 50000] [--columns 768] [--iterations 60]
+
+Rows: Gaussian with a spectrum that falls as 1/i in the square root (condition of the second moment ≥ 1e5), rotated;
+labels drawn from a linear model. The peer runs a fixed number of iterations; linearhead is stopped at the first
+iterate whose F is no larger than the peer's, as one float64 function judges it. Results go to wide_k.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+from softmax import ours, peer
+
+
+def rows(n: int, d: int, k: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, float]:
+    """X (n, d) float32, y (n,), and the condition of the second moment."""
+    rng = np.random.default_rng(seed)
+    spectrum = np.arange(1, d + 1) ** -1.0
+    rotation = np.linalg.qr(rng.standard_normal((d, d)))[0].astype(np.float32)
+    X = rng.standard_normal((n, d), dtype=np.float32)
+    teacher = rng.standard_normal((d, k), dtype=np.float32) * (3 * spectrum[:, None] ** 0.5).astype(np.float32)
+    y = np.empty(n, int)
+    for i in range(0, n, 4096):
+        part = X[i : i + 4096]
+        y[i : i + 4096] = np.argmax(part @ teacher + rng.gumbel(size=(len(part), k)), axis=1)
+        X[i : i + 4096] = (part * spectrum.astype(np.float32)) @ rotation
+    return X, np.unique(y, return_inverse=True)[1], float((spectrum[0] / spectrum[-1]) ** 2)
+
+
+def main() -> None:
+    warnings.simplefilter("ignore")
+    options = argparse.ArgumentParser()
+    options.add_argument("--classes", default="100,1000")
+    options.add_argument("--rows", type=int, default=50_000)
+    options.add_argument("--columns", type=int, default=768)
+    options.add_argument("--iterations", type=int, default=60)
+    given = options.parse_args()
+    results = []
+    for k in map(int, given.classes.split(",")):
+        X, y, condition = rows(given.rows, given.columns, k)
+        alpha = 1 / len(X)
+        theirs = peer(X, y, alpha, given.iterations if k < 500 else given.iterations // 2)
+        mine = ours(X, y, alpha, theirs[1])
+        results.append(
+            {
+                "rows": len(X),
+                "columns": X.shape[1],
+                "classes": int(y.max()) + 1,
+                "condition": condition,
+                "alpha": alpha,
+                "seconds": {"linearhead": mine[0], "scikit-learn": theirs[0]},
+                "F": {"linearhead": mine[1], "scikit-learn": theirs[1]},
+                "iterations": {"linearhead": mine[2], "scikit-learn": theirs[2]},
+                "ratio": theirs[0] / mine[0],
+            }
+        )
+        print(json.dumps(results[-1]), flush=True)
+    Path(__file__).with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""Option values that come from a registry, looked up only when asked for: `linearhead --help` imports none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from importlib import import_module
+from typing import Any
+
+import click
+
+
+class FromRegistry(click.Choice):
+    """One of `extra` or of the names in linearhead.<room>.<registry>."""
+
+    def __init__(self, room: str, registry: str, extra: Sequence[str] = ()) -> None:
+        self.room, self.registry, self.extra = room, registry, tuple(extra)
+        self.case_sensitive = True
+
+    @cached_property
+    def choices(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return (*self.extra, *getattr(import_module(f"linearhead.{self.room}"), self.registry))
+
+
+class NumberOr(click.ParamType):
+    """A number, or one of some words."""
+
+    def __init__(self, *words: str) -> None:
+        self.words = words
+        self.name = "|".join([*words, "number"])
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
+        if value in self.words:
+            return value
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a number nor {' nor '.join(self.words)}.", param, ctx)
+
+
+class Size(click.ParamType):
+    """64 or 48x64 (height x width) → (height, width)."""
+
+    name = "pixels"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        sides = str(value).lower().replace("×", "x").split("x")
+        if len(sides) <= 2 and all(side.isascii() and side.isdigit() for side in sides):
+            return int(sides[0]), int(sides[-1])
+        self.fail(f"{value!r} is neither one number (64) nor height x width (48x64).", param, ctx)

@@ -1,0 +1,26 @@
+"""linearhead compare: runs side by side, and whether they differ on the same pictures."""
+
+from __future__ import annotations
+
+import click
+
+from .output import put, put_json
+
+
+@click.command(short_help="Put runs side by side.")
+@click.argument("runs", nargs=-1, required=True, type=click.Path())
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of text.")
+def compare(runs: tuple[str, ...], as_json: bool) -> None:
+    """Put the finished runs RUNS side by side, and test the first against each other one on the same pictures.
+
+    The paired test (McNemar's, exact) counts the test pictures that only one of the two has right.
+    """
+    from ..experiment import compare as run_comparison
+    from .words import compared_lines
+
+    found = run_comparison(runs)
+    if as_json:
+        put_json(found)
+    else:
+        for line in compared_lines(found):
+            put(line)

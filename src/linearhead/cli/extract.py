@@ -1,0 +1,51 @@
+"""linearhead extract: pixels and features into a store, from which `train` and `evaluate` then read."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from typing import Any
+
+import click
+
+from .choices import FromRegistry
+from .output import put, put_json
+from .train import JUDGING, PICTURES
+
+SHARED = ("test_share", "group", "valid_share", "seed", "max_bad", "strict", "as_json")
+
+
+def with_options(command: Any) -> Any:
+    """Those of `train` that decide what features come out."""
+    for option in reversed(JUDGING):
+        command = option(command)
+    command.__click_params__ = [p for p in command.__click_params__ if p.name in SHARED]
+    for option in reversed(PICTURES):
+        command = option(command)
+    return command
+
+
+@click.command(short_help="Compute features once, for many runs.")
+@click.argument("data", type=click.Path())
+@click.option("--out", required=True, type=click.Path(file_okay=False), help="The store: a folder, new or used before.")
+@click.option("--reader", type=FromRegistry("data", "READERS", ("auto",)), default="auto", show_default=True,
+              help="Kind of DATA; auto looks at it.")  # fmt: skip
+@with_options
+def extract(data: str, out: str, as_json: bool, strict: bool, **recipe: Any) -> None:
+    """Decode the pictures in DATA and compute their features into the store --out, as train would before its fit.
+
+    linearhead train DATA --cache STORE with the same options then decodes nothing. An interrupted extraction goes on
+    where it stopped, several may fill one store, and rows that are damaged are found and computed again.
+    """
+    from ..experiment.training import extract as run_extraction
+    from .progress import Bars
+
+    found = run_extraction(data, out=out, progress=Bars(), strict=strict, **recipe)
+    if as_json:
+        put_json(dataclasses.asdict(found) | {"store": str(found.store), "skipped": len(found.skipped)})
+        return
+    put(f"Pictures: {found.found} found = {found.used} used + {len(found.skipped)} skipped")
+    put(f"Features: {found.features}, {found.dimension} numbers a picture")
+    put(f"Took {found.seconds:.1f} s")
+    put(f"Store   {found.store}")
+    put(f"Next    linearhead train {shlex.quote(data)} --features '{found.features}' --cache {shlex.quote(out)}")

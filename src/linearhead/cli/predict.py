@@ -1,0 +1,42 @@
+"""linearhead predict: path, label, confidence, runner-up."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import click
+
+from .output import put, put_json
+
+
+@click.command(short_help="Say what new pictures show.")
+@click.argument("run", type=click.Path())
+@click.argument("paths", nargs=-1, required=True, type=click.Path())
+@click.option(
+    "--coverage",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Also give each picture the set of labels that holds the true one so often, such as 0.95.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON array on stdout instead of text.")
+def predict(run: str, paths: tuple[str, ...], coverage: float | None, as_json: bool) -> None:
+    """Say what each picture in PATHS shows, according to the model of RUN (a run folder or its model.safetensors).
+
+    Folders are walked. A file that is no readable picture gets an error instead of a label; the exit code is 2 only
+    where no picture at all could be read.
+    """
+    from ..experiment import predict as run_prediction
+    from ..experiment.names import readable
+    from .progress import Bars
+    from .words import prediction_lines
+
+    predictions = run_prediction(run, paths, coverage=coverage, progress=Bars())
+    if as_json:
+        put_json([dataclasses.asdict(p) for p in predictions])
+    else:
+        for line in prediction_lines(predictions):
+            put(line)
+    bad = [p for p in predictions if p.error is not None]
+    for p in bad if not as_json else ():
+        put(f"{readable(p.path)}: {p.error}", err=True)
+    if len(bad) == len(predictions):
+        raise click.exceptions.Exit(2)

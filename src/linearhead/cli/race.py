@@ -1,0 +1,95 @@
+"""linearhead race: the lecture's methods and their successors on the same pictures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from .choices import FromRegistry, Size
+from .output import put, put_json
+
+
+@click.command(short_help="Let all solvers race on the same pictures.")
+@click.argument("data", type=click.Path())
+@click.option("--out", type=click.Path(dir_okay=False), help="The page to write. [default: NAME-race.html]")
+@click.option("--force", is_flag=True, help="Replace an earlier page at --out.")
+@click.option(
+    "--loss",
+    type=FromRegistry("losses", "LOSSES"),
+    default="cross_entropy",
+    show_default=True,
+    help="What a wrong answer costs; solvers that do not fit it stay at home.",
+)
+@click.option(
+    "--alpha",
+    type=click.FloatRange(0, min_open=True),
+    default=1e-3,
+    show_default=True,
+    help="Strength of the L2 penalty.",
+)
+@click.option(
+    "--passes",
+    type=click.IntRange(2),
+    default=50,
+    show_default=True,
+    help="Reads of all training pictures after which a runner is stopped.",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0, min_open=True),
+    default=20.0,
+    show_default=True,
+    help="Time after which a runner is stopped.",
+)
+@click.option(
+    "--features",
+    default="pixels",
+    show_default=True,
+    metavar="NAME[+NAME]",
+    help="How pictures become numbers, as in train.",
+)
+@click.option("--size", type=Size(), help="Picture size: 64, or height x width. [default: from the data]")
+@click.option(
+    "--standardize/--no-standardize",
+    default=True,
+    show_default=True,
+    help="Columns of mean 0 and deviation 1; without, the slow ones get slower.",
+)
+@click.option(
+    "--reader",
+    type=FromRegistry("data", "READERS", ("auto",)),
+    default="auto",
+    show_default=True,
+    help="Kind of DATA; auto looks at it.",
+)
+@click.option(
+    "--test-share",
+    type=click.FloatRange(0, 0.9),
+    default=0.2,
+    show_default=True,
+    help="Pictures held out to judge the end points, where DATA has no test split.",
+)
+@click.option(
+    "--cache",
+    type=click.Path(file_okay=False),
+    help="Folder that keeps pixels and features between runs. [default: nothing is kept]",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the split and of shuffling.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of text.")
+def race(data: str, as_json: bool, **options: Any) -> None:
+    """Let gradient descent, SGD with batches of 1, 32, 256 and all, momentum, Nesterov, L-BFGS with and without
+    preconditioning, and Newton race on the pictures in DATA.
+
+    Draws F and its distance to the proven optimum against passes and against seconds, on one page.
+    """
+    from ..experiment import race as run_race
+    from .progress import Bars
+    from .words import race_lines
+
+    raced = run_race(data, progress=Bars(), **options)
+    if as_json:
+        put_json(raced.to_json())
+    else:
+        for line in race_lines(raced):
+            put(line)

@@ -1,0 +1,29 @@
+"""linearhead sample: real pictures to try everything on, without a download."""
+
+from __future__ import annotations
+
+import shlex
+
+import click
+
+from .output import put, put_json
+
+
+@click.command(short_help="Write a sample of real pictures into a folder.")
+@click.argument("name", type=click.Choice(["digits"]))
+@click.argument("folder", type=click.Path())
+@click.option("--force", is_flag=True, help="Replace an earlier sample at FOLDER.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of text.")
+def sample(name: str, folder: str, force: bool, as_json: bool) -> None:
+    """Write the sample NAME into FOLDER, one sub-folder of PNG files per class.
+
+    digits: 1 797 scanned handwritten digits of 8×8 pixels (Alpaydin & Kaynak 1998), as they come with scikit-learn.
+    """
+    from ..experiment import write_digits
+
+    path = str(write_digits(folder, force))
+    if as_json:
+        put_json({"folder": path})
+    else:
+        put(path)
+        put(f"Next    linearhead train {shlex.quote(folder)}")

@@ -1,0 +1,186 @@
+"""Results as lines of text for a reader; the figures themselves come ready from the experiment."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from ..course import Report
+    from ..experiment import Judged, Outcome, Prediction, Raced
+    from ..records import Duplicates, Evaluation
+
+RARE = 0.01  # below this share of training pictures at least as unusual, a picture is called unlike them
+COLOURS = {"good": "green", "note": "blue", "warning": "yellow", "problem": "red"}
+LISTED = 5  # classes named in `evaluate`'s text
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def accuracy_line(name: str, judged: Evaluation) -> str:
+    low, high = judged.accuracy_interval
+    loss = "" if judged.log_loss is None else f"; log loss {judged.log_loss:.3f}"
+    return (
+        f"{name} accuracy {percent(judged.accuracy)} (95 % interval {100 * low:.1f} to {100 * high:.1f} %) on "
+        f"{judged.n} pictures{loss}; always the largest class: {percent(judged.majority_accuracy)}"
+    )
+
+
+def outcome_lines(outcome: Outcome) -> Iterator[str]:
+    """About ten lines: the headline, what was done, the findings, the files, one next step."""
+    run = outcome.run
+    data, fit = run.data, run.fit
+    test = run.evaluations.get("test")
+    if outcome.interrupted:
+        yield click.style("Interrupted: this is the best classifier so far.", fg="yellow")
+    if test is not None:
+        yield click.style(accuracy_line("Test", test), bold=True)
+    yield accuracy_line("Training", run.evaluations["train"])
+    yield f"Pictures: {data.found} found = {data.used} used + {len(data.skipped)} skipped; {len(data.classes)} classes"
+    features = run.features
+    yield f"Features: {features['name']}, {features['dimension']} numbers from {features['picture']} pictures"
+    how = f"chosen of {len(fit.path)}" if fit.path else "given"
+    yield f"Fit: {fit.loss_label} + {fit.penalty}, alpha {fit.alpha:.3g} ({how}), {fit.solver}: {fit.status}"
+    if run.duplicates is not None:
+        yield copies_line(run.duplicates)
+    for finding in run.findings:
+        yield click.style(f"{finding.severity}: ", fg=COLOURS.get(finding.severity)) + finding.title
+    yield f"Took {run.seconds['total']:.1f} s"
+    yield f"Model   {outcome.model}"
+    yield f"Report  {outcome.report}"
+    yield f"Next    linearhead predict {shlex.quote(_near(outcome.folder))} PICTURE_OR_FOLDER"
+
+
+def copies_line(found: Duplicates) -> str:
+    """How many copies there are, and the accuracy without those that were trained on."""
+    line = f"Copies: {found.exact} equal and {found.near} nearly equal to another of {found.compared} pictures"
+    if found.conflicting:
+        line += f", {found.conflicting} of them under several labels"
+    line += f"; {found.judged} judged pictures are copies of trained ones"
+    if found.without is not None:
+        low, high = found.without.accuracy_interval
+        line += f", without them {percent(found.without.accuracy)} ({100 * low:.1f} to {100 * high:.1f} %)"
+    return line
+
+
+def judged_lines(judged: Judged) -> Iterator[str]:
+    """The headline, on what, and the classes with the lowest recall."""
+    numbers = judged.evaluation
+    yield click.style(accuracy_line("Accuracy:", numbers).replace(": accuracy", ""), bold=True)
+    yield f"Judged on {judged.sentence}"
+    used = judged.found - len(judged.skipped)
+    yield f"Pictures: {judged.found} found = {used} used + {len(judged.skipped)} skipped"
+    if judged.duplicates is not None:
+        yield copies_line(judged.duplicates)
+        yield f"  compared with {judged.compared}"
+    for skipped in judged.skipped[:LISTED]:
+        yield f"  skipped {skipped.path}: {skipped.reason}"
+    known = sorted((c for c in numbers.per_class if c.recall is not None), key=lambda c: c.recall or 0.0)
+    for score in known[:LISTED]:
+        precision = "never called" if score.precision is None else f"precision {percent(score.precision)}"
+        yield f"  {score.label}: recall {percent(score.recall or 0.0)}, {precision}, {score.n} pictures"
+    if len(known) > LISTED:
+        yield f"  … and {len(known) - LISTED} classes with a higher recall (all with --json)"
+
+
+def prediction_lines(predictions: Sequence[Prediction]) -> Iterator[str]:
+    """One line per readable picture, in columns."""
+    from ..experiment.names import readable
+
+    good = [p for p in predictions if p.label is not None]
+    paths = [readable(p.path) for p in good]
+    width = max(map(len, paths), default=0)
+    names = max((len(p.label or "") for p in good), default=0)
+    for p, path in zip(good, paths, strict=True):
+        sure = "" if p.confidence is None else f"  {percent(p.confidence):>7}"
+        second = "" if p.runner_up_confidence is None else f" {percent(p.runner_up_confidence)}"
+        line = f"{path:<{width}}  {p.label:<{names}}{sure}  (then {p.runner_up}{second})"
+        if p.labels is not None:
+            line += f"  one of: {', '.join(p.labels)}" if p.labels else "  one of: none fits, ask a person"
+        yield line + ("  unlike the training pictures" if p.unlike is not None and p.unlike < RARE else "")
+
+
+def compared_lines(found: dict[str, Any]) -> Iterator[str]:
+    """A line per run, then a line per pair."""
+    from ..experiment.names import readable
+
+    width = max(len(readable(run["run"])) for run in found["runs"])
+    for run in found["runs"]:
+        judged = "nothing judged it"
+        if run["accuracy"] is not None:
+            low, high = run["accuracy_interval"]
+            judged = f"{percent(run['accuracy'])} ({100 * low:.1f} to {100 * high:.1f}) of {run['n']}"
+        loss = "" if run["log_loss"] is None else f", log loss {run['log_loss']:.3f}"
+        yield f"{readable(run['run']):<{width}}  {judged}{loss}; {run['features']}, {run['loss']}"
+    for pair in found["pairs"]:
+        names = f"{readable(pair['first'])} against {readable(pair['second'])}: "
+        if pair["p"] is None:
+            yield names + "they did not judge the same pictures, so no paired test"
+            continue
+        word = "they differ" if pair["p"] < 0.05 else "no difference is shown"
+        yield (
+            f"{names}{word} (only the first right on {pair['only_first']}, only the second on {pair['only_second']}; "
+            f"McNemar p = {pair['p']:.3g})"
+        )
+
+
+def race_lines(raced: Raced) -> Iterator[str]:
+    """The problem, a line per runner, the page."""
+    race = raced.race
+    yield (
+        f"{race.n} pictures, {race.d} numbers each ({raced.features}), {race.k} classes; {race.loss} + "
+        f"{race.alpha:g}/2 |W|^2; F* = {race.optimum:.8g}"
+    )
+    width = max(len(finish.name) for finish in race.finishers)
+    for finish in race.finishers:
+        trace, judged = finish.trace, finish.test_accuracy
+        yield (
+            f"{finish.name:<{width}}  {max(finish.gap, 0):8.1e} above F* after {trace.passes[-1]:5.0f} passes, "
+            f"{trace.seconds[-1]:6.2f} s{'' if judged is None else f'; test accuracy {percent(judged)}'}; "
+            f"{finish.outcome}"
+        )
+    yield f"Page    {raced.page}"
+
+
+def graded_lines(report: Report) -> Iterator[str]:
+    """A line per task, and what was found below it."""
+    for task in report.tasks:
+        mark = click.style("right", fg="green") if task.right else click.style("wrong", fg="red")
+        yield f"{mark}  {task.task}"
+        for m in task.mistakes:
+            yield f"       {m.title}. {m.seen}"
+            yield f"       {m.remedy}"
+    yield f"{sum(task.right for task in report.tasks)} of {len(report.tasks)} right"
+    yield f"Page   {report.page}"
+
+
+def doctor_lines(found: dict[str, Any]) -> Iterator[str]:
+    """Versions first, then what is missing and how to get it."""
+    yield f"linearhead {found['linearhead']}, Python {found['python']}, {found['system']}"
+    yield f"Processors for this process: {found['processors']}"
+    for pool in found["blas"]:
+        yield f"BLAS: {pool['library']} {pool['version'] or ''}, {pool['threads']} threads"
+    yield "Packages: " + ", ".join(f"{name} {version or 'missing'}" for name, version in found["core"].items())
+    lost = [name for name, there in found["formats"].items() if not there]
+    yield (
+        "Formats: "
+        + ", ".join(name for name, there in found["formats"].items() if there)
+        + (f"; not in this Pillow: {', '.join(lost)}" if lost else "")
+    )
+    for name, extra in found["extras"].items():
+        state = "installed" if extra["installed"] else f"lacks {', '.join(extra['missing'])}; {extra['install']}"
+        yield f"Extra {name}: {state}"
+    yield from (click.style("problem: ", fg="red") + problem for problem in found["problems"])
+    yield "Everything needed is here." if not found["problems"] else "Mend the problems above first."
+
+
+def _near(path: os.PathLike[str]) -> str:
+    """Relative to the current folder where the path is inside it, as people would type it."""
+    relative = os.path.relpath(path)
+    return os.fspath(path) if relative.startswith("..") else relative

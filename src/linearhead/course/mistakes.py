@@ -1,0 +1,70 @@
+"""The catalogue: what goes wrong in this assignment, by name, and what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """`seen` is what the check saw, with numbers; title and remedy come from the catalogue."""
+
+    code: str
+    title: str
+    remedy: str
+    seen: str
+
+
+CATALOGUE: dict[str, tuple[str, str]] = {
+    "sign": ("A sign is wrong", "The loss is −log ŷ_label, its gradient ŷ − y, and a step goes against the gradient."),
+    "missing-mean": (
+        "The mean over the rows is missing",
+        "Divide by n, the number of rows in the batch, exactly once.",
+    ),
+    "one-global-max": (
+        "One maximum is subtracted from all rows",
+        "Subtract from each row its own maximum: a.max(axis=1, keepdims=True).",
+    ),
+    "bias-left-out": ("The intercept is left out", "b has a gradient too, the mean of ŷ − y; step with it as with W."),
+    "no-shuffling": (
+        "The rows are not shuffled in every epoch",
+        "Draw a new order, rng.permutation(n), at the start of every epoch.",
+    ),
+    "penalised-intercept": ("The intercept is penalised", "The penalty is alpha/2 Σ W²: b has no share in it."),
+    "test-as-validation": (
+        "The test set has chosen",
+        "Choose alpha by the validation set; look at the test set once, afterwards, to judge.",
+    ),
+    "overflow": ("Large scores overflow", "Subtract the row's maximum before exp; the quotient stays the same."),
+    "label-branch": (
+        "The branch j = label is wrong",
+        "∂ℓ/∂a_j = ŷ_j − 1 where j is the label, and ŷ_j everywhere else.",
+    ),
+    "wrong-axis": ("The sum goes over the wrong axis", "Probabilities of one picture sum to 1: axis=1, keepdims=True."),
+    "label-counted": (
+        "The label counts as a violation",
+        "The sum goes over j ≠ label: leave the margin at j = label out.",
+    ),
+    "penalty": ("The penalty is not right", "Add alpha · W to dF/dW: the derivative of alpha/2 Σ W²."),
+    "constant-factor": ("A constant factor is wrong", "Compare your formula with the derivative, factor by factor."),
+    "seed-ignored": ("The seed is ignored", "Take the random numbers from np.random.default_rng(seed)."),
+    "torn-rows": ("Pictures and labels are torn apart", "Use the same order for X and y."),
+    "rows-left-out": ("Not every row is visited", "The last batch may be smaller; every epoch sees all n rows once."),
+    "train-as-validation": (
+        "The training set has chosen",
+        "A strong fit to the training set says nothing of new pictures: choose by the validation set.",
+    ),
+    "wrong-judge": (
+        "The accuracy told is not the test set's",
+        "Return the accuracy of the chosen fit on the test set.",
+    ),
+    "wrong": ("The numbers are wrong", "Work one row by hand and compare."),
+    "unfinished": ("Not begun", "Replace `raise NotImplementedError` by your code."),
+    "crash": ("Your code stopped with an error", "The last lines of its traceback say where."),
+    "too-slow": ("Your code took too long", "Is there a loop that cannot end? These problems have two dozen rows."),
+}
+
+
+def mistake(code: str, seen: str) -> Mistake:
+    title, remedy = CATALOGUE[code]
+    return Mistake(code, title, remedy, seen)

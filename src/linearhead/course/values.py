@@ -1,0 +1,130 @@
+"""Grading values: probabilities and losses against the formulas, then scores of ±1000 in one row and in several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import reference
+from .grading import Outcome, bars_of, listed, numbers, problem, same, scatter
+from .mistakes import Mistake, mistake
+
+
+def softmax(code: Any) -> Outcome:
+    a = np.array([[1.0, 2.0, 0.5], [-1.0, 0.0, 3.0], [0.2, 0.1, 0.0]])
+    found, out = code.softmax(a.copy()), Outcome("softmax")
+    p = numbers(found, a.shape, "softmax(a)")
+    right = reference.softmax(a)
+    out.picture = scatter("Probabilities: yours against the formula", right, p, "by the formula", "yours")
+    if same(p.sum(axis=0), 1) and not same(p.sum(axis=1), 1):
+        out.mistakes.append(mistake("wrong-axis", f"The columns sum to 1, the rows to {listed(p.sum(axis=1))}."))
+    elif same(p.sum(), 1):
+        out.mistakes.append(mistake("wrong-axis", "All entries together sum to 1, not each row."))
+    elif same(p, reference.softmax(-a)):
+        out.mistakes.append(mistake("sign", "The highest score gets the lowest probability: exp(−a) for exp(a)."))
+    elif not same(p, right):
+        out.mistakes.append(
+            mistake("wrong", f"For the scores {listed(a[0])} you give {listed(p[0])}, not {listed(right[0])}.")
+        )
+    else:
+        out.mistakes += far_apart(code)
+    return out
+
+
+def far_apart(code: Any) -> list[Mistake]:
+    """Scores of ±1000: in one row, then in two rows far from each other."""
+    single = [numbers(code.softmax(np.array([row])), (1, 3), "softmax(a)")[0] for row in FAR]
+    if not all(same(p, q) for p, q in zip(single, reference.softmax(FAR), strict=True)):
+        bad = next(row for row, p in zip(FAR, single, strict=True) if not np.isfinite(p).all() or not same(p.sum(), 1))
+        return [mistake("overflow", f"The single row of scores {listed(bad)} gives {listed(single[0])}.")]
+    together = numbers(code.softmax(FAR.copy()), FAR.shape, "softmax(a)")
+    if not same(together, reference.softmax(FAR)):
+        worst = int(np.argmax(np.nan_to_num(np.abs(together - reference.softmax(FAR)), nan=9).max(axis=1)))
+        return [
+            mistake(
+                "one-global-max",
+                f"The scores {listed(FAR[worst])} give {listed(single[worst])} alone but "
+                f"{listed(together[worst])} beside a row of scores around {FAR.max():g}.",
+            )
+        ]
+    return []
+
+
+FAR = np.array([[1000.0, 999.0, 998.0], [1.0, 2.0, 0.5], [-1000.0, -1001.0, -999.0]])
+
+
+def cross_entropy(code: Any) -> Outcome:
+    X, y, W, b = problem()
+    a = X @ W + b
+    value = float(numbers(code.cross_entropy(a.copy(), y.copy()), (), "cross_entropy(a, y)"))
+    right = reference.cross_entropy(a, y)
+    out = Outcome("cross_entropy", valued(value, right, len(y)))
+    if not out.mistakes:
+        out.mistakes += one_by_one(lambda a, y: code.cross_entropy(a, y), FAR, np.array([0, 1, 2]))
+    out.picture = bars_of(value, right)
+    return out
+
+
+def margin_loss(code: Any) -> Outcome:
+    a = np.array([[4.3, -1.3, 1.1], [0.5, 5.6, -4.2], [3.3, 3.5, 1.1], [1.1, -5.3, -9.4]])  # the lecture's scores
+    y, margin = np.array([0, 1, 0, 2]), 1.0
+    value = float(numbers(code.margin_loss(a.copy(), y.copy(), margin), (), "margin_loss(a, y, margin)"))
+    right = reference.margin_loss(a, y, margin)
+    out = Outcome("margin_loss", picture=bars_of(value, right))
+    turned = reference_turned(a, y, margin)
+    if same(value, right + margin) or same(value, (right + margin) * len(y)):
+        out.mistakes.append(mistake("label-counted", f"{value:.4g} = {right:.4g} + the margin {margin:g}, once a row."))
+        if same(value, (right + margin) * len(y)):
+            out.mistakes.append(mistake("missing-mean", f"The value is that of the sum over {len(y)} rows."))
+    elif same(value, turned):
+        out.mistakes.append(mistake("sign", f"{value:.4g} is what max(0, a_label − a_j + margin) gives."))
+    elif same(value, reference.margin_loss(a, y, -margin)):
+        out.mistakes.append(mistake("sign", f"{value:.4g} is what max(0, a_j − a_label − margin) gives."))
+    else:
+        out.mistakes += valued(value, right, len(y))
+    wider = reference.margin_loss(a, y, 6.0)
+    if not out.mistakes and not same(float(code.margin_loss(a.copy(), y.copy(), 6.0)), wider):
+        out.mistakes.append(
+            mistake("wrong", f"With a margin of 6 the value should be {wider:.4g}: is the margin used?")
+        )
+    return out
+
+
+def reference_turned(a: np.ndarray, y: np.ndarray, margin: float) -> float:
+    """The hinge with the difference the wrong way round."""
+    rows = np.arange(len(y))
+    z = np.maximum(a[rows, y][:, None] - a + margin, 0)
+    z[rows, y] = 0
+    return float(z.sum(axis=1).mean())
+
+
+def valued(value: float, right: float, n: int) -> list[Mistake]:
+    """What a wrong mean loss looks like."""
+    if same(value, right):
+        return []
+    if same(value, -right) or same(value, -right * n):
+        found = [mistake("sign", f"The loss is {value:.4g}; it should be {right:.4g}.")]
+        return found + ([] if same(value, -right) else [mistake("missing-mean", "It is also a sum over the rows.")])
+    if same(value, right * n):
+        return [mistake("missing-mean", f"The loss is {value:.4g} = {n} × {right:.4g}: the sum over {n} rows.")]
+    if same(value, right / n):
+        return [
+            mistake("missing-mean", f"The loss is {value:.4g} = {right:.4g} / {n}: divided by n = {n} once too often.")
+        ]
+    ratio = value / right if right else np.inf
+    return [mistake("wrong", f"The loss is {value:.6g}; it should be {right:.6g}, {ratio:.4g} times less.")]
+
+
+def one_by_one(loss: Callable, a: np.ndarray, y: np.ndarray) -> list[Mistake]:
+    """Rows far apart: sound alone, unsound together → one maximum for all."""
+    alone = [float(loss(a[i : i + 1].copy(), y[i : i + 1].copy())) for i in range(len(y))]
+    together, right = float(loss(a.copy(), y.copy())), reference.cross_entropy(a, y)
+    if not np.isfinite(alone).all():
+        return [mistake("overflow", f"Scores around {np.abs(a).max():g} give the loss {alone[0]:.4g}.")]
+    if not same(together, right):
+        return [
+            mistake("one-global-max", f"Three rows have losses {listed(alone)} alone, but together {together:.4g}.")
+        ]
+    return []

@@ -1,0 +1,91 @@
+"""Readers: name → function from a path to a `Dataset`. A new reader costs one file and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import DataError, FileError, UsageError
+from . import cifar, folder, idx, manifest, numpy_files, parquet, webdataset
+from .contract import Dataset, listed
+from .split import split
+
+
+class Reader(NamedTuple):
+    recognises: Callable[[Path], bool]  # from the content, without reading it all
+    read: Callable[[Path], Dataset]
+    what: str  # for people
+
+
+# in the order in which they are asked; a folder of pictures is what is left when no other knows the path
+READERS: dict[str, Reader] = {
+    "idx": Reader(idx.recognises, idx.read, "IDX files (MNIST, Fashion-MNIST), gzipped or not"),
+    "cifar": Reader(cifar.recognises, cifar.read, "CIFAR-10 and CIFAR-100, binary or Python version"),
+    "manifest": Reader(manifest.recognises, manifest.read, "CSV or JSON lines with the columns file_name and label"),
+    "numpy": Reader(numpy_files.recognises, numpy_files.read, ".npz or .npy: pictures or features, with labels"),
+    "webdataset": Reader(webdataset.recognises, webdataset.read, "tar files with pictures and .cls or .json labels"),
+    "parquet": Reader(parquet.recognises, parquet.read, "Parquet files with pictures inside and labels"),
+    "folder": Reader(Path.is_dir, folder.read, "folders of pictures, one per class"),
+}
+
+
+def open_dataset(path: str | Path, reader: str = "auto", min_classes: int = 1) -> Dataset:
+    """The labelled pictures at `path`; "auto" recognises the reader from what lies there.
+
+    FileError where nothing is there or it cannot be read, UsageError for an unknown reader, DataError where it holds no
+    labelled pictures or fewer than `min_classes` classes (training needs 2, judging 1).
+    """
+    path = Path(path)
+    if reader != "auto" and reader not in READERS:
+        raise UsageError(f"The reader is '{reader}', but one of auto, {', '.join(READERS)} is needed.")
+    _require_there(path)
+    name = reader if reader != "auto" else detect(path)
+    dataset = READERS[name].read(path)
+    if len(dataset) == 0:
+        raise DataError(f"{path} holds no picture (read as {name}); at least one for each class is needed.")
+    if len(dataset.classes) < min_classes:
+        raise DataError(_too_few_classes(dataset, min_classes))
+    return dataset
+
+
+def detect(path: Path) -> str:
+    """The name of the first reader that recognises what lies at `path`; DataError if none does."""
+    for name, reader in READERS.items():
+        if reader.recognises(path):
+            return name
+    known = "; ".join(f"{name}: {reader.what}" for name, reader in READERS.items())
+    raise DataError(
+        f"{path} is no data set in a form known here ({path.stat().st_size} bytes). Known are {known}. "
+        "Give the folder that holds the class folders, or name the form with --reader."
+    )
+
+
+def _require_there(path: Path) -> None:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        near = next((p for p in path.absolute().parents if p.is_dir()), Path("/"))
+        raise FileError(
+            f"{path} does not exist (looked in {path.absolute().parent}; {near} is there). "
+            "A folder of pictures or a data file is needed; check the path."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise FileError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+
+
+def _too_few_classes(dataset: Dataset, needed: int) -> str:
+    nested = folder.nested_only(dataset) if dataset.reader == "folder" else []
+    hint = (
+        f" Its pictures lie in {len(nested)} sub-folders ({listed(nested)}); if those are the classes, give "
+        f"{Path(dataset.source) / dataset.classes[0]} instead."
+        if nested and len(dataset.classes) == 1
+        else " Add a sub-folder with pictures of something else."
+    )
+    return (
+        f"{dataset.source} holds {len(dataset)} pictures of {len(dataset.classes)} class ({listed(dataset.classes)}), "
+        f"but a classifier tells classes apart and needs at least {needed}.{hint}"
+    )
+
+
+__all__ = ["READERS", "Dataset", "Reader", "detect", "open_dataset", "split"]

@@ -1,0 +1,151 @@
+"""Parquet with pictures inside, as Hugging Face stores them: structs {bytes, path} (or plain bytes), and labels.
+
+One file, or a folder of files whose names begin with a split word (train-00000-of-00002.parquet). Labels are text, or
+whole numbers that the `names` of the file's own "huggingface" description turn into words. Only the row groups that are
+asked for are read, and a few are held at a time. Needs the extra `parquet` (pyarrow).
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import OrderedDict
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import DataError, FileError, UsageError
+from ..records import Skipped
+from .contract import Dataset, by_name, listed
+from .manifest import COLUMNS
+from .webdataset import SPLIT_OF_SHARD, SPLIT_WORDS
+
+MAGIC = b"PAR1"
+HELD = 4  # row groups in memory
+
+
+class _Row(NamedTuple):
+    file: int
+    group: int
+    row: int  # within the group
+
+
+def recognises(path: Path) -> bool:
+    """Whether `path` is a Parquet file, or a folder with some."""
+    return bool(_files(path))
+
+
+def read(path: Path) -> Dataset:
+    """All rows of all files, in their order; rows without a picture or a label are skipped."""
+    files = [_opened(file) for file in _files(path)]
+    rows: list[_Row] = []
+    labels: list[str] = []
+    splits: list[str] = []
+    groups: list[str] = []
+    skipped: list[Skipped] = []
+    names: list[str] = []
+    for number, (file, name) in enumerate(zip(files, (f.name for f in _files(path)), strict=True)):
+        columns = _columns(file, path / name if path.is_dir() else path)
+        match = SPLIT_OF_SHARD.match(Path(name).stem)
+        split, words = SPLIT_WORDS[match[1].lower()] if match else "", _class_names(file, columns["label"])
+        for group in range(file.num_row_groups):
+            wanted = [columns[role] for role in ("label", "group") if role in columns]
+            table = file.read_row_group(group, columns=wanted)
+            tracks = table[columns["group"]].to_pylist() if "group" in columns else [None] * len(table)
+            for i, label in enumerate(table[columns["label"]].to_pylist()):
+                if label is None or (words and not 0 <= label < len(words)):
+                    skipped.append(Skipped(f"{name}[{group}][{i}]", f"no label ({label})"))
+                    continue
+                rows.append(_Row(number, group, i))
+                labels.append(words[label] if words else str(label).strip())
+                splits.append(split)
+                groups.append(f"row {len(rows)}" if tracks[i] is None else f"group {tracks[i]}")
+                names.append(f"{name}[{group}][{i}]")
+    codes, classes = by_name(labels)
+    pictures = _Pictures(files, [_columns(file, path)["path"] for file in files])
+    grouped = any(group.startswith("group ") for group in groups)
+    return Dataset(
+        source=str(path),
+        reader="parquet",
+        names=names,
+        labels=codes,
+        classes=classes,
+        splits=np.array(splits, dtype="<U5"),
+        read=lambda i: pictures(rows[i]),
+        groups=np.array(groups) if grouped else None,
+        skipped=skipped,
+    )
+
+
+class _Pictures:
+    """Bytes of one row; the row groups asked for last stay in memory."""
+
+    def __init__(self, files: list[Any], columns: list[str]) -> None:
+        self.files, self.columns, self.lock = files, columns, threading.Lock()
+        self.held: OrderedDict[tuple[int, int], Any] = OrderedDict()
+
+    def __call__(self, place: _Row) -> bytes:
+        with self.lock:
+            key = place.file, place.group
+            if key not in self.held:
+                column = self.columns[place.file]
+                self.held[key] = self.files[place.file].read_row_group(place.group, columns=[column])[column]
+            self.held.move_to_end(key)
+            while len(self.held) > HELD:
+                self.held.popitem(last=False)
+            value = self.held[key][place.row].as_py()
+        data = value.get("bytes") if isinstance(value, dict) else value
+        if not isinstance(data, bytes):
+            raise OSError("the row holds no picture")  # concerns this picture alone
+        return data
+
+
+def _files(path: Path) -> list[Path]:
+    inside = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+    return [file for file in inside if file.is_file() and _begins(file)]
+
+
+def _begins(file: Path) -> bool:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(4) == MAGIC
+    except OSError:
+        return False
+
+
+def _opened(file: Path) -> Any:
+    try:
+        parquet = import_module("pyarrow.parquet")
+    except ImportError as error:
+        raise UsageError(
+            f"{file} is a Parquet file, and reading those needs pyarrow. Run: pip install 'linearhead[parquet]'"
+        ) from error
+    try:
+        return parquet.ParquetFile(file)
+    except (OSError, ValueError) as error:  # ArrowInvalid is a ValueError
+        raise FileError(f"{file} cannot be read as Parquet: {str(error).rstrip('.')}. Fetch it again.") from error
+
+
+def _columns(file: Any, path: Path) -> dict[str, str]:
+    """Role → column, the first alias that is there."""
+    written = {name.lower(): name for name in file.schema_arrow.names}
+    found = {role: next((written[a] for a in aliases if a in written), None) for role, aliases in COLUMNS.items()}
+    missing = [role for role in ("path", "label") if found[role] is None]
+    if missing:
+        wanted = "; ".join(f"{role}: {', '.join(COLUMNS[role])}" for role in missing)
+        raise DataError(
+            f"{path} has the columns {listed(list(written.values()), 10)}, but lacks one of these: {wanted}."
+        )
+    return {role: column for role, column in found.items() if column is not None}
+
+
+def _class_names(file: Any, column: str) -> list[str]:
+    """What the file itself says that its numbers mean; [] where it says nothing."""
+    try:
+        about = json.loads((file.schema_arrow.metadata or {})[b"huggingface"])
+        names = about["info"]["features"][column]["names"]
+    except (KeyError, TypeError, ValueError):
+        return []
+    return [str(name) for name in names] if isinstance(names, list) else []

@@ -1,0 +1,30 @@
+"""Where the rows are: in memory, sparse, on disk. `design_of(X)` picks the kind from the array."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .contract import Block, Design, available_threads
+from .rows import Rows
+from .sparse import SparseRows
+from .stored import StoredArray, StoredRows, opened
+
+
+def design_of(X: Any, intercept: bool = True, threads: int | None = None) -> Rows | SparseRows:
+    """The design of an array (n, d), a SciPy sparse matrix, or rows on disk (see `stored.opened`)."""
+    X = opened(X)
+    kind: Any = StoredRows if isinstance(X, StoredArray) else SparseRows if hasattr(X, "tocsr") else Rows
+    return kind.of(X, intercept=intercept, threads=threads)
+
+
+__all__ = [
+    "Block",
+    "Design",
+    "Rows",
+    "SparseRows",
+    "StoredArray",
+    "StoredRows",
+    "available_threads",
+    "design_of",
+    "opened",
+]

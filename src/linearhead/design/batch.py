@@ -1,0 +1,54 @@
+"""Some gathered rows of a mini-batch, [x 1] (m, d+1) in the design's columns: one product has the intercept, too.
+
+Steps are many and small: what counts is calls and memory traffic. θ (d+1, k) is best in column order here, one class
+after the other: then a row's scores are k dot products, and its step the rank-one update θ ← θ − t x gᵀ in place.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+class Batch:
+    """m rows; see `Block`, and `descend`."""
+
+    __slots__ = ("rows", "x")
+
+    def __init__(self, rows: Any, x: np.ndarray) -> None:
+        self.rows, self.x = rows, x
+
+    def forward(self, theta: np.ndarray) -> np.ndarray:
+        if len(self.x) == 1:
+            return np.dot(theta.T, self.x[0])[None]
+        return self.x @ np.ascontiguousarray(theta)  # BLAS takes three times as long with θ in column order
+
+    def adjoint(self, g: np.ndarray) -> np.ndarray:
+        return (np.multiply(g.T, self.x) if len(g) == 1 else np.matmul(g.T, self.x)).T
+
+    def descend(self, theta: np.ndarray, g: np.ndarray, t: float) -> None:
+        """θ ← θ − t Xᵀg in place."""
+        if len(g) == 1 and theta.flags.f_contiguous:
+            _rank_one[theta.dtype.char](-t, self.x[0], g[0], a=theta, overwrite_a=1)
+        else:
+            move = self.adjoint(g)
+            move *= t
+            theta -= move
+
+    def part(self, rows: slice) -> Batch:
+        """Some of these rows."""
+        return Batch(self.rows[rows], self.x[rows])
+
+
+class _RankOne(dict):
+    """BLAS's ger by type; SciPy is imported at the first step, not with the package."""
+
+    def __missing__(self, kind: str) -> Any:
+        from scipy.linalg import blas
+
+        self["f"], self["d"] = blas.sger, blas.dger  # pyright: ignore
+        return self[kind]
+
+
+_rank_one = _RankOne()

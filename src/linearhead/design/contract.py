@@ -1,0 +1,234 @@
+"""What a design is: the n rows of A = [X 1] in blocks, with one verb, `sweep`, that makes one pass over them.
+
+Parameters θ = [W; b] (d+1, k) are float64. Columns may be centred and scaled, Z = (X − shift) / scale; this is done
+to θ, never to rows: Z W + b = X (W/scale) + (b − shiftᵀ W/scale). `to_rows` is that linear map, `from_rows` its
+transpose (the chain rule for gradients). Sums are float64, added in the order of the rows whatever the number of
+threads, and BLAS is held to one thread: the same bits on one core and on sixty-four.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+BLOCK_BYTES = 3 << 19  # 1.5 MiB of rows: a block and its scores stay in a core's cache
+CHUNKS = 64  # a pass is cut into at most this many runs of blocks; fixed, so sums never depend on threads
+
+
+class Block(Protocol):
+    """Some rows at hand. `rows` indexes labels and weights; `forward` (m, k) and `adjoint` (d+1, k) multiply; `part` is
+    some of a mini-batch's rows."""
+
+    @property
+    def rows(self) -> Any: ...
+
+    def forward(self, theta: np.ndarray) -> np.ndarray: ...
+
+    def adjoint(self, g: np.ndarray) -> np.ndarray: ...
+
+    def part(self, rows: slice) -> Block: ...
+
+
+@functools.cache
+def _blas():
+    import scipy.linalg  # noqa: F401  brings its own BLAS, which must be seen here to be held as well
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+def available_threads() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Design:
+    """The contract; `rows.py`, `sparse.py` and others say where the rows are. shift and scale have shape (d,)."""
+
+    n: int
+    d: int
+    intercept: bool = True
+    shift: np.ndarray | None = None
+    scale: np.ndarray | None = None
+    threads: int = field(default_factory=available_threads)
+    exact: bool = False  # float64 arithmetic on the rows, whatever their type
+    energy: np.ndarray | None = None  # mean square of each centred, scaled column (d,), once `fitted` has seen them
+
+    # ── what a kind of design provides ────────────────────────────────────────────────────────────
+    def block(self, rows: Any) -> Block:
+        """The rows of a slice or an index array."""
+        raise NotImplementedError
+
+    def take(self, rows: np.ndarray) -> Design:
+        """The design of some rows only, with the same columns."""
+        raise NotImplementedError
+
+    def every(self, step: int) -> Design | None:
+        """Every step-th row without a copy, or None where the rows are kept in a way that has no such view."""
+        return None
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row in the arithmetic's type."""
+        return self.d * (8 if self.exact else 4)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The type of the arithmetic on rows."""
+        return np.dtype(np.float64 if self.exact else np.float32)
+
+    def batch(self, rows: np.ndarray) -> Any:
+        """A mini-batch: a block with `descend` whose products speak θ itself, columns centred and scaled."""
+        raise NotImplementedError
+
+    def dense(self) -> np.ndarray:
+        """All rows, centred and scaled, as one array (n, d); for small designs."""
+        raise NotImplementedError
+
+    def moments(self, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Weighted mean and standard deviation of each column, (d,) and (d,)."""
+        raise NotImplementedError
+
+    # ── what all share ────────────────────────────────────────────────────────────────────────────
+    def precise(self) -> Design:
+        """The same rows with float64 arithmetic."""
+        return self if self.exact else replace(self, exact=True)
+
+    def to_rows(self, theta: np.ndarray) -> np.ndarray:
+        """θ for the columns as they are stored: (d+1, k) → (d+1, k)."""
+        if self.shift is None and self.scale is None:
+            return theta
+        raw = theta.copy()
+        if self.scale is not None:
+            raw[:-1] /= self.scale[:, None]
+        if self.shift is not None:
+            raw[-1] -= self.shift @ raw[:-1]
+        return raw
+
+    def from_rows(self, gradient: np.ndarray) -> np.ndarray:
+        """The transpose of `to_rows`: sums over stored rows → sums over centred and scaled rows; owns its input."""
+        if not self.intercept:
+            gradient[-1] = 0
+        if self.shift is not None:
+            gradient[:-1] -= np.outer(self.shift, gradient[-1])
+        if self.scale is not None:
+            gradient[:-1] /= self.scale[:, None]
+        return gradient
+
+    def stored(self, theta: np.ndarray) -> np.ndarray:
+        """θ in the units of X as the user gave it, float64, however blocks are centred."""
+        return Design.to_rows(self, theta)
+
+    def from_stored(self, theta: np.ndarray) -> np.ndarray:
+        """The inverse of `stored`."""
+        inner = theta.copy()
+        if self.shift is not None:
+            inner[-1] += self.shift @ inner[:-1]
+        if self.scale is not None:
+            inner[:-1] *= self.scale[:, None]
+        return inner
+
+    def block_rows(self) -> int:
+        """Rows of a block: what fits BLOCK_BYTES, at least 128 so that products stay efficient."""
+        return int(np.clip(BLOCK_BYTES // max(self.row_bytes, 1), 128, 4096))
+
+    def fitted(self, weights: np.ndarray | None = None, standardize: bool = False) -> Design:
+        """The same rows with centred columns (if there is an intercept to absorb it), of unit variance if asked."""
+        mean, deviation = self.moments(weights)
+        spread = deviation if self.intercept else np.hypot(mean, deviation)
+        scale = np.where(spread > 0, spread, 1.0) if standardize else None
+        energy = squares(spread if scale is None else spread / scale)
+        return self.centred(mean if self.intercept else None, deviation, scale, energy)
+
+    def centred(self, mean, deviation, scale, energy) -> Design:
+        """The same rows with this centre and scale; deviation tells whether centring can be left to θ."""
+        return replace(self, shift=mean, scale=scale, energy=energy)
+
+    def gram(self, weights: np.ndarray | None = None) -> np.ndarray:
+        """ZᵀDZ of the centred and scaled columns, (d, d) float64: one pass."""
+        raise NotImplementedError
+
+    def chunks(self) -> list[tuple[int, int]]:
+        """Runs of whole blocks, the units that a pass hands to threads and adds up in order."""
+        size = self.block_rows()
+        per_chunk = max(1, -(-self.n // (size * CHUNKS))) * size
+        return [(start, min(start + per_chunk, self.n)) for start in range(0, self.n, per_chunk)]
+
+    def sweep(self, fn: Callable[[Block], tuple]) -> tuple:
+        """One pass: the sums over all blocks of what fn(block) returns (numbers and arrays, float64)."""
+        size, chunks = self.block_rows(), self.chunks()
+
+        def run(chunk: tuple[int, int]) -> list:
+            sums: list = []
+            for start in range(chunk[0], chunk[1], size):
+                _add(sums, fn(self.block(slice(start, min(start + size, chunk[1])))))
+            return sums
+
+        with self.session() as pool:
+            total: list = []
+            for sums in _in_order(pool, run, chunks, self.threads) if pool else map(run, chunks):
+                _add(total, sums)
+        return tuple(total)
+
+    @contextlib.contextmanager
+    def session(self) -> Iterator[ThreadPoolExecutor | None]:
+        """Holds BLAS to one thread and keeps the worker threads for many passes; may be nested."""
+        if _sessions.depth:
+            yield _sessions.pool
+            return
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(_blas().limit(limits=1, user_api="blas"))
+            many = self.threads > 1 and self.n > self.block_rows()
+            pool = stack.enter_context(ThreadPoolExecutor(self.threads)) if many else None
+            _sessions.depth, _sessions.pool = 1, pool
+            try:
+                yield pool
+            finally:
+                _sessions.depth, _sessions.pool = 0, None
+
+
+def squares(a: np.ndarray) -> np.ndarray:
+    """a², finite for numbers up to the largest."""
+    return np.minimum(np.abs(a), 1e150) ** 2
+
+
+class _Sessions(threading.local):
+    depth = 0
+    pool: ThreadPoolExecutor | None = None
+
+
+_sessions = _Sessions()  # per calling thread: which pool is open; nothing survives the outermost `session`
+
+
+def _add(sums: list, terms: Any) -> None:
+    """sums += terms, elementwise over a tuple; the first terms become float64."""
+    if not sums:
+        sums.extend(np.asarray(t, dtype=np.float64) if isinstance(t, np.ndarray) else float(t) for t in terms)
+        return
+    for i, term in enumerate(terms):
+        sums[i] += term
+
+
+def _in_order(pool: ThreadPoolExecutor, run: Callable, chunks: list, threads: int) -> Iterator:
+    """Results in the chunks' order, with no more of them alive than threads + 1."""
+    waiting: deque[Future] = deque()
+    try:
+        for chunk in chunks:
+            waiting.append(pool.submit(run, chunk))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()

@@ -1,0 +1,93 @@
+"""Sparse rows: a SciPy CSR matrix (n, d). Centring happens to θ alone, so nothing ever becomes dense."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from .contract import Block, Design
+from .rows import FAR, RowBlock
+
+
+class SparseBlock(RowBlock):
+    """m sparse rows; the products are SciPy's, the sums as in a dense block."""
+
+    x: Any
+
+    def adjoint(self, g: np.ndarray) -> np.ndarray:
+        return np.vstack([self.x.T @ g, g.sum(axis=0)[None] * self.intercept])
+
+
+@dataclass(frozen=True)
+class SparseRows(Design):
+    X: Any = None
+
+    @classmethod
+    def of(cls, X: Any, intercept: bool = True, threads: int | None = None) -> SparseRows:
+        design = cls(n=X.shape[0], d=X.shape[1], intercept=intercept, exact=X.dtype == np.float64, X=X.tocsr())
+        return design if threads is None else replace(design, threads=threads)
+
+    @property
+    def row_bytes(self) -> int:
+        return 12 * max(1, self.X.nnz // max(1, self.n))
+
+    def block(self, rows: Any) -> Block:
+        x = self.X[rows]
+        return SparseBlock(rows, x if x.dtype == self.dtype else x.astype(self.dtype), self.intercept)
+
+    def take(self, rows: np.ndarray) -> SparseRows:
+        return replace(self, n=len(rows), X=self.X[rows])
+
+    def to_rows(self, theta: np.ndarray) -> np.ndarray:
+        return super().to_rows(theta).astype(self.dtype, copy=False)
+
+    def moments(self, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        w = np.ones(self.n) if weights is None else weights
+        X = self.X.astype(np.float64)
+        unit = np.where(np.abs(X).max(axis=0).toarray().ravel() > 1e150, FAR, 1.0)  # else squares overflow
+        X.data /= unit[X.indices]
+        mean = (X.T @ w) / w.sum()
+        second = (X.multiply(X).T @ w) / w.sum()
+        variance = second - mean * mean
+        # the difference of two equal numbers is noise: a column is constant when it leaves no digits
+        return unit * mean, unit * np.sqrt(np.where(variance > 1e-13 * second, variance, 0))
+
+    def batch(self, rows: np.ndarray) -> Block:
+        return _InnerBlock(rows, self.block(rows), self)
+
+    def dense(self) -> np.ndarray:
+        x = self.X.toarray().astype(self.dtype)
+        if self.shift is not None:
+            x -= self.shift.astype(x.dtype)
+        return x if self.scale is None else x / self.scale.astype(x.dtype)
+
+    def gram(self, weights: np.ndarray | None = None) -> np.ndarray:
+        w = np.ones(self.n) if weights is None else weights.astype(np.float64)
+        X = self.X.astype(np.float64)
+        gram = np.asarray((X.T @ X.multiply(w[:, None]).tocsr()).todense())
+        if self.shift is not None:  # shift is the weighted mean, so the cross terms are the square of the shift
+            gram -= w.sum() * np.outer(self.shift, self.shift)
+        return gram if self.scale is None else gram / np.outer(self.scale, self.scale)
+
+
+@dataclass(frozen=True)
+class _InnerBlock:
+    """A mini-batch that centres through θ, so the rows stay sparse."""
+
+    rows: Any
+    block: Block
+    design: SparseRows
+
+    def forward(self, theta: np.ndarray) -> np.ndarray:
+        return self.block.forward(self.design.to_rows(theta))
+
+    def adjoint(self, g: np.ndarray) -> np.ndarray:
+        return self.design.from_rows(np.asarray(self.block.adjoint(g))).astype(g.dtype, copy=False)
+
+    def descend(self, theta: np.ndarray, g: np.ndarray, t: float) -> None:
+        theta -= t * self.adjoint(g)
+
+    def part(self, rows: slice) -> _InnerBlock:
+        return _InnerBlock(self.rows[rows], self.block.part(rows), self.design)

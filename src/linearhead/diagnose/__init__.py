@@ -1,0 +1,81 @@
+"""The verdict: one check a file, each reads a `Run` and answers with a `Finding` or None.
+
+A check has a stable code (its file's name), a threshold and where that comes from. A new one costs one file and one
+line here; `verdict` runs them in the order in which a reader should hear them. Muted codes are not told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from ..errors import UsageError
+from ..records import Finding, Run
+from . import (
+    alpha_at_edge,
+    duplicates_across_splits,
+    enough_pictures,
+    few_judged,
+    few_pictures,
+    imbalance,
+    intercept_frozen,
+    label_errors,
+    learning_rate_large,
+    learning_rate_small,
+    miscalibrated,
+    more_pictures,
+    no_better_than_majority,
+    no_shuffling,
+    not_converged,
+    overfitting,
+    richer_features,
+    shifted,
+    shortcut,
+    sound,
+    test_reused,
+    underfitting,
+)
+
+CHECKS: dict[str, Callable[[Run], Finding | None]] = {
+    module.CODE: module.check
+    for module in (
+        no_better_than_majority,
+        no_shuffling,
+        intercept_frozen,
+        learning_rate_large,
+        learning_rate_small,
+        not_converged,
+        duplicates_across_splits,
+        shifted,
+        shortcut,
+        label_errors,
+        overfitting,
+        underfitting,
+        imbalance,
+        few_pictures,
+        miscalibrated,
+        more_pictures,
+        richer_features,
+        enough_pictures,
+        few_judged,
+        alpha_at_edge,
+        test_reused,
+    )
+}
+
+
+def check_codes(codes: Iterable[str]) -> None:
+    """UsageError for a code that no check has."""
+    unknown = [code for code in codes if code not in CHECKS]
+    if unknown:
+        raise UsageError(f"--mute: no finding has the code {unknown[0]!r}. Codes: {', '.join(CHECKS)}.")
+
+
+def verdict(run: Run) -> list[Finding]:
+    """Every finding about the run that is not muted; when none warns, `sound` says what was looked at."""
+    checks = [check for code, check in CHECKS.items() if code not in run.muted]
+    findings = [finding for check in checks if (finding := check(run)) is not None]
+    quiet = not any(finding.severity in ("warning", "problem") for finding in findings)
+    return [*([sound.finding(run)] if quiet else []), *findings]
+
+
+__all__ = ["CHECKS", "check_codes", "verdict"]

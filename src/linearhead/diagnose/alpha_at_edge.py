@@ -1,0 +1,30 @@
+"""Whether the best penalty strength lies at the end of those tried, so that a better one may lie beyond.
+
+Threshold: the chosen alpha is the first or last of the path and strictly better than its neighbour on the validation
+pictures; a plateau that reaches the end is no reason to look further.
+"""
+
+from __future__ import annotations
+
+from ..records import Finding, Run
+
+CODE = "alpha-at-edge"
+
+
+def check(run: Run) -> Finding | None:
+    tried = sorted((p for p in run.fit.path if p.get("valid_accuracy") is not None), key=lambda p: p["alpha"] or 0)
+    if len(tried) < 3:
+        return None
+    for end, neighbour, side in ((0, 1, "smallest"), (-1, -2, "largest")):
+        best, next_to = tried[end], tried[neighbour]
+        accuracies = (best["valid_accuracy"] or 0.0, next_to["valid_accuracy"] or 0.0)
+        if best["alpha"] == run.fit.alpha and accuracies[0] > accuracies[1]:
+            return Finding(
+                code=CODE,
+                title=f"The {side} penalty tried was the best",
+                severity="note",
+                evidence=f"alpha = {run.fit.alpha:.3g}: {accuracies[0]:.1%} of the validation pictures right, its "
+                f"neighbour {accuracies[1]:.1%}; nothing beyond was tried.",
+                advice=f"Try --alpha {run.fit.alpha / 10 if end == 0 else run.fit.alpha * 10:.1g}.",
+            )
+    return None

@@ -1,0 +1,34 @@
+"""Whether judged pictures are copies of trained ones: those are no new pictures, and their answers were learned.
+
+Threshold: one picture is told; a warning from 1 % of the judged pictures on, or where the accuracy without them is
+lower by more than half its standard error.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+
+from ..records import Finding, Run
+
+CODE = "duplicates-across-splits"
+SHARE = 0.01
+
+
+def check(run: Run) -> Finding | None:
+    found, test = run.duplicates, run.evaluations.get("test")
+    if found is None or test is None or not found.judged:
+        return None
+    rest, much = found.without, found.judged >= SHARE * test.n
+    told = "All judged pictures are copies: nothing new judged this classifier."
+    if rest is not None:
+        error = sqrt(max(rest.accuracy * (1 - rest.accuracy), 1 / rest.n) / rest.n)
+        much = much or test.accuracy - rest.accuracy > error / 2
+        told = f"Accuracy with them {test.accuracy:.1%}, without them {rest.accuracy:.1%} (on {rest.n})."
+    return Finding(
+        code=CODE,
+        title="Some test pictures are copies of training pictures",
+        severity="warning" if much else "note",
+        evidence=f"{found.judged} of {test.n} test pictures are equal or nearly equal to a trained one"
+        f"{', such as ' + ' and '.join(found.examples[0][:2]) if found.examples else ''}. {told}",
+        advice="Remove the copies from one side, or keep them together with a group (--group), and train again.",
+    )

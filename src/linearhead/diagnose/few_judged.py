@@ -1,0 +1,27 @@
+"""Whether the test set is too small for its accuracy to mean much. Threshold: a 95 % interval wider than 10 points."""
+
+from __future__ import annotations
+
+from ..records import Finding, Run
+
+CODE = "few-judged"
+WIDTH = 0.10
+
+
+def check(run: Run) -> Finding | None:
+    test = run.evaluations.get("test")
+    if test is None:
+        return None
+    low, high = test.accuracy_interval
+    if high - low <= WIDTH:
+        return None
+    needed = round(4 * 1.96**2 * 0.25 / WIDTH**2)  # a share near ½ is the widest: n = (2 · 1.96)² ¼ / width²
+    return Finding(
+        code=CODE,
+        title="Few pictures judged the model",
+        severity="note",
+        evidence=f"{test.n} test pictures: the accuracy of {test.accuracy:.1%} could be anything from "
+        f"{low:.1%} to {high:.1%}.",
+        advice=f"Judge on more pictures (up to {needed} for an interval of {WIDTH:.0%}) before comparing with another "
+        "model.",
+    )

@@ -1,0 +1,28 @@
+"""Whether a class has too few training pictures to learn from.
+
+Threshold: 10 per class, the smallest of the many-shot regimes in the few-shot literature (1 to 10 "shots").
+"""
+
+from __future__ import annotations
+
+from ..records import Finding, Run
+
+CODE = "few-pictures"
+ENOUGH = 10
+
+
+def check(run: Run) -> Finding | None:
+    train, valid = run.data.counts.get("train", []), run.data.counts.get("valid", [])
+    counts = [t + v for t, v in zip(train, valid or [0] * len(train), strict=True)]
+    few = sorted((n, label) for n, label in zip(counts, run.data.classes, strict=True) if n < ENOUGH)
+    if not few:
+        return None
+    named = ", ".join(f"'{label}' {n}" for n, label in few[:5]) + (", …" if len(few) > 5 else "")
+    return Finding(
+        code=CODE,
+        title=f"{len(few)} of {len(counts)} classes have fewer than {ENOUGH} training pictures",
+        severity="warning",
+        evidence=f"Training pictures: {named}.",
+        advice="Add pictures of these classes, or leave the classes out; with so few, what the model "
+        "learns of them is mostly those very pictures.",
+    )

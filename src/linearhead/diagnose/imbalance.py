@@ -1,0 +1,31 @@
+"""Whether one class has many times the training pictures of another.
+
+Threshold: 10 to 1, where the literature on imbalanced learning begins (He & Garcia 2009, IEEE TKDE 21: ratios of 10:1
+and more); balanced accuracy then says something that accuracy hides.
+"""
+
+from __future__ import annotations
+
+from ..records import Finding, Run
+
+CODE = "imbalance"
+RATIO = 10
+
+
+def check(run: Run) -> Finding | None:
+    counts = [sum(parts) for parts in zip(*(run.data.counts.get(s, []) for s in ("train", "valid")), strict=False)]
+    counts = counts or run.data.counts.get("train", [])
+    if not counts or min(counts) == 0 or max(counts) < RATIO * min(counts):
+        return None
+    small, large = min(range(len(counts)), key=counts.__getitem__), max(range(len(counts)), key=counts.__getitem__)
+    test = run.evaluations.get("test")
+    balanced = f"; balanced test accuracy {test.balanced_accuracy:.1%}, plain {test.accuracy:.1%}" if test else ""
+    return Finding(
+        code=CODE,
+        title="The classes are very uneven",
+        severity="warning",
+        evidence=f"'{run.data.classes[large]}' has {counts[large]} training pictures, '{run.data.classes[small]}' "
+        f"{counts[small]} ({counts[large] / counts[small]:.0f} to 1){balanced}.",
+        advice="Read the recall per class instead of the accuracy; add pictures of the small classes, "
+        "or train with --class-weight balanced if every class matters alike.",
+    )

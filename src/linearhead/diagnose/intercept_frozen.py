@@ -1,0 +1,27 @@
+"""Whether the intercept was left out of the updates: the classes are then not expected as often as they occur.
+
+Threshold: the mean probability of some class differs from its share of the training pictures by more than 0.8 points.
+At the optimum of cross-entropy with a free intercept the difference is that intercept's gradient, exactly 0.
+"""
+
+from __future__ import annotations
+
+from ..records import Finding, Run
+from . import no_shuffling
+
+CODE = "intercept-frozen"
+GAP = 0.008
+
+
+def check(run: Run) -> Finding | None:
+    gap = run.probes.get("intercept", {}).get("largest")
+    if gap is None or gap < GAP or no_shuffling.check(run) is not None:
+        return None
+    return Finding(
+        code=CODE,
+        title="The intercept was not trained",
+        severity="problem" if run.fit.converged else "warning",
+        evidence=f"One class gets a mean probability {100 * gap:.1f} points off its share of the training pictures; "
+        "with a trained intercept the two are equal.",
+        advice="Update b with the gradient ŷ − y as well as W, unpenalised; or train until the fit converges.",
+    )

@@ -1,0 +1,29 @@
+"""Whether stated confidences come true on the test pictures.
+
+Threshold: an expected calibration error above 8 points and a quarter above the 99 % quantile of what as many pictures
+show by chance where every confidence is true (simulated; `trust.calibration.expected_ece`).
+"""
+
+from __future__ import annotations
+
+from ..records import Finding, Run
+
+CODE = "miscalibrated"
+ECE, FACTOR = 0.08, 1.25
+
+
+def check(run: Run) -> Finding | None:
+    seen = run.probes.get("calibration", {})
+    ece, chance, stated, right = (seen.get(name) for name in ("ece", "chance", "stated", "right"))
+    if ece is None or chance is None or ece <= max(ECE, FACTOR * chance):
+        return None
+    over = (stated or 0.0) > (right or 0.0)
+    return Finding(
+        code=CODE,
+        title=f"The stated confidence is too {'high' if over else 'low'}",
+        severity="warning",
+        evidence=f"On the test pictures the mean stated confidence is {stated:.1%} and {right:.1%} of the answers are "
+        f"right; bin by bin they differ by {100 * ece:.1f} points (chance alone: up to {100 * chance:.1f}).",
+        advice="Train again with pictures like those it will be used on: held-out training pictures calibrate it. "
+        "Until then trust the order of confidences, not their size.",
+    )

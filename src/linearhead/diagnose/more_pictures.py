@@ -1,0 +1,32 @@
+"""Whether more pictures would help: the learning curve's forecast for twice as many.
+
+Threshold: a forecast gain of at least 1.5 points, about the smallest that people collect pictures for, while the gain
+of the last doubling exceeds two of its standard errors or the rise of the whole curve exceeds four. The forecast's
+own error is in docs/decisions/verdict.md.
+"""
+
+from __future__ import annotations
+
+from ..records import Finding, Run
+
+CODE = "more-pictures"
+GAIN = 0.015
+
+
+def check(run: Run) -> Finding | None:
+    curve = run.learning_curve
+    if curve is None or curve.gain is None or curve.twice is None or len(curve.accuracy) < 2:
+        return None
+    last = curve.accuracy[-1] - curve.accuracy[-2]
+    rise, error = curve.accuracy[-1] - curve.accuracy[0], curve.gain_error or 0.0
+    if curve.gain < GAIN or (last < 2 * error and rise < 4 * error):
+        return None
+    return Finding(
+        code=CODE,
+        title="More pictures would help",
+        severity="note",
+        evidence=f"From {curve.n[-2]} to {curve.n[-1]} training pictures the accuracy on pictures not trained on rose "
+        f"from {curve.accuracy[-2]:.1%} to {curve.accuracy[-1]:.1%}; twice as many should give about "
+        f"{curve.twice:.1%}.",
+        advice="Collect pictures of the classes with the lowest recall first, then train again with the same command.",
+    )

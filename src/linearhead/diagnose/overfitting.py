@@ -1,0 +1,31 @@
+"""Whether training pictures are told apart much better than new ones (high variance; the lecture's overfitting).
+
+Threshold: the lower end of Newcombe's 95 % interval of train − test accuracy above 5 points, so that a gap which
+chance explains stays silent; above 20 points it is called a problem. 5 and 20 are conventions of this program.
+"""
+
+from __future__ import annotations
+
+from ..metrics import difference
+from ..records import Finding, Run
+
+CODE = "overfitting"
+GAP, LARGE_GAP = 0.05, 0.20
+
+
+def check(run: Run) -> Finding | None:
+    train, test = run.evaluations.get("train"), run.evaluations.get("test")
+    if train is None or test is None:
+        return None
+    low, gap, high = difference(train, test)
+    if low <= GAP:
+        return None
+    return Finding(
+        code=CODE,
+        title="Overfitting: training pictures are recognised much better than new ones",
+        severity="problem" if low > LARGE_GAP else "warning",
+        evidence=f"Accuracy {train.accuracy:.1%} on the {train.n} training pictures, {test.accuracy:.1%} on the "
+        f"{test.n} test pictures: a gap of {100 * gap:.1f} points (95 % interval {100 * low:.1f} to {100 * high:.1f}).",
+        advice="More pictures help most. Otherwise: fewer or more robust features (--features), or a stronger penalty "
+        f"than alpha = {run.fit.alpha:.3g}; the test accuracy above is already the honest one.",
+    )

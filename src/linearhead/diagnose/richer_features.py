@@ -1,0 +1,29 @@
+"""Whether the features limit the classifier: many mistakes that neither more pictures nor another penalty would mend.
+
+Threshold: over 10 % of the test pictures wrong (lower Wilson end) and a forecast gain from twice the pictures below a
+tenth of those mistakes. It differs from underfitting, which asks the training pictures.
+"""
+
+from __future__ import annotations
+
+from ..records import Finding, Run
+
+CODE = "richer-features"
+ERROR, SHARE = 0.10, 0.10
+
+
+def check(run: Run) -> Finding | None:
+    curve, test = run.learning_curve, run.evaluations.get("test")
+    if curve is None or curve.gain is None or test is None or (curve.gain_error or 1.0) > 0.02:
+        return None
+    if 1 - test.accuracy_interval[1] <= ERROR or curve.gain > SHARE * (1 - test.accuracy):
+        return None
+    return Finding(
+        code=CODE,
+        title="Richer features would help most",
+        severity="note",
+        evidence=f"{1 - test.accuracy:.1%} of the test pictures are wrong, and twice as many training pictures are "
+        f"expected to mend {100 * curve.gain:.1f} points of that: what {run.features.get('name')} does not show, no "
+        "linear classifier on it can learn.",
+        advice='Try --features "patches(quality=best)", a larger --size, or features of a pretrained network.',
+    )

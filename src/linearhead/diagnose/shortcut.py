@@ -1,0 +1,37 @@
+"""Whether one cue that should not matter gives the class away: brightness alone, or the rim of the picture alone.
+
+Threshold: the cue's leave-one-out accuracy reaches SHARE of the way from guessing to the classifier's own accuracy;
+calibrated on planted cues and clean data (docs/diagnoses.md). What a real class needs is more than one number.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+
+from ..records import Finding, Run
+
+CODE = "shortcut"
+SHARE = {"brightness": 0.5, "border": 0.8}
+WORDS = {"brightness": "brightness", "border": "outermost rim"}
+
+
+def check(run: Run) -> Finding | None:
+    test = run.evaluations.get("test") or run.evaluations.get("train")
+    for cue, share in SHARE.items():
+        seen = run.probes.get(cue, {})
+        found, guess, n = seen.get("accuracy"), seen.get("guess"), seen.get("n") or 0
+        if test is None or found is None or guess is None or n < 50:
+            continue
+        low = found - 2 * sqrt(max(found * (1 - found), 0.01) / n)
+        if low - guess < share * max(test.accuracy - guess, 0.1):
+            continue
+        return Finding(
+            code=CODE,
+            title=f"The {WORDS[cue]} of a picture alone gives its class away",
+            severity="warning",
+            evidence=f"Knowing nothing but the {WORDS[cue]}, {found:.1%} of {n:.0f} training pictures are put into "
+            f"the right class (guessing: {guess:.1%}; the classifier: {test.accuracy:.1%}).",
+            advice="Take pictures of every class in the same places and light, or crop the rim away (--fit crop); "
+            "judge on pictures from elsewhere before trusting the accuracy.",
+        )
+    return None

@@ -1,0 +1,20 @@
+"""What is said when no check warns: what was looked at, and the figure that stands. Not a check itself."""
+
+from __future__ import annotations
+
+from ..records import Finding, Run
+
+CODE = "sound"
+
+
+def finding(run: Run) -> Finding:
+    test = run.evaluations.get("test")
+    figure = f" Test accuracy {test.accuracy:.1%} on {test.n} pictures that chose nothing." if test else ""
+    return Finding(
+        code=CODE,
+        title="Nothing found that speaks against this model",
+        severity="good",
+        evidence="The fit reached its tolerance, training pictures are not shown to be told apart more than 5 points "
+        f"better than new ones, the classes are even enough and each has pictures to learn from.{figure}",
+        advice="Judge it once more on pictures from where it will be used.",
+    )

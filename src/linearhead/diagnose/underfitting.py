@@ -1,0 +1,31 @@
+"""Whether even the training pictures are not told apart (high bias; the lecture's underfitting).
+
+Threshold: at least 10 % of the training pictures wrong (lower Wilson 95 % end) while the gap to the test set is not
+shown to exceed 5 points: then more pictures cannot help, other features can. Both are conventions of this program.
+"""
+
+from __future__ import annotations
+
+from ..metrics import difference
+from ..records import Finding, Run
+
+CODE = "underfitting"
+ERROR, GAP = 0.10, 0.05
+
+
+def check(run: Run) -> Finding | None:
+    train, test = run.evaluations.get("train"), run.evaluations.get("test")
+    if train is None or test is None:
+        return None
+    error_low = 1 - train.accuracy_interval[1]
+    if error_low <= ERROR or difference(train, test)[0] > GAP:
+        return None
+    return Finding(
+        code=CODE,
+        title="Underfitting: even the training pictures are not told apart",
+        severity="warning",
+        evidence=f"{1 - train.accuracy:.1%} of the {train.n} training pictures are wrong and "
+        f"{1 - test.accuracy:.1%} of the {test.n} test pictures: more pictures would not change much.",
+        advice=f"Use stronger features than {run.features.get('name')} (--features), larger pictures (--size), "
+        "or check the labels of the most wrong pictures.",
+    )

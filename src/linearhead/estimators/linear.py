@@ -1,0 +1,366 @@
+"""The scikit-learn surface: names of classes, weights, feature names; the mathematics is below.
+
+F(W, b) = Σᵢ wᵢ ℓ(W xᵢ + b, yᵢ) / Σᵢ wᵢ + α R(W), the intercept not penalised; `coef_` (k, d) and `intercept_` (k,) hold
+one row per class, also for two classes. scikit-learn's C is 1/(α n). With standardize=True the penalty refers to
+columns of unit variance; `coef_` is in the units of X all the same.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+
+from ..certificate import certify, sentence
+from ..design import StoredArray, design_of
+from ..errors import ConvergenceWarning, DataError, DataWarning, UsageError
+from ..losses import LOSSES
+from ..objective import Objective, check_combination, choose_solver
+from ..objective.checking import check_drowned, check_scale, check_weights, combine_weights
+from ..objective.span import span, worth_spanning
+from ..path import RegularizationPath, follow, follow_leaving_one_out, held_out, hold_out, solvable
+from ..penalties import PENALTIES
+from ..records import Status, Trace
+from ..solvers import SOLVERS, Solution
+from .inputs import checked_pair, checked_rows
+from .options import check_options
+from .separation import sentence as separable_sentence
+from .separation import separated
+
+SHARED_OPTIONS = ("tol", "max_iter", "learning_rate", "momentum", "nesterov", "batch_size", "schedule", "averaging")
+
+
+class LinearClassifier(ClassifierMixin, BaseEstimator):
+    """Any loss with any penalty by any solver that fits both.
+
+    Parameters
+    ----------
+    loss : name in LOSSES: cross_entropy, logistic, hinge, crammer_singer, squared_hinge, squared.
+    penalty : name in PENALTIES: l2, l1, elastic_net, none.
+    alpha : strength of the penalty, ≥ 0, or "auto": chosen on held-out rows by the path. C = 1/(alpha · n).
+    l1_ratio : share of L1 in elastic_net, 0 … 1.
+    margin : Δ of the hinge losses.
+    solver : name in SOLVERS, or "auto": closed_form for squared, dual for hinges, proximal for L1, else lbfgs.
+    fit_intercept : whether scores have an intercept, which is never penalised.
+    standardize : penalise the weights of columns scaled to unit variance.
+    tol : the largest |∂F| entry at which a fit counts as converged, default 1e-7; for kinked losses the relative
+        duality gap, default 1e-4.
+    max_iter : iterations (epochs for sgd); None: the solver's own limit.
+    learning_rate : step size of gd and sgd; gd also takes "1/L" and "backtracking".
+    momentum, nesterov, batch_size, schedule, averaging, patience : see solvers.SGD.
+    class_weight : None, "balanced" or {class: weight}.
+    warm_start : begin from the previous coef_ and intercept_.
+    random_state : seed of the shuffling.
+    callback : called with every row of the trace as a dict; return True to stop.
+
+    Attributes
+    ----------
+    coef_ (k, d), intercept_ (k,), classes_ (k,), n_iter_, trace_ (records.Trace), status_ (records.Status),
+    converged_ (the tolerance was certified in float64), certificate_ (records.Certificate), solver_, alpha_,
+    path_ (RegularizationPath, with alpha="auto").
+
+    Raises
+    ------
+    UsageError : options that do not fit. DataError : X or y is not what a classifier needs. Both are ValueErrors.
+    """
+
+    def __init__(
+        self,
+        loss="cross_entropy",
+        *,
+        penalty="l2",
+        alpha=1e-4,
+        l1_ratio=0.5,
+        margin=1.0,
+        solver="auto",
+        fit_intercept=True,
+        standardize=False,
+        tol=None,
+        max_iter=None,
+        learning_rate=None,
+        momentum=None,
+        nesterov=False,
+        batch_size=32,
+        schedule="cosine",
+        averaging=False,
+        patience=None,
+        class_weight=None,
+        warm_start=False,
+        random_state=None,
+        callback=None,
+    ):
+        self.loss = loss
+        self.penalty = penalty
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.margin = margin
+        self.solver = solver
+        self.fit_intercept = fit_intercept
+        self.standardize = standardize
+        self.tol = tol
+        self.max_iter = max_iter
+        self.learning_rate = learning_rate
+        self.momentum = momentum
+        self.nesterov = nesterov
+        self.batch_size = batch_size
+        self.schedule = schedule
+        self.averaging = averaging
+        self.patience = patience
+        self.class_weight = class_weight
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.callback = callback
+
+    # ── fitting ───────────────────────────────────────────────────────────────────────────────────
+    def fit(self, X, y, sample_weight=None, X_valid=None, y_valid=None):
+        """Minimise F on X (n, d), y (n,). X_valid, y_valid only add validation loss and accuracy to `trace_`.
+
+        Ctrl-C sets every attribute to the best parameters so far, then raises KeyboardInterrupt.
+        """
+        solver = self._make_solver()
+        objective = self._objective(X, y, sample_weight)
+        self.__dict__.pop("_calls", None)
+        if self.patience is not None and X_valid is None:
+            raise UsageError("patience watches the validation loss: pass X_valid and y_valid to fit, or patience=None.")
+        held = None if X_valid is None else self._held_out(objective, X_valid, y_valid)
+        monitor = None if held is None else self._monitor(objective, held)
+        theta = self._start(objective)
+        if self.alpha == "auto" and objective.alpha:
+            objective, theta = self._choose_alpha(objective, held)
+        if self.solver_ == "lbfgs" and worth_spanning(objective):
+            solution = _in_span(solver, objective, theta, self.callback, monitor)
+        else:
+            solution = solver(objective, theta, self.callback, monitor)
+        self._finish(objective, solution)
+        if solution.status is Status.INTERRUPTED:
+            raise KeyboardInterrupt
+        return self
+
+    def _make_loss(self) -> Any:
+        kind: Any = LOSSES[self.loss]
+        return kind(margin=self.margin) if "margin" in kind.__dataclass_fields__ else kind()
+
+    def _make_penalty(self) -> Any:
+        kind: Any = PENALTIES[self.penalty]
+        return kind(l1_ratio=self.l1_ratio) if "l1_ratio" in kind.__dataclass_fields__ else kind()
+
+    def _tolerance(self) -> float:
+        """`tol`, or what suits the loss."""
+        if self.tol is not None:
+            return self.tol
+        return 1e-7 if LOSSES[self.loss].smoothness else 1e-4
+
+    def _make_solver(self) -> Any:
+        loss = self.loss
+        check_combination(loss, self.penalty, self.solver)
+        self.solver_ = choose_solver(loss, self.penalty) if self.solver == "auto" else self.solver
+        check_options(self, self.solver_)
+        kind = SOLVERS[self.solver_]
+        options = {name: getattr(self, name) for name in SHARED_OPTIONS if name in kind.__dataclass_fields__}
+        options["tol"] = self._tolerance()
+        if self.solver_ == "sgd":
+            seed = check_random_state(self.random_state).randint(2**31 - 1)
+            options |= {"seed": seed, "patience": self.patience}
+        return kind(**{name: value for name, value in options.items() if value is not None})
+
+    def _objective(self, X: Any, y: Any, sample_weight: Any = None) -> Objective:
+        """The problem that `fit` solves: validated rows, encoded labels, weights; sets classes_."""
+        X, y = checked_pair(self, X, y)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+            check_weights(sample_weight)
+            X, y, sample_weight = _without_absent(X, y, sample_weight)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        k = len(self.classes_)
+        if k < 2:
+            raise DataError(
+                f"A classifier needs rows of at least two classes; found one class only: {self.classes_[0]}."
+            )
+        weights = combine_weights(codes, sample_weight, self.class_weight, self.classes_)
+        design = design_of(X, intercept=bool(self.fit_intercept)).fitted(weights, bool(self.standardize))
+        if self.standardize:
+            check_drowned(X, np.asarray(design.scale))
+        else:
+            check_scale(X, np.sqrt(np.asarray(design.energy)), self._tolerance())
+        return Objective(design, codes, k, self._make_loss(), self._make_penalty(), self._strength(), weights)
+
+    def _strength(self) -> float:
+        """α; 1 stands for "auto" until the path has chosen."""
+        if self.penalty == "none":
+            return 0.0
+        return 1.0 if self.alpha == "auto" else float(self.alpha)
+
+    def _start(self, objective: Objective) -> np.ndarray:
+        if not (self.warm_start and hasattr(self, "coef_")):
+            return objective.start()
+        if self.coef_.shape != (objective.k, objective.design.d):
+            raise DataError(
+                f"warm_start continues from {self.coef_.shape[0]} classes and {self.coef_.shape[1]} features; found "
+                f"{objective.k} and {objective.design.d}. Fit with warm_start=False first."
+            )
+        return objective.design.from_stored(np.vstack([self.coef_.T, self.intercept_[None]]).astype(np.float64))
+
+    def _held_out(self, objective: Objective, X: Any, y: Any) -> Objective:
+        X = checked_rows(self, X)
+        known = np.isin(y, self.classes_)
+        if not np.all(known):
+            raise DataError(f"y_valid has classes that y lacks: {np.unique(np.asarray(y)[~known])[:5].tolist()}.")
+        return held_out(objective, X, np.searchsorted(self.classes_, y))
+
+    @staticmethod
+    def _monitor(objective: Objective, held: Objective) -> Any:
+        """Validation numbers for the trace; training accuracy is then counted as well."""
+        object.__setattr__(objective, "watch", True)
+
+        def monitor(theta: np.ndarray) -> dict[str, Any]:
+            point = held.at(theta)
+            return {"valid_loss": point.loss, "valid_accuracy": point.accuracy}
+
+        return monitor
+
+    def _choose_alpha(self, objective: Objective, held: Objective | None) -> tuple[Objective, np.ndarray]:
+        """alpha="auto": by X_valid; else least squares by leaving each row out, others by one row in seven."""
+        watching = replace(objective, watch=True)
+        if held is None and self.loss == "squared" and self.penalty == "l2" and solvable(objective):
+            self.path_ = RegularizationPath(classes=self.classes_, n_rows=objective.n)
+            follow_leaving_one_out(self.path_, watching, None, certificates=False)
+            return self._chosen(objective)
+        seed = check_random_state(self.random_state).randint(2**31 - 1) if self.random_state is not None else 0
+        train, judge = (watching, held) if held is not None else hold_out(watching, seed)
+        self.path_ = RegularizationPath(classes=self.classes_, n_rows=objective.n)
+        try:
+            follow(self.path_, train, [(train, judge)], None, certificates=False)
+        except KeyboardInterrupt:
+            if self.path_.points:
+                chosen, theta = self._chosen(objective)
+                self._finish(chosen, Solution(chosen.at(theta), Status.INTERRUPTED, np.inf, Trace(), 0))
+            raise
+        return self._chosen(objective)
+
+    def _chosen(self, objective: Objective) -> tuple[Objective, np.ndarray]:
+        point = self.path_.points[self.path_.index_]
+        return replace(objective, alpha=point.alpha), objective.design.from_stored(point.theta)
+
+    def _finish(self, objective: Objective, solution: Any) -> None:
+        kind = np.float32 if objective.design.dtype == np.float32 else np.float64
+        stored = objective.design.stored(solution.point.theta).astype(kind)
+        self.coef_, self.intercept_ = np.ascontiguousarray(stored[:-1].T), stored[-1].copy()
+        self.trace_, self.status_, self.n_iter_ = solution.trace, solution.status, max(1, solution.iterations)
+        self.alpha_ = objective.alpha
+        returned = objective.design.from_stored(stored.astype(np.float64))  # what is returned, rounding included
+        with objective.design.session():
+            self.certificate_ = certify(objective, returned, self._tolerance(), solution.extras.get("multipliers"))
+            proof = self._separation(objective, returned)
+        if proof is not None and objective.loss.proper:
+            self.status_ = Status.UNBOUNDED
+        self.converged_ = self.certificate_.certified and self.status_ is not Status.UNBOUNDED
+        if not self.converged_ and self.status_ is Status.CONVERGED:
+            self.status_ = Status.STALLED
+        self._warn(proof)
+
+    def _separation(self, objective: Objective, theta: np.ndarray) -> tuple | None:
+        """What proves that only a penalty would bound the weights; None: nothing does, or there is a penalty."""
+        if objective.alpha or self.loss == "squared" or self.status_ in (Status.INTERRUPTED, Status.DIVERGED):
+            return None
+        return separated(objective, theta, every_class=self.status_ is Status.UNBOUNDED)
+
+    def _warn(self, proof: tuple | None) -> None:
+        if proof is not None:
+            margin, one = proof
+            name = None if one is None else self.classes_[one : one + 1].tolist()[0]
+            text = separable_sentence(margin, name, finite=not LOSSES[self.loss].proper)
+            warnings.warn(text, DataWarning, stacklevel=3)
+        elif not self.converged_ and self.status_ is not Status.INTERRUPTED and self.solver_ != "sgd":
+            c = self.certificate_
+            warnings.warn(
+                f"Not converged after {self.n_iter_} iterations of {self.solver_}: the residual is {c.residual:.2e}, "
+                f"tol is {c.tolerance:g}; {sentence(c)}. Likely cause: {self.status_.value}.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """One pass of mini-batch steps over X (n, d), y (n,); `classes` names all classes at the first call."""
+        from .partial import partial_fit
+
+        return partial_fit(self, X, y, classes, sample_weight)
+
+    # ── using ─────────────────────────────────────────────────────────────────────────────────────
+    def _scores(self, X: Any) -> np.ndarray:
+        check_is_fitted(self)
+        X = checked_rows(self, X)
+        if X.dtype in (np.float32, np.float64) and not isinstance(X, StoredArray):
+            return X @ self.coef_.T + self.intercept_
+        design = design_of(X) if self.coef_.dtype == np.float32 else design_of(X).precise()
+        theta = np.vstack([self.coef_.T, self.intercept_]).astype(design.dtype, copy=False)
+        out = np.empty((X.shape[0], len(self.coef_)), theta.dtype)
+
+        def fill(block: Any) -> tuple:
+            out[block.rows] = block.forward(theta)
+            return ()
+
+        design.sweep(fill)
+        return out
+
+    def decision_function(self, X):
+        """Scores (n, k); for two classes (n,), the second class's score less the first's, as scikit-learn has it."""
+        s = self._scores(X)
+        return s[:, 1] - s[:, 0] if len(self.classes_) == 2 else s
+
+    def predict(self, X):
+        """The class of the highest score for every row, (n,)."""
+        s = self._scores(X)
+        return self.classes_[np.argmax(s, axis=1)]
+
+    def _proper(self) -> bool:
+        if LOSSES[self.loss].proper:
+            return True
+        raise AttributeError(
+            f"{self.loss} has scores, not probabilities: it is no proper scoring rule. Use decision_function, "
+            "or loss='cross_entropy' or 'logistic'."
+        )
+
+    @available_if(_proper)
+    def predict_proba(self, X):
+        """Probabilities (n, k) in the order of classes_; only for proper losses (cross_entropy, logistic)."""
+        return self._make_loss().probabilities(self._scores(X))
+
+    @available_if(_proper)
+    def predict_log_proba(self, X):
+        """log of predict_proba."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def _in_span(solver: Any, objective: Objective, theta: np.ndarray, callback: Any, monitor: Any) -> Solution:
+    """The same optimum with fewer unknowns, where the rows are fewer than the columns."""
+    rows = span(objective)
+    inside = None if monitor is None else lambda theta: monitor(rows.back(theta))
+    solution = solver(rows.of(objective), rows.into(theta), callback, inside)
+    return replace(solution, point=replace(solution.point, theta=rows.back(solution.point.theta)))
+
+
+def _without_absent(X: Any, y: np.ndarray, weights: np.ndarray) -> tuple[Any, np.ndarray, np.ndarray]:
+    """Rows of weight zero are absent; a class of which only such rows are known is absent too, and this is said."""
+    present = weights > 0
+    if present.all():
+        return X, y, weights
+    lost = np.setdiff1d(y, y[present])
+    if len(lost):
+        warnings.warn(
+            f"Classes with zero weight in every row are left out: {lost[:5].tolist()}.", DataWarning, stacklevel=4
+        )
+    if isinstance(X, StoredArray):  # rows stay where they are; without weight it does not matter whose they seem
+        return X, np.where(present, y, y[present][0]), weights
+    return X[present], y[present], weights[present]

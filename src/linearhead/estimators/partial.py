@@ -1,0 +1,100 @@
+"""Learning from batches as they come: one pass of mini-batch steps per call, on the loss's own gradient.
+
+The step size falls as 1/√(1 + t/t₀), t the calls so far, from the curvature that the first batch shows (or from
+learning_rate). A batch need not hold every class: the classes are named at the first call.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import _check_sample_weight
+
+from ..design import design_of
+from ..errors import DataError, UsageError
+from ..objective import Objective
+from ..objective.checking import check_scale, check_weights
+from ..records import Status, Trace
+from ..solvers import SGD
+from .inputs import checked_pair
+
+SETTLE = 3  # calls after which the step size has fallen to 1/√2 of the first
+
+
+def partial_fit(estimator: Any, X: Any, y: Any, classes: Any, sample_weight: Any) -> Any:
+    fresh = not hasattr(estimator, "classes_")
+    if fresh and classes is None:
+        raise UsageError("The first call of partial_fit needs classes: later batches may bring classes this one lacks.")
+    if fresh:
+        _check_options(estimator)
+    elif classes is not None and not np.array_equal(np.unique(classes), estimator.classes_):
+        raise UsageError(f"classes differ from those of the first call or of fit, {estimator.classes_.tolist()}.")
+    known = np.unique(np.asarray(classes)) if fresh else estimator.classes_
+    objective = _objective(estimator, X, y, sample_weight, known, fresh)
+    estimator.classes_ = known
+    if not hasattr(estimator, "_calls"):
+        estimator._calls = 0
+        estimator._rate = estimator.learning_rate or objective.stochastic_rate(min(estimator.batch_size, objective.n))
+    if fresh:
+        theta = objective.start()
+    else:
+        theta = np.vstack([estimator.coef_.T, estimator.intercept_[None]]).astype(np.float64)
+    rate = float(estimator._rate) / np.sqrt(1 + estimator._calls / SETTLE)
+    momentum = estimator.momentum or 0.0
+    sgd = SGD(max_iter=1, batch_size=estimator.batch_size, learning_rate=rate, schedule="constant", momentum=momentum)
+    solution = replace(sgd, nesterov=estimator.nesterov, seed=estimator._calls)(objective, theta)
+    estimator._calls += 1
+    kind = np.float32 if objective.design.dtype == np.float32 else np.float64
+    estimator.coef_ = np.ascontiguousarray(solution.point.theta[:-1].T.astype(kind))
+    estimator.intercept_ = solution.point.theta[-1].astype(kind)
+    estimator.trace_ = solution.trace if fresh else _joined(estimator.trace_, solution.trace)
+    estimator.status_, estimator.converged_, estimator.n_iter_ = Status.MAX_ITER, False, estimator._calls
+    estimator.alpha_, estimator.solver_, estimator.certificate_ = objective.alpha, "sgd", None
+    return estimator
+
+
+def _check_options(estimator: Any) -> None:
+    """UsageError for options that cannot work, or not on batches: what needs all rows must be known beforehand."""
+    estimator._make_solver()
+    for name, value, instead in (
+        ("alpha", "auto", "Give alpha as a number."),
+        ("standardize", True, "Scale the columns beforehand, for example with StandardScaler."),
+        ("class_weight", "balanced", "Give class_weight as {class: weight}."),
+    ):
+        found = getattr(estimator, name)
+        if type(found) is type(value) and found == value:
+            raise UsageError(f"partial_fit sees one batch at a time, and {name}={value!r} needs all rows. {instead}")
+
+
+def _objective(estimator: Any, X: Any, y: Any, sample_weight: Any, classes: np.ndarray, first: bool) -> Objective:
+    X, y = checked_pair(estimator, X, y, reset=first)
+    if len(classes) < 2:
+        raise UsageError(f"A classifier needs at least two classes; classes names {classes.tolist()}.")
+    strange = np.setdiff1d(y, classes)
+    if len(strange):
+        raise DataError(f"y has classes that the first call did not name: {strange[:5].tolist()}.")
+    if sample_weight is not None:
+        sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        check_weights(sample_weight)
+    codes = np.searchsorted(classes, y)
+    if estimator.class_weight is not None:
+        own = np.array([estimator.class_weight.get(c, 1.0) for c in classes.tolist()])[codes]
+        sample_weight = own if sample_weight is None else own * sample_weight
+        check_weights(sample_weight)
+    design = design_of(X, intercept=bool(estimator.fit_intercept))
+    size = np.hypot(*design.moments())  # not centred: every batch has another mean
+    check_scale(X, size, estimator._tolerance())
+    loss, penalty = estimator._make_loss(), estimator._make_penalty()
+    design = replace(design, energy=size**2)
+    return Objective(design, codes, len(classes), loss, penalty, estimator._strength(), sample_weight)
+
+
+def _joined(before: Trace, after: Trace) -> Trace:
+    """The newest row of `after` added to `before`."""
+    row = after.rows()[-1]
+    last = before.rows()[-1]
+    row |= {name: row[name] + last[name] for name in ("iteration", "passes", "seconds")}
+    before.append(**row)
+    return before

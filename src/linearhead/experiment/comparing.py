@@ -1,0 +1,52 @@
+"""Runs side by side: their numbers, and a paired test where both judged the very same pictures (McNemar 1947)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import UsageError
+from ..metrics import mcnemar
+from ..records import Run
+from .run_folder import load_record
+
+
+def compare(runs: Sequence[str | Path]) -> dict[str, Any]:
+    """The object of `compare --json`: one entry per run, and one per pair of the first run with another."""
+    if len(runs) < 2:
+        raise UsageError(f"compare needs at least two runs; found {len(runs)}. linearhead compare RUN RUN …")
+    records = [load_record(run)[1] for run in runs]
+    return {
+        "runs": [_numbers(str(name), run) for name, run in zip(runs, records, strict=True)],
+        "pairs": [_pair(str(runs[0]), records[0], str(n), r) for n, r in zip(runs[1:], records[1:], strict=True)],
+    }
+
+
+def _numbers(name: str, run: Run) -> dict[str, Any]:
+    test = run.evaluations.get("test")
+    return {
+        "run": name,
+        "features": run.features.get("name"),
+        "dimension": run.features.get("dimension"),
+        "loss": run.fit.loss,
+        "alpha": run.fit.alpha,
+        "n": None if test is None else test.n,
+        "accuracy": None if test is None else test.accuracy,
+        "accuracy_interval": None if test is None else test.accuracy_interval,
+        "balanced_accuracy": None if test is None else test.balanced_accuracy,
+        "log_loss": None if test is None else test.log_loss,
+        "seconds": run.seconds.get("total"),
+        "findings": [f.code for f in run.findings if f.severity in ("warning", "problem")],
+    }
+
+
+def _pair(name: str, run: Run, other_name: str, other: Run) -> dict[str, Any]:
+    """Whether the two differ on the pictures that both judged; nulls where those are not the same."""
+    pair: dict[str, Any] = {"first": name, "second": other_name, "only_first": None, "only_second": None, "p": None}
+    if run.judged_pictures and run.judged_pictures == other.judged_pictures:
+        right = [np.frombuffer(r.judged_right.encode("ascii"), np.uint8) == ord("1") for r in (run, other)]
+        pair["only_first"], pair["only_second"], pair["p"] = mcnemar(*right)
+    return pair

@@ -1,0 +1,90 @@
+"""What the verdict rests on, measured between fit and judging: calibration, learning curve, doubted labels, cues.
+
+`examine` sees trained pictures only, and puts what it learned into the model and into the record; `judged` then says
+what that is worth on the test pictures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..features.regions import contributions
+from ..records import Evaluation, Run
+from ..store import Model
+from . import gallery, probes, trusting
+from .fitting import Fit
+from .judge import Answers, all_scores, answer_scores
+from .outside import outside
+from .recipe import Recipe
+
+SUSPECTS, UNSURE, EXPLAINED = 24, 24, 60  # pictures shown of each kind
+
+
+@dataclass
+class Doubted:
+    """Trained rows whose label is doubted, the likeliest mistake first, and what unseen scores say of all rows."""
+
+    rows: list[int]
+    answers: Answers
+
+
+def examine(prepared: Any, plan: Recipe, fitted: Fit, model: Model, run: Run) -> Doubted | None:
+    """Everything that trained pictures can tell about the classifier."""
+    X, y, n = prepared.extracted.X, prepared.y, prepared.n_trained
+    run.probes |= probes.cues(prepared.dataset, prepared.extracted.rows[:n], prepared.preprocessing, plan.seed)
+    groups = prepared.dataset.groups
+    groups = None if groups is None else groups[prepared.extracted.rows[:n]]
+    seen = None if fitted.interrupted else outside(X[:n], y[:n], plan, fitted.alpha, plan.seed, groups)
+    if seen is None:
+        return None
+    run.learning_curve = seen.curve
+    run.trust = trusting.calibrate(model, seen.scores, y[:n], X[:n], plan.seed)
+    doubted, run.probes["labels"] = trusting.suspects(seen.scores, model.probabilities(seen.scores), y[:n])
+    names = prepared.dataset.names
+    run.doubted = [names[prepared.extracted.rows[i]] for i in doubted[:SUSPECTS]]
+    return Doubted([int(i) for i in doubted[:SUSPECTS]], answer_scores(model, seen.scores, y[:n]))
+
+
+def judged(prepared: Any, plan: Recipe, model: Model, run: Run, answers: Answers) -> None:
+    """What the test pictures say of it, and which of them are the least sure; `answers` are theirs."""
+    X, y, n = prepared.extracted.X, prepared.y, prepared.n_trained
+    train = all_scores(model, X[:n]) if model.loss in ("cross_entropy", "logistic") else None
+    p = None if train is None else trusting.uncalibrated(model, train)
+    if p is not None and model.loss == "cross_entropy" and plan.class_weight is None:
+        run.probes["intercept"] = probes.bias(p, y[:n])
+    if run.trust is not None:
+        run.probes["calibration"] = trusting.measure(run.trust, model, answers, X[n:], y[n:])
+    run.probes["told_apart"] = probes.told_apart(X, n, plan.seed)
+
+
+def audit(evaluation: Evaluation, name: str, run: Run) -> None:
+    """Which pictures trained, chose and judged the numbers of this set."""
+    roles = run.data.roles
+    evaluation.audit = {
+        "trained": roles["trained"],
+        "chose": roles["chose"],
+        "judged": roles["judged"] if name == "test" else "the trained pictures themselves: these numbers flatter",
+    }
+
+
+def explain(run: Run, model: Model, X: np.ndarray, chosen: list[int], mean: np.ndarray) -> None:
+    """Regions of the most interesting pictures that spoke for the class given and against its rival, as overlays.
+    `chosen[i]` is the row in X of run.pictures[i]."""
+    if model.extractor is None:
+        return
+    wanted = list(dict.fromkeys([*run.most_wrong, *run.unsure, *range(len(run.pictures))]))[:EXPLAINED]
+    for place in wanted:
+        picture = run.pictures[place]
+        rival = picture.label if picture.label != picture.predicted else picture.runner_up
+        if rival is None:
+            continue
+        weights = model.coef[picture.predicted].astype(np.float64) - model.coef[rival]
+        canvas = contributions(model.extractor, weights, X[chosen[place]], mean)
+        if canvas is None:
+            return
+        picture.regions = gallery.overlay(canvas)
+        picture.lead = float(canvas.sum() + mean.astype(np.float64) @ weights
+                             + model.intercept[picture.predicted] - model.intercept[rival])  # fmt: skip

@@ -1,0 +1,154 @@
+"""From features to weights: choose alpha, draw the curves, fit on everything that may be trained on.
+
+1. The path fits every alpha, strong to weak, to the train rows; among those that the accuracy on the validation rows
+   cannot tell from the best, the one with the lowest validation loss is chosen.
+2. At that alpha one fit from zero on the train rows draws the loss and accuracy curves of train and validation.
+3. The same alpha is fitted to train and validation rows together, from the weights of 2: that is the model.
+Ctrl-C ends the work with the best weights so far.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConvergenceWarning, DataWarning
+from ..records import FitSummary, Status, Trace
+from .progress import Progress
+from .recipe import Recipe
+
+DEFAULT_ALPHA = 1e-2  # where no validation picture can choose
+PATH_TOL = 1e-4  # stepping stones need fewer digits than the model
+
+
+@dataclass
+class Rows:
+    """Features and labels of the train rows, followed by the valid rows."""
+
+    X: np.ndarray  # (n_train + n_valid, d)
+    y: np.ndarray
+    n_train: int
+
+    @property
+    def train(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.X[: self.n_train], self.y[: self.n_train]
+
+    @property
+    def valid(self) -> tuple[np.ndarray, np.ndarray] | None:
+        return (self.X[self.n_train :], self.y[self.n_train :]) if self.n_train < len(self.y) else None
+
+
+@dataclass
+class Fit:
+    """How the fit went; `best` is the best classifier so far, with `coef_` as soon as there is one."""
+
+    best: Any
+    alpha: float = DEFAULT_ALPHA
+    path: list[dict[str, float | None]] = field(default_factory=list)
+    trace: Trace = field(default_factory=Trace)
+    interrupted: bool = False
+    warned: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def status(self) -> Status:
+        return Status.INTERRUPTED if self.interrupted else self.best.status_
+
+    def summary(self, recipe: Recipe) -> FitSummary:
+        """The record of the fit: the curves of step 2, the proof of step 3."""
+        best = self.best
+        return FitSummary(
+            loss=recipe.loss_name,
+            penalty=recipe.penalty,
+            solver=getattr(best, "solver_", recipe.solver),
+            alpha=float(self.alpha),
+            standardize=recipe.standardize,
+            status=self.status.value,
+            converged=not self.interrupted and bool(best.converged_),
+            iterations=int(getattr(best, "n_iter_", 0)),
+            passes=float(best.trace_.passes[-1]) if hasattr(best, "trace_") and len(best.trace_) else 0.0,
+            certificate=getattr(best, "certificate_", None),
+            trace=self.trace if len(self.trace) else getattr(best, "trace_", Trace()),
+            path=self.path,
+            loss_label=recipe.loss_title(),
+        )
+
+
+def fit(rows: Rows, recipe: Recipe, progress: Progress) -> Fit:
+    """Steps 1 to 3. KeyboardInterrupt only where there is nothing to keep yet."""
+    state = Fit(recipe.estimator(DEFAULT_ALPHA).set_params(warm_start=True))
+    with warnings.catch_warnings(record=True) as caught:
+        # how the last fit ended is said by the findings
+        warnings.simplefilter("always", DataWarning)
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        try:
+            if recipe.alpha == "auto":
+                _timed(state, "choose alpha", lambda: choose_alpha(rows, recipe, state, progress))
+            else:
+                state.alpha = float(recipe.alpha)
+            _timed(state, "fit", lambda: _final(rows, recipe, state, progress))
+        except KeyboardInterrupt:
+            if not hasattr(state.best, "coef_"):
+                raise
+            state.interrupted = True
+    state.warned = sorted({str(w.message) for w in caught if issubclass(w.category, DataWarning)})
+    return state
+
+
+def choose_alpha(rows: Rows, recipe: Recipe, state: Fit, progress: Progress) -> None:
+    """Step 1: sets state.alpha and state.path, and state.best in case the work is interrupted."""
+    if rows.valid is None:
+        progress.say(f"No validation pictures to choose alpha on: alpha = {DEFAULT_ALPHA:g}. Set it with --alpha.")
+        return
+    if recipe.penalty == "none":
+        return
+    from ..path import RegularizationPath, default_alphas, follow, held_out
+
+    classifier = state.best
+    objective = replace(classifier._objective(*rows.train), watch=True)
+    path, alphas = RegularizationPath(classes=classifier.classes_), default_alphas(objective)
+    with progress.bar(len(alphas), "penalty strengths, at most") as done:
+
+        def keep(point: Any) -> None:
+            state.path, state.alpha = path.rows(), path.alpha_
+            chosen = path.points[path.index_].theta
+            classifier.coef_ = np.ascontiguousarray(chosen[:-1].T)
+            classifier.intercept_ = chosen[-1].copy()
+            done(1)
+
+        judges = [(objective, held_out(objective, *rows.valid))]
+        follow(path, objective, judges, alphas.tolist(), tol=PATH_TOL, certificates=False, callback=keep)
+
+
+def _final(rows: Rows, recipe: Recipe, state: Fit, progress: Progress) -> None:
+    """Steps 2 and 3."""
+    with progress.bar(2 if rows.valid else 1, "final fit") as done:
+        classifier = recipe.estimator(state.alpha).set_params(warm_start=True)
+        if rows.valid is not None:
+            _fit_keeping_best(classifier, state, *rows.train, X_valid=rows.valid[0], y_valid=rows.valid[1])
+            state.trace = classifier.trace_
+            done(1)
+        _fit_keeping_best(classifier, state, rows.X, rows.y)
+        done(1)
+
+
+def _fit_keeping_best(classifier: Any, state: Fit, X: np.ndarray, y: np.ndarray, **valid: Any) -> None:
+    """An interrupted first fit from zero may be worse than the path's winner, which then stays the best."""
+    begun = hasattr(classifier, "coef_") or not hasattr(state.best, "coef_")
+    if begun:
+        state.best = classifier
+    classifier.fit(X, y, **valid)
+    state.best = classifier
+
+
+def _timed(state: Fit, name: str, work: Callable[[], None]) -> None:
+    start = time.perf_counter()
+    try:
+        work()
+    finally:
+        state.seconds[name] = time.perf_counter() - start

@@ -1,0 +1,108 @@
+"""Scores → answers: what a model says of each picture, and what those answers are worth.
+
+`train`, `evaluate` and `predict` all ask here, so they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import metrics
+from ..records import Evaluation
+from ..store import Model
+
+# Rows scored at a time, always so many: a product of matrices of another height may round differently in the last
+# bit, and a picture's confidence should not depend on how many others were asked about.
+BLOCK = 64
+
+
+@dataclass
+class Answers:
+    """Per row; confidences are probabilities, None where the loss has none. `margin` is s_predicted − s_label."""
+
+    predicted: np.ndarray
+    runner_up: np.ndarray
+    confidence: np.ndarray | None
+    runner_up_confidence: np.ndarray | None
+    label_confidence: np.ndarray | None = None
+    margin: np.ndarray | None = None
+    rank: np.ndarray | None = None  # how many classes were preferred to the label
+
+
+def answer(model: Model, X: np.ndarray, y: np.ndarray | None = None) -> Answers:
+    """The best and second-best class of every row of X (n, d), in blocks of rows; with labels y also what they got."""
+    starts = range(0, max(len(X), 1), BLOCK)
+    parts = [_block(model, X[i : i + BLOCK], None if y is None else y[i : i + BLOCK]) for i in starts]
+    columns: list[Any] = [None if part[0] is None else np.concatenate(part) for part in zip(*parts, strict=True)]
+    return Answers(*columns)
+
+
+def _block(model: Model, X: np.ndarray, y: np.ndarray | None) -> tuple[np.ndarray | None, ...]:
+    """The columns of `Answers` for up to BLOCK rows."""
+    padded = np.zeros((BLOCK, X.shape[1]), dtype=X.dtype)
+    padded[: len(X)] = X
+    return _columns(model, model.scores(padded)[: len(X)], y)
+
+
+def answer_scores(model: Model, scores: np.ndarray, y: np.ndarray) -> Answers:
+    """The same from scores (n, k) that others gave."""
+    return Answers(*_columns(model, scores, y))
+
+
+def _columns(model: Model, scores: np.ndarray, y: np.ndarray | None) -> tuple[Any, ...]:
+    rows = np.arange(len(scores))
+    first = scores.argmax(axis=1)
+    others = scores.copy()
+    others[rows, first] = -np.inf
+    second = others.argmax(axis=1)
+    p = model.probabilities(scores)
+    label_p = margin = rank = None
+    if y is not None:
+        margin = scores[rows, first] - scores[rows, y]
+        rank = (scores > scores[rows, y][:, None]).sum(axis=1) + (first != y) * (margin == 0)
+        label_p = None if p is None else p[rows, y]
+    if p is None:
+        return first, second, None, None, None, margin, rank
+    return first, second, p[rows, first], p[rows, second], label_p, margin, rank
+
+
+def all_scores(model: Model, X: np.ndarray) -> np.ndarray:
+    """(n, d) → (n, k), the same bits as in `answer`."""
+    out = np.empty((len(X), len(model.classes)), dtype=np.result_type(model.coef, X))
+    for i in range(0, len(X), BLOCK):
+        padded = np.zeros((BLOCK, X.shape[1]), dtype=X.dtype)
+        padded[: len(X[i : i + BLOCK])] = X[i : i + BLOCK]
+        out[i : i + BLOCK] = model.scores(padded)[: len(out[i : i + BLOCK])]
+    return out
+
+
+def evaluation(model: Model, answers: Answers, y: np.ndarray) -> Evaluation:
+    """The numbers about these answers to labels y."""
+    return metrics.evaluate(y, answers.predicted, model.classes, answers.label_confidence, answers.rank)
+
+
+NEAREST_JUDGED, NEAREST_TRAINED = 2000, 10_000  # pictures at most: a few seconds of one matrix product
+
+
+def nearest_baseline(judged: Evaluation, X: np.ndarray, y: np.ndarray, n: int, seed: int) -> None:
+    """What the label of the nearest of the n trained rows would score on the rows after them; columns scaled alike."""
+    if len(y) == n:
+        return
+    rng = np.random.default_rng(seed)
+    trained = np.sort(rng.permutation(n)[:NEAREST_TRAINED])
+    asked = n + np.sort(rng.permutation(len(y) - n)[:NEAREST_JUDGED])
+    spread = X[trained].std(axis=0)
+    spread = np.where(spread > 1e-6 * max(float(spread.max()), 1e-30), 1 / np.maximum(spread, 1e-30), 0)
+    A = X[trained] * spread.astype(X.dtype)
+    lengths = np.einsum("ij,ij->i", A, A)
+    found = [
+        trained[np.argmin(lengths - 2 * (X[asked[i : i + 500]] * spread.astype(X.dtype)) @ A.T, axis=1)]
+        for i in range(0, len(asked), 500)
+    ]
+    hits = int(np.sum(y[np.concatenate(found)] == y[asked]))
+    judged.nearest_accuracy = hits / len(asked)
+    judged.intervals["nearest_accuracy"] = metrics.wilson(hits, len(asked))
+    judged.nearest = f"the label of the nearest of {len(trained)} training pictures, asked for {len(asked)} of them"

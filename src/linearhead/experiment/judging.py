@@ -1,0 +1,263 @@
+"""evaluate and predict: a finished model meets pictures. Classes are matched by name, never by position."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..data import Dataset
+from ..data.feature_store import Store
+from ..errors import DataError, LinearheadError, UsageError
+from ..features import Extractor
+from ..images import Preprocessing, decode_many, find_copies
+from ..records import Duplicates, Evaluation, Skipped, to_json
+from ..store import Model
+from . import copies, roles
+from .extract import BATCH, Pictures, Tolerance
+from .judge import Answers, all_scores, answer, evaluation
+from .names import open_readable
+from .progress import Progress
+from .recipe import Recipe
+from .run_folder import load_model, model_path
+
+SPLITS = ("auto", "all", "train", "valid", "test")
+
+
+@dataclass
+class Judged:
+    """What `evaluate` found: the numbers, and on which pictures."""
+
+    model: Path
+    which: str  # "test", "all", …
+    sentence: str  # why these pictures
+    evaluation: Evaluation
+    found: int
+    skipped: list[Skipped] = field(default_factory=list)
+    duplicates: Duplicates | None = None
+    compared: str = ""  # with which pictures they were compared
+
+    def to_json(self) -> dict[str, Any]:
+        """The object of `evaluate --json`."""
+        numbers = to_json(self.evaluation)
+        return {
+            "model": str(self.model),
+            "split": self.which,
+            "judged": self.sentence,
+            "found": self.found,
+            "used": self.found - len(self.skipped),
+            "skipped": len(self.skipped),
+            "duplicates": to_json(self.duplicates) | {"compared_with": self.compared} if self.duplicates else None,
+            **numbers,
+        }
+
+
+@dataclass
+class Prediction:
+    """One line of `predict`: either a label or an error."""
+
+    path: str
+    label: str | None = None
+    confidence: float | None = None
+    runner_up: str | None = None
+    runner_up_confidence: float | None = None
+    labels: list[str] | None = None  # with a coverage: the set that holds the true label so often; may be empty
+    unlike: float | None = None  # share of training pictures at least as unusual: near 0, nothing like it was seen
+    error: str | None = None
+
+
+def evaluate(
+    run: str | Path,
+    data: str | Path,
+    *,
+    split: str = "auto",
+    reader: str = "auto",
+    max_bad: float = 0.01,
+    strict: bool = False,
+    cache: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Judged:
+    """Judges the model of RUN on the pictures in `data`.
+
+    split "auto" takes the data's own test split; on the very pictures that `train` was given, those which it held out;
+    else all. Pictures of classes that the model does not know are skipped and counted; DataError if no others are left.
+    """
+    progress = progress or Progress()
+    if split not in SPLITS:
+        raise UsageError(f"--split is '{split}', but one of {', '.join(SPLITS)} is needed.")
+    model = load_model(run)
+    dataset = open_readable(data, reader)
+    which, rows, sentence = choose_rows(dataset, model, split)
+    y, known, skipped = match_classes(dataset, rows, model)
+    if len(skipped):
+        progress.say(f"{len(skipped)} pictures are of classes that the model does not know; they are left out.")
+    extractor, preprocessing = looks(model)
+    store = Store(cache, progress.say)
+    pictures = Pictures(dataset, known, preprocessing, Tolerance(len(known), max_bad, strict), progress, store)
+    extracted = pictures.features(extractor)
+    y = y[np.isin(known, extracted.rows)]
+    answers = answer(model, extracted.X, y)
+    judged = evaluation(model, answers, y)
+    skipped = [*skipped, *extracted.skipped]
+    found, compared = look_for_copies(model, pictures, extracted.rows, y, answers)
+    return Judged(model_path(run).absolute(), which, sentence, judged, len(rows), skipped, found, compared)
+
+
+def look_for_copies(
+    model: Model, pictures: Pictures, judged: np.ndarray, y: np.ndarray, answers: Answers
+) -> tuple[Duplicates, str]:
+    """Copies among the judged pictures and of trained ones, where those are still what they were; and which these are.
+
+    A picture that itself was trained on, as with --split train, counts as its own copy.
+    """
+    dataset, trained, compared = pictures.dataset, trained_pictures(model, pictures), "no trained picture: "
+    names = [dataset.names[row] for row in judged]
+    parts, keys, labels = [pictures.pixels(judged)], [pictures.keys[row] for row in judged.tolist()], [y]
+    if isinstance(trained, Pictures):
+        own = trained.good
+        compared = f"{len(own)} trained pictures of {trained.dataset.source}"
+        parts.append(trained.pixels(own))
+        keys += [trained.keys[row] for row in own.tolist()]
+        labels.append(trained.dataset.labels[own])
+        names += [trained.dataset.names[row] for row in own]
+    else:
+        compared += trained
+    blocks = (pictures.shaped(part[a : a + BATCH]) for part in parts for a in range(0, len(part), BATCH))
+    seen = find_copies(blocks, keys)
+    asked = np.arange(len(keys)) < len(judged)
+    found = copies.duplicates(seen, np.concatenate(labels), names, asked, ~asked)
+    copies.without(model, answers, y, copies.leaked(seen, asked, ~asked)[: len(judged)], found)
+    return found, compared
+
+
+def trained_pictures(model: Model, judged: Pictures) -> Pictures | str:
+    """The pictures that trained the model, decoded as they were; or why they cannot be looked at."""
+    recipe, source = model.facts.get("recipe"), model.facts.get("source")
+    if not recipe or not source:
+        return "the model does not say which they were"
+    plan = Recipe.from_dict(recipe)
+    try:
+        dataset = judged.dataset
+        if model.facts.get("fingerprint") != roles.fingerprint(dataset):
+            dataset = open_readable(source, plan.reader)
+    except LinearheadError:
+        return f"{source} is not there"
+    if model.facts.get("fingerprint") != roles.fingerprint(dataset):
+        return f"{source} has changed since"
+    rows = np.flatnonzero(np.isin(roles.assign(roles.grouped(dataset, plan), plan), ("train", "valid")))
+    return Pictures(dataset, rows, judged.preprocessing, Tolerance(len(rows), 1.0), judged.progress, judged.store)
+
+
+def looks(model: Model) -> tuple[Extractor, Preprocessing]:
+    """How the model looks at pictures; UsageError where it never saw any."""
+    if model.extractor is None or model.preprocessing is None:
+        raise UsageError("This model was trained on feature rows, not on pictures, so it cannot look at pictures.")
+    return model.extractor, model.preprocessing
+
+
+def choose_rows(dataset: Dataset, model: Model, split: str) -> tuple[str, np.ndarray, str]:
+    """(name, rows, why) of the pictures to judge on."""
+    n = len(dataset.labels)
+    if split == "all":
+        return "all", np.arange(n), f"all {n} pictures, whether trained on or not"
+    recipe, why = model.facts.get("recipe"), "the data's own split"
+    role = dataset.splits
+    if recipe and model.facts.get("fingerprint") == roles.fingerprint(dataset):
+        plan = Recipe.from_dict(recipe)
+        role, why = roles.assign(roles.grouped(dataset, plan), plan), "these are the data of train, split as there"
+    wanted = "test" if split == "auto" else split
+    rows = np.flatnonzero(role == wanted)
+    if len(rows):
+        return wanted, rows, f"{len(rows)} {wanted} pictures ({why})"
+    if split == "auto":
+        return "all", np.arange(n), f"all {n} pictures"
+    found = ", ".join(sorted(set(role.tolist()) - {""})) or "none"
+    raise DataError(
+        f"{dataset.source} has no {wanted} pictures; splits found: {found}. --split all judges on everything."
+    )
+
+
+def match_classes(dataset: Dataset, rows: np.ndarray, model: Model) -> tuple[np.ndarray, np.ndarray, list[Skipped]]:
+    """(labels as the model numbers them, their rows, the pictures of unknown classes), by class name."""
+    number = {name: i for i, name in enumerate(model.classes)}
+    translated = np.array([number.get(name, -1) for name in dataset.classes], dtype=np.int64)
+    y = translated[dataset.labels[rows]]
+    unknown = [
+        Skipped(dataset.names[row], f"class '{dataset.classes[dataset.labels[row]]}' is unknown to the model")
+        for row in rows[y < 0]
+    ]
+    if len(unknown) == len(rows):
+        raise DataError(
+            f"None of the {len(rows)} pictures in {dataset.source} is of a class that the model knows. Found: "
+            f"{_few(dataset.classes)}. The model knows: {_few(model.classes)}. Classes are matched by name; "
+            "rename the sub-folders, or train on these pictures."
+        )
+    return y[y >= 0], rows[y >= 0], unknown
+
+
+def predict(
+    run: str | Path, paths: Sequence[str | Path], *, coverage: float | None = None, progress: Progress | None = None
+) -> list[Prediction]:
+    """What the model of RUN says of each picture file in `paths`; folders are walked. A file that is no readable
+    picture gets an `error` and no label. With `coverage` each gets the set of `labels` that holds the true one in that
+    share of pictures. DataError where there is nothing to look at."""
+    if coverage is not None and not 0 < coverage < 1:
+        raise UsageError(f"--coverage is {coverage}, but a share between 0 and 1 is needed, such as 0.95.")
+    progress = progress or Progress()
+    model = load_model(run)
+    _, preprocessing = looks(model)
+    files, predictions = list_files(paths)
+    if not predictions:
+        raise DataError(f"No files in {', '.join(map(str, paths))}: at least one picture is needed.")
+    places = [i for i, p in enumerate(predictions) if p.error is None]
+    with progress.bar(len(places), "pictures") as done:
+        for indices, pictures, failures, _ in decode_many([files[i] for i in places], preprocessing):
+            for i, reason in failures:
+                predictions[places[i]].error = reason
+            if len(indices):
+                _fill(model, pictures, [predictions[places[i]] for i in indices], coverage)
+            done(len(indices) + len(failures))
+    return predictions
+
+
+def list_files(paths: Sequence[str | Path]) -> tuple[list[Path], list[Prediction]]:
+    """Every file to look at, folders walked in name order without hidden files; what is not there gets an error."""
+    files: list[Path] = []
+    predictions: list[Prediction] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if not p.is_dir() and not _hidden(p.relative_to(path)))
+            files += inside
+            predictions += [Prediction(str(p)) for p in inside]
+        else:
+            files.append(path)
+            predictions.append(Prediction(str(path), error=None if path.exists() else "no such file or folder"))
+    return files, predictions
+
+
+def _fill(model: Model, pictures: np.ndarray, predictions: list[Prediction], coverage: float | None) -> None:
+    X = model.features(pictures)
+    answers = answer(model, X)
+    if coverage is not None:
+        for prediction, inside in zip(predictions, model.label_sets(all_scores(model, X), coverage), strict=True):
+            prediction.labels = [model.classes[j] for j in np.flatnonzero(inside)]
+    if model.novelty is not None:
+        for prediction, share in zip(predictions, model.novelty.unlike(X), strict=True):
+            prediction.unlike = float(share)
+    for i, prediction in enumerate(predictions):
+        prediction.label = model.classes[answers.predicted[i]]
+        prediction.runner_up = model.classes[answers.runner_up[i]]
+        if answers.confidence is not None and answers.runner_up_confidence is not None:
+            prediction.confidence = float(answers.confidence[i])
+            prediction.runner_up_confidence = float(answers.runner_up_confidence[i])
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _few(names: Sequence[str], most: int = 8) -> str:
+    return ", ".join(names[:most]) + (f", … ({len(names)} in all)" if len(names) > most else "")

@@ -1,0 +1,303 @@
+"""Which features, and which loss: tried on a stratified sample of the pictures that may be trained on.
+
+1. every extractor of the registry that needs nothing from the user and can describe these pictures; 2. the best of
+them joined with each other one; 3. the winner's variants; 4. with loss "auto", the other losses with probabilities.
+Each candidate has its own path of alphas, and is judged picture by picture on parts of the sample that its fit did not
+see. The best has the lowest cost −log p(label) among those whose accuracy chance cannot tell from the highest; the
+winner is the one with the fewest numbers within one standard error of the best, by the paired differences: a rule like
+Breiman's one standard error, so that the largest of many noisy figures is not mistaken for the truth.
+The sample's size follows from arithmetic alone; a slow machine tries fewer candidates and says which it left out.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ..data import split
+from ..errors import DataError, UsageError
+from ..features import FEATURES, make
+from ..losses import LOSSES
+from ..metrics import wilson
+from ..records import Candidate, Leaderboard
+from .extract import Pictures
+from .progress import Progress
+from .recipe import Recipe
+
+QUALITY = "fast"  # at which candidates are tried, where they have one: they rank alike at a fraction of the cost
+LEAST, MOST = 20, 3000  # pictures of a sample: fewer judge nothing, more change no choice
+THRICE = 1200  # up to so many pictures all of them judge, in three parts; of more, a third does
+WORK = 2e12  # multiply-adds that all fits together may take, by the estimate of `sample_size`
+ROUGH = 2e-3  # tolerance of the fits: the ranks are settled long before the last digits
+EVERY = 2  # of the path's alphas, each so manieth
+BUDGET, EACH = 14.0, 2e-3  # seconds of processor time for all candidates together: so many, and so many more a picture
+
+
+@dataclass
+class Tried:
+    """One candidate and what it did on every judged picture of the sample."""
+
+    spec: str
+    loss: str
+    dimension: int
+    alpha: float
+    right: np.ndarray  # (m,) bool
+    cost: np.ndarray  # (m,) −log p(label); the loss itself where it has no probabilities
+    seconds: float
+    proper: bool
+
+    def record(self, chosen: bool) -> Candidate:
+        right, n = int(self.right.sum()), len(self.right)
+        cost = float(self.cost.mean()) if self.proper else None
+        bounds = wilson(right, n)
+        spec = make(self.spec, QUALITY).spec
+        return Candidate(spec, self.loss, self.dimension, self.alpha, n, right / n, bounds, cost, self.seconds, chosen)
+
+
+@dataclass
+class Sample:
+    """Pictures of the sample with labels, and which part of it each belongs to; `judges` lists the parts that judge."""
+
+    pictures: np.ndarray  # uint8 (n, h, w, c)
+    y: np.ndarray
+    part: np.ndarray  # (n,) 0, 1, 2
+    judges: tuple[int, ...]
+    seed: int
+    blocks: dict[str, np.ndarray] = field(default_factory=dict)  # features by part of a specification
+
+    def rows(self, spec: str) -> np.ndarray:
+        """(n, d) float32 of one extractor, or of several joined with +, each block computed once."""
+        parts = spec.split("+")
+        for part in parts:
+            if part not in self.blocks:
+                X = make(part, QUALITY).fit(self.pictures, self.seed).transform(self.pictures)
+                square = float(np.mean(np.square(X, dtype=np.float64).sum(axis=1)))
+                self.blocks[part] = X * np.float32(1 / np.sqrt(square) if square > 0 else 1)  # as features.Joined does
+        return self.blocks[spec] if len(parts) == 1 else np.hstack([self.blocks[part] for part in parts])
+
+
+def hold(pictures: Pictures, among: np.ndarray, plan: Recipe, progress: Progress) -> tuple[Recipe, Leaderboard | None]:
+    """The plan with features and loss settled, and how that came about; `among` are the rows that may be trained on."""
+    start = time.perf_counter()
+    shape = pictures.preprocessing.shape
+    singles = list(applicable(shape))
+    sample = draw(pictures, among, plan, singles) if len(singles) > 1 else None
+    if sample is None:
+        return settled(plan, singles[-1] if singles else "pixels", _losses(plan)[0]), None
+    until = time.process_time() + BUDGET + EACH * len(pictures.rows)
+    contest = Contest(sample, plan, until, singles)
+    with progress.bar(2 * len(singles) + 1, "candidates") as done:
+        contest.run(done)
+    winner = contest.winner()
+    board = Leaderboard(
+        candidates=[tried.record(tried is winner) for tried in contest.ranked()],
+        not_tried=contest.left_out,
+        pictures=len(sample.y),
+        rule=RULE,
+        seconds=time.perf_counter() - start,
+    )
+    return settled(plan, winner.spec, winner.loss), board
+
+
+RULE = "Chosen: the fewest numbers among those within one standard error of the best, by paired differences."
+
+
+def lines(board: Leaderboard) -> Iterator[str]:
+    """The board as a table for a terminal, then how it chose and what it cost."""
+    width = max(len(c.features) for c in board.candidates)
+    yield f"{'Features':<{width}}  {'loss':<13}  numbers  accuracy  95 % interval  log loss     alpha  seconds"
+    for c in board.candidates:
+        low, high = (100 * bound for bound in c.accuracy_interval)
+        found = f"{100 * c.accuracy:>6.1f} %  {low:>5.1f} – {high:5.1f}"
+        loss = "–" if c.log_loss is None else f"{c.log_loss:.3f}"
+        yield (
+            f"{c.features:<{width}}  {c.loss:<13}  {c.dimension:>7}  {found}"
+            f"  {loss:>8}  {c.alpha:>8.2g}  {c.seconds:>7.1f}{'  ← chosen' if c.chosen else ''}"
+        )
+    if board.not_tried:
+        yield f"Not tried for want of time: {', '.join(board.not_tried)}."
+    n = board.candidates[0].n
+    yield f"Tried on {board.pictures} training pictures, {n} of them judged, in {board.seconds:.1f} s. {board.rule}"
+
+
+def settled(plan: Recipe, features: str, loss: str) -> Recipe:
+    """The plan with nothing left to the leaderboard: features at the quality asked for, and one loss."""
+    return replace(plan, features=make(features, plan.quality).spec, loss=loss)
+
+
+def applicable(shape: tuple[int, int, int]) -> Iterator[str]:
+    """Names of the extractors that need nothing from the user and can describe pictures of this shape."""
+    for name, kind in FEATURES.items():
+        try:
+            if kind.ready:
+                make(name, QUALITY).dimension(*shape)
+                yield name
+        except DataError:
+            continue
+
+
+def _losses(plan: Recipe) -> list[str]:
+    """Those to try, the first one with all features."""
+    if plan.loss != "auto":
+        return [plan.loss]
+    fitting = []
+    for name, loss in LOSSES.items():
+        try:
+            replace(plan, loss=name).estimator(1.0)._make_solver()
+        except UsageError:
+            continue
+        if loss.proper:
+            fitting.append(name)
+    return fitting
+
+
+def draw(pictures: Pictures, among: np.ndarray, plan: Recipe, specs: list[str]) -> Sample | None:
+    """The sample, decoded; None where there are too few pictures to compare anything on."""
+    dataset = pictures.dataset
+    labels = dataset.labels[among]
+    dimensions = [make(spec, QUALITY).dimension(*pictures.preprocessing.shape) for spec in specs]
+    size = min(sample_size(len(among), len(dataset.classes), dimensions), pictures.most_held)
+    rows = among
+    if size < len(among):
+        rows = among[split(labels, {"in": size / len(among), "out": 1 - size / len(among)}, plan.seed) == "in"]
+    rows, held = pictures.seen(rows)
+    y = dataset.labels[rows]
+    if len(rows) < LEAST or len(np.unique(y)) < 2:
+        return None
+    groups = None if dataset.groups is None else dataset.groups[rows]
+    part = split(y, {"0": 1.0, "1": 1.0, "2": 1.0}, plan.seed + 1, groups).astype(int)
+    judges = [
+        p for p in range(3 if len(rows) <= THRICE else 1) if np.any(part == p) and len(np.unique(y[part != p])) > 1
+    ]
+    return Sample(held, np.unique(y, return_inverse=True)[1], part, tuple(judges), plan.seed) if judges else None
+
+
+def sample_size(n: int, k: int, dimensions: list[int]) -> int:
+    """Pictures so that about 200 passes a candidate over all candidates stay within WORK."""
+    columns = 2 * sum(dimensions) + max(dimensions) * len(dimensions)
+    return int(min(n, MOST, max(LEAST, 10 * k, WORK / (200 * 2 * k * columns))))
+
+
+@dataclass
+class Contest:
+    """The rounds, within the time that they may take."""
+
+    sample: Sample
+    plan: Recipe
+    until: float  # of time.process_time: what others do on the machine decides nothing
+    singles: list[str]
+    tried: list[Tried] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+    def run(self, done: Any) -> None:
+        losses = _losses(self.plan)
+        for name in reversed(self.singles):  # the registry goes from the plainest to the richest
+            self.attempt(name, losses[0], done)
+        best = self.best().spec
+        for name in self.singles:
+            if name != best:
+                self.attempt("+".join(sorted((best, name), key=self.singles.index)), losses[0], done)
+        for options in {str(o): o for name in self.singles for o in FEATURES[name].variants}.values():
+            for spec in varied(self.best().spec, options):
+                self.attempt(spec, losses[0], done)
+        for loss in losses[1:]:
+            self.attempt(self.best().spec, loss, done)
+
+    def attempt(self, spec: str, loss: str, done: Any) -> None:
+        """Tries it where there is time; the first candidate is always tried."""
+        if self.tried and time.process_time() > self.until:
+            self.left_out.append(f"{spec} with {loss}")
+            return
+        start = time.perf_counter()
+        X = self.sample.rows(spec)
+        alpha, right, cost = compare(X, self.sample, replace(self.plan, loss=loss))
+        seconds, proper = time.perf_counter() - start, LOSSES[loss].proper
+        self.tried.append(Tried(spec, loss, X.shape[1], alpha, right, cost, seconds, proper))
+        done(1)
+
+    def best(self) -> Tried:
+        """The lowest cost among those whose accuracy chance cannot tell from the highest."""
+        top = max(self.tried, key=lambda t: t.right.mean())
+        return min((t for t in self.tried if _close(t.right, top.right, -1)), key=lambda t: t.cost.mean())
+
+    def winner(self) -> Tried:
+        """The fewest numbers within one standard error of the best; ties: the lower cost."""
+        best = self.best()
+        tied = [t for t in self.tried if _close(t.cost, best.cost, 1) and _close(t.right, best.right, -1)]
+        return min(tied, key=lambda t: (t.dimension, t.cost.mean()))
+
+    def ranked(self) -> list[Tried]:
+        return sorted(self.tried, key=lambda t: (-t.right.mean(), t.cost.mean()))
+
+
+def _close(values: np.ndarray, best: np.ndarray, sign: int) -> bool:
+    """Whether the mean of `values` is worse (larger, for sign 1) than that of `best` by at most one standard error."""
+    worse = sign * (values.astype(np.float64) - best)
+    return bool(worse.mean() <= worse.std() / np.sqrt(len(worse)))
+
+
+def varied(spec: str, options: dict[str, Any]) -> Iterator[str]:
+    """The specification with these options in each part that may have them: what only the pictures can decide on."""
+    parts = spec.split("+")
+    for i, part in enumerate(parts):
+        extractor: Any = make(part)
+        if options in extractor.variants:
+            yield "+".join([*parts[:i], replace(extractor, **options).spec, *parts[i + 1 :]])
+
+
+def compare(X: np.ndarray, sample: Sample, plan: Recipe) -> tuple[float, np.ndarray, np.ndarray]:
+    """(alpha, right, cost): one path per judging part; the alpha of the lowest cost over all judged pictures."""
+    from ..path import default_alphas
+
+    if plan.penalty in ("l2", "none") and X.shape[1] > X.shape[0]:
+        X, plan = coordinates(X, plan.standardize), replace(plan, standardize=False)
+    classifier = plan.estimator(1.0)
+    objective = classifier._objective(X, sample.y)
+    given = plan.penalty == "none" or plan.alpha != "auto"
+    alphas = [objective.alpha and float(plan.alpha)] if given else default_alphas(objective)[::EVERY].tolist()
+    paths = [_path(objective, sample.part == judge, alphas) for judge in sample.judges]
+    points = min(map(len, paths))
+    costs = [[_costs(objective.loss, s, y) for s, y in path[:points]] for path in paths]
+    index = int(np.argmin([sum(float(c[i].sum()) for c in costs) for i in range(points)]))
+    right = np.concatenate([path[index][0].argmax(axis=1) == path[index][1] for path in paths])
+    return float(alphas[index]), right, np.concatenate([c[index] for c in costs])
+
+
+def coordinates(X: np.ndarray, standardize: bool) -> np.ndarray:
+    """Rows (n, d), n < d, in coordinates of their own span, (n, n): a fit with an L2 penalty is the same on both.
+
+    With XXᵀ = U S² Uᵀ the rows of US have the same inner products as those of X, and the best weights lie in the span.
+    """
+    X = X - X.mean(axis=0)
+    if standardize:
+        deviation = X.std(axis=0)
+        X /= np.where(deviation > 0, deviation, 1)
+    squares, U = np.linalg.eigh((X @ X.T).astype(np.float64))
+    return (U * np.sqrt(np.maximum(squares, 0))).astype(np.float32)
+
+
+def _path(objective: Any, held: np.ndarray, alphas: list[float]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Per alpha the scores of the held rows and their labels; the fits see the others, as weights on the same rows."""
+    from ..objective import Shared
+    from ..path import RegularizationPath, follow
+
+    weights = np.ones(objective.n) if objective.weights is None else objective.weights
+    own: dict[str, Any] = {"total": 0.0, "shared": Shared(basis=objective.basis())}
+    train = replace(objective, weights=weights * ~held, **own)
+    judge = replace(objective, weights=weights * held, **own, alpha=0.0, watch=True)
+    path = RegularizationPath()
+    follow(path, train, [(train, judge)], alphas, tol=ROUGH, certificates=False, give_up=2)
+    X = objective.design.X[held]
+    return [(X @ p.theta[:-1].astype(np.float32) + p.theta[-1], objective.y[held]) for p in path.points]
+
+
+def _costs(loss: Any, s: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Per row −log p(label); the loss itself where it gives no probabilities."""
+    p = loss.probabilities(s)
+    if p is None:
+        return np.asarray(loss.value_and_gradient(np.ascontiguousarray(s), y)[0], dtype=np.float64)
+    return -np.log(np.maximum(p[np.arange(len(y)), y].astype(np.float64), 1e-12))

@@ -1,0 +1,43 @@
+"""File names as text that every file, page and terminal can carry: what cannot be shown is escaped, \\xff or \\n.
+
+A name may hold bytes that are no UTF-8, line ends, or the escape sequences that command a terminal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ..data import Dataset, open_dataset
+from ..errors import DataError
+from ..records import Skipped
+
+
+def readable(name: str) -> str:
+    """`name` with every character that is not printable escaped; different names stay different."""
+    return name if name.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in name)
+
+
+def _escaped(c: str) -> str:
+    byte = ord(c) - 0xDC00  # how Python carries a byte that is no UTF-8 (PEP 383)
+    return f"\\x{byte:02x}" if 0x80 <= byte <= 0xFF else c.encode("unicode_escape").decode("ascii")
+
+
+def open_readable(path: str | Path, reader: str, min_classes: int = 1) -> Dataset:
+    """`data.open_dataset` of pictures, with readable names."""
+    dataset = open_dataset(path, reader, min_classes)
+    if dataset.features is not None:
+        raise DataError(
+            f"{path} holds features computed elsewhere ({dataset.features.shape[1]} numbers a row), but pictures are "
+            "needed here. Fit them in Python: linearhead.SoftmaxClassifier(alpha='auto').fit(X, y)."
+        )
+    return replace(
+        dataset,
+        source=readable(dataset.source),
+        names=[readable(name) for name in dataset.names],
+        classes=tuple(readable(name) for name in dataset.classes),
+        labels=np.asarray(dataset.labels),
+        skipped=[Skipped(readable(s.path), readable(s.reason)) for s in dataset.skipped],
+    )

@@ -1,0 +1,111 @@
+"""Questions that only a measurement on the pictures answers, as plain numbers for the record; the checks judge them.
+
+Cues are judged by five nearest neighbours; the sets by ridge least squares with its exact leave-one-out answer
+ŷ₋ᵢ = (ŷᵢ − hᵢ yᵢ) / (1 − hᵢ), h the hat matrix's diagonal (Allen 1974, Technometrics 16): no split, no noise from one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..data import Dataset
+from ..images import Preprocessing, decode_many
+from .extract import Sources
+
+GLANCED = 800  # trained pictures looked at for cues
+SIDE = 16  # pixels of a glance
+TOLD_APART = 1000  # pictures of each set that are to be told apart
+DIRECTIONS = 30
+
+
+def cues(dataset: Dataset, rows: np.ndarray, preprocessing: Preprocessing, seed: int) -> dict[str, dict[str, Any]]:
+    """How many of the pictures `rows` a single cue puts into the right class: brightness alone, the rim alone."""
+    chosen = np.sort(np.random.default_rng(seed).permutation(rows)[:GLANCED])
+    small = replace(preprocessing, height=SIDE, width=SIDE, fit="stretch")
+    glances, kept = [], []
+    for indices, pictures, _, _ in decode_many(Sources(dataset, chosen), small):
+        glances.append(pictures.astype(np.float64) / 255)
+        kept.append(chosen[indices])
+    if not glances:
+        return {}
+    seen, y = np.concatenate(glances), dataset.labels[np.concatenate(kept)]
+    return {name: _found(cue(seen), y) for name, cue in (("brightness", brightness), ("border", border))}
+
+
+def brightness(seen: np.ndarray) -> np.ndarray:
+    """Mean lightness, (n, 1): nothing about where or what."""
+    return seen.mean(axis=(1, 2, 3))[:, None]
+
+
+def border(seen: np.ndarray) -> np.ndarray:
+    """The outermost ring of pixels, mean and deviation of each side and colour, (n, 8 c)."""
+    sides = (seen[:, 0], seen[:, -1], seen[:, :, 0], seen[:, :, -1])
+    return np.concatenate([f for side in sides for f in (side.mean(axis=1), side.std(axis=1))], axis=1)
+
+
+def _found(Z: np.ndarray, y: np.ndarray) -> dict[str, Any]:
+    """Leave-one-out accuracy of all classes, and of the one class that the cue tells best from the others."""
+    predicted = neighbours(Z, y)
+    classes, codes = np.unique(y, return_inverse=True)
+    share = np.bincount(codes) / len(y)
+    recall = np.array([np.mean(predicted[codes == c] == c) for c in range(len(classes))])
+    return {"n": len(y), "accuracy": float(np.mean(predicted == codes)), "guess": float(share.max()),
+            "best_class": int(classes[recall.argmax()]), "best_recall": float(recall.max())}  # fmt: skip
+
+
+def neighbours(Z: np.ndarray, y: np.ndarray, k: int = 5) -> np.ndarray:
+    """The commonest class code among each row's k nearest other rows, (n,): a cue may sort classes along one line,
+    where no linear classifier finds those in the middle. Columns of deviation 1."""
+    _, codes = np.unique(y, return_inverse=True)
+    Z = (Z - Z.mean(axis=0)) / np.maximum(Z.std(axis=0), 1e-9)
+    length = np.einsum("ij,ij->i", Z, Z)
+    distance = length[:, None] + length[None] - 2 * Z @ Z.T
+    np.fill_diagonal(distance, np.inf)
+    nearest = codes[np.argpartition(distance, min(k, len(Z) - 1) - 1, axis=1)[:, :k]]
+    votes = np.zeros((len(Z), codes.max() + 1))
+    np.add.at(votes, (np.arange(len(Z))[:, None], nearest), 1)
+    return votes.argmax(axis=1)
+
+
+def leave_one_out(Z: np.ndarray, y: np.ndarray, ridge: float = 1e-3) -> np.ndarray:
+    """The class code of every row by ridge regression on all other rows, (n,); columns standardised."""
+    _, codes = np.unique(y, return_inverse=True)
+    Z = (Z - Z.mean(axis=0)) / np.maximum(Z.std(axis=0), 1e-9)
+    A = np.c_[Z, np.ones(len(Z))]
+    target = np.eye(codes.max() + 1)[codes]
+    inverse = np.linalg.inv(A.T @ A + ridge * len(A) * np.diag(np.r_[np.ones(Z.shape[1]), 0]))
+    h = np.einsum("ij,jk,ik->i", A, inverse, A)[:, None]
+    fitted = A @ (inverse @ (A.T @ target))
+    return ((fitted - h * target) / np.maximum(1 - h, 1e-9)).argmax(axis=1)
+
+
+def told_apart(X: np.ndarray, n: int, seed: int) -> dict[str, Any]:
+    """How often a classifier tells trained rows from the judged rows after them (a two-sample test, Lopez-Paz & Oquab
+    2017); ½ where they are alike."""
+    m = min(n, len(X) - n, TOLD_APART)
+    if m < 20:
+        return {}
+    rng = np.random.default_rng(seed)
+    rows = np.r_[rng.permutation(n)[:m], n + rng.permutation(len(X) - n)[:m]]
+    A = X[rows].astype(np.float32)
+    A = (A - A.mean(axis=0)) / np.maximum(A.std(axis=0), 1e-6)
+    q = rng.standard_normal((A.shape[1], min(DIRECTIONS, A.shape[1], m // 4))).astype(np.float32)
+    for _ in range(3):
+        q, _ = np.linalg.qr(A.T @ (A @ q))
+    which = np.repeat([0, 1], m)
+    right = leave_one_out((A @ q).astype(np.float64), which) == which
+    return {"n": 2 * m, "accuracy": float(right.mean())}
+
+
+def bias(p: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> dict[str, Any]:
+    """Mean probability of each class less its share, of trained rows in the order in which they were given: 0 at the
+    optimum of every proper loss with a free intercept, since that difference is its gradient."""
+    w = np.ones(len(y)) if weights is None else weights
+    k = p.shape[1]
+    share = np.bincount(y, w, k) / w.sum()
+    gap = (w @ p) / w.sum() - share
+    position = np.array([np.mean(np.flatnonzero(y == c)) if np.any(y == c) else -1 for c in range(k)])
+    return {"largest": float(np.abs(gap).max()), "last_class": float(gap[position.argmax()])}

@@ -1,0 +1,137 @@
+"""Which pictures train, which choose (validation) and which judge (test); each picture has one role.
+
+A split that comes with the data is respected; what is missing is held out of the training pictures, stratified by class
+and seeded. No test picture is looked at before the model is final.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ..data import Dataset, split
+from ..errors import DataError, UsageError
+from .recipe import Recipe
+
+ROLES = ("train", "valid", "test")
+
+
+def assign(dataset: Dataset, recipe: Recipe) -> np.ndarray:
+    """(n,) of "train", "valid", "test"; DataError where there is nothing to tell apart, to train on or to judge."""
+    _check_classes(dataset)
+    roles = np.where(dataset.splits == "", "train", dataset.splits).astype("<U5")
+    for role, share in (("test", recipe.test_share), ("valid", recipe.valid_share)):
+        if share > 0 and not np.any(roles == role):
+            rows = np.flatnonzero(roles == "train")
+            groups = None if dataset.groups is None else dataset.groups[rows]
+            # another seed for each role, so that the two cuts are independent
+            seed = recipe.seed + (1_000_003 if role == "valid" else 0)
+            held = split(dataset.labels[rows], {"train": 1 - share, role: share}, seed, groups)
+            roles[rows[held == role]] = role
+    check_taught(dataset, dataset.labels[roles == "train"])
+    return roles
+
+
+def grouped(dataset: Dataset, recipe: Recipe) -> Dataset:
+    """The dataset with the groups that the recipe asks for: rows of one group are never on two sides of a random cut.
+
+    `recipe.group` is a manifest's column or a regular expression that is looked for in the names; what it finds (its
+    brackets, where it has some) is the group. A row without a group is one of its own.
+    """
+    if recipe.group is None:
+        return dataset
+    column = dataset.columns.get(recipe.group)
+    found = _in_names(dataset, recipe.group) if column is None else column.tolist()
+    groups = [f"group {word}" if word else f"row {i}" for i, word in enumerate(found)]
+    if len(set(groups)) < 2 or not any(found):
+        columns = ", ".join(f"'{name}'" for name in dataset.columns) or "none"
+        raise DataError(
+            f"--group is '{recipe.group}', which makes {'one group of all' if any(found) else 'no group of the'} "
+            f"{len(dataset)} pictures. Needed: a column of the manifest (further columns found: {columns}), or a "
+            f"pattern in file names such as '{dataset.names[0]}' that two or more groups differ in."
+        )
+    return replace(dataset, groups=np.array(groups))
+
+
+def _in_names(dataset: Dataset, pattern: str) -> list[str]:
+    try:
+        search = re.compile(pattern).search
+    except re.error as error:
+        raise UsageError(
+            f"--group is '{pattern}', which is neither a column of {dataset.source} nor a regular expression ({error})."
+        ) from error
+    found = [search(name) for name in dataset.names]
+    return ["" if match is None else "\0".join(g or "" for g in match.groups()) or match[0] for match in found]
+
+
+def counts(dataset: Dataset, roles: np.ndarray, rows: np.ndarray) -> dict[str, list[int]]:
+    """Pictures per class of every role, among the given rows."""
+    k = len(dataset.classes)
+    of_role = {role: dataset.labels[rows][roles[rows] == role] for role in ROLES}
+    return {role: np.bincount(labels, minlength=k).tolist() for role, labels in of_role.items()}
+
+
+def sentences(dataset: Dataset, recipe: Recipe, amounts: dict[str, list[int]]) -> dict[str, str]:
+    """What the report says about who trained, who chose and who judged."""
+    n = {role: sum(amounts[role]) for role in ROLES}
+    own = {role: bool(np.any(dataset.splits == role)) for role in ROLES}
+
+    def origin(role: str) -> str:
+        together = "" if dataset.groups is None else "groups kept together, "
+        drawn = f"held out at random, class by class, {together}seed {recipe.seed}"
+        way = "the data's own split" if own[role] else drawn
+        return f"{n[role]} {'validation' if role == 'valid' else role} pictures ({way})"
+
+    chose = (
+        f"{origin('valid')} chose alpha and drew the curves; afterwards they were trained on as well."
+        if recipe.alpha == "auto"
+        else f"{origin('valid')} drew the curves; alpha was given; afterwards they were trained on as well."
+    )
+    return {
+        "trained": f"{n['train'] + n['valid']} pictures trained the final model: {n['train']} train and "
+        f"{n['valid']} validation pictures, the latter after they had chosen.",
+        "chose": chose if n["valid"] else "No validation pictures: nothing was chosen on any.",
+        "judged": f"{origin('test')} judged; they chose nothing and trained nothing."
+        if n["test"]
+        else "No test pictures: nothing judged this model.",
+    }
+
+
+def fingerprint(dataset: Dataset) -> str:
+    """SHA-256 over names, labels and classes: whether `evaluate` is given the very pictures that `train` was given."""
+    digest = hashlib.sha256()
+    for name, label in zip(dataset.names, dataset.labels, strict=True):
+        digest.update(f"{name}\0{dataset.classes[label]}\0".encode())
+    return digest.hexdigest()
+
+
+def _check_classes(dataset: Dataset) -> None:
+    amounts = np.bincount(dataset.labels, minlength=len(dataset.classes))
+    lonely = [name for name, amount in zip(dataset.classes, amounts, strict=True) if amount == 1]
+    if lonely:
+        raise DataError(
+            f"{_named(lonely)} only 1 picture in {dataset.source}. At least 2 are needed, one to train on and one "
+            "to judge, and 20 or more to learn something. Add pictures, or move the sub-folder elsewhere."
+        )
+
+
+def check_taught(dataset: Dataset, trained: np.ndarray) -> None:
+    """DataError where a class of the dataset is not among the labels that will be trained on."""
+    taught = np.bincount(trained, minlength=len(dataset.classes))
+    seen = np.bincount(dataset.labels, minlength=len(dataset.classes))
+    untaught = [name for name, t, s in zip(dataset.classes, taught, seen, strict=True) if s and not t]
+    if untaught:
+        raise DataError(
+            f"{_named(untaught)} no picture to train on in {dataset.source}: what there is was kept to judge, or "
+            "cannot be read. Each class needs one. Add training pictures, or lower --test-share and --valid-share."
+        )
+
+
+def _named(names: Sequence[str], most: int = 5) -> str:
+    """ "Class 'a' has" or "Classes 'a', 'b', … have", for the start of a sentence."""
+    listed = ", ".join(f"'{name}'" for name in names[:most]) + (f" and {len(names) - most} more" * (len(names) > most))
+    return f"Class {listed} has" if len(names) == 1 else f"Classes {listed} have"

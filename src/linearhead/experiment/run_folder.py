@@ -1,0 +1,80 @@
+"""What a run leaves behind: model.safetensors, run.json (the record), report.html (the page), skipped.csv.
+
+A RUN is named by its folder or by the model file in it. The folder appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+from ..errors import FileError
+from ..files import explained, write_atomic
+from ..records import Run, Skipped, from_json, to_json
+from ..store import Model, load, save
+
+MODEL, RECORD, REPORT, SKIPPED = "model.safetensors", "run.json", "report.html", "skipped.csv"
+
+
+def write(folder: Path, model: Model, run: Run) -> None:
+    """The four files into a folder that exists."""
+    from ..report import render
+
+    save(model, folder / MODEL)
+    write_atomic(folder / RECORD, json.dumps(to_json(run), ensure_ascii=False, indent=1).encode("utf-8"))
+    write_atomic(folder / SKIPPED, _csv(run.data.skipped))
+    write_atomic(folder / REPORT, render(run).encode("utf-8"))
+
+
+def model_path(run: str | Path) -> Path:
+    """The model file of RUN; FileError where there is none."""
+    path = Path(run)
+    with explained("open", path):
+        if path.is_dir():
+            path = path / MODEL
+        if not path.is_file():
+            raise FileError(
+                f"No model at {path}: RUN has to be a run folder, with {MODEL} in it, or a model file. "
+                "linearhead train DATA --out RUN makes one."
+            )
+    return path
+
+
+def load_model(run: str | Path) -> Model:
+    return load(model_path(run))
+
+
+def load_record(run: str | Path) -> tuple[Path, Run]:
+    """The folder of RUN and its record; FileError where it is missing, damaged or newer."""
+    path = Path(run)
+    folder = path if path.is_dir() else path.parent
+    record = folder / RECORD
+    with explained("read", record):
+        text = record.read_bytes()
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise FileError(
+            f"{record} is damaged: no JSON ({error}). Copy the run folder again, or train again."
+        ) from error
+    return folder, from_json(Run, value)
+
+
+def rewrite_report(run: str | Path) -> Path:
+    """Draws the page again from the record alone; its absolute path."""
+    from ..report import render
+
+    folder, record = load_record(run)
+    path = (folder / REPORT).absolute()
+    write_atomic(path, render(record).encode("utf-8"))
+    return path
+
+
+def _csv(skipped: list[Skipped]) -> bytes:
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(["path", "reason"])
+    lines.writerows([s.path, s.reason] for s in skipped)
+    return text.getvalue().encode("utf-8")

@@ -1,0 +1,380 @@
+"""train: pictures → features → fit → verdict → run folder. The order of the work, each step in its own room."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import __version__, diagnose
+from ..data import Dataset
+from ..data.feature_store import Store
+from ..features import Extractor
+from ..files import new_folder, sha256
+from ..images import Copies, Preprocessing
+from ..records import DataSummary, Duplicates, Evaluation, Finding, Leaderboard, Run, Skipped, to_json
+from ..store import Model
+from . import copies as copying
+from . import examine as examining
+from . import gallery, leaderboard, roles, run_folder
+from .environment import versions
+from .extract import Extracted, Pictures, Tolerance, choose_pictures
+from .fitting import Fit, Rows, fit
+from .judge import Answers, answer, evaluation, nearest_baseline
+from .names import open_readable, readable
+from .progress import Progress
+from .recipe import Recipe
+
+
+@dataclass
+class Outcome:
+    """Where a run's files are (absolute), and its record. `interrupted`: Ctrl-C ended the fit early."""
+
+    folder: Path
+    run: Run
+    interrupted: bool = False
+
+    @property
+    def model(self) -> Path:
+        return self.folder / run_folder.MODEL
+
+    @property
+    def report(self) -> Path:
+        return self.folder / run_folder.REPORT
+
+    def to_json(self) -> dict[str, Any]:
+        """The object of `train --json`."""
+        run = self.run
+        parts = {
+            name: headline(run.evaluations[name]) if name in run.evaluations else None for name in ("train", "test")
+        }
+        return {
+            "model": str(self.model),
+            "report": str(self.report),
+            "classes": run.data.classes,
+            "found": run.data.found,
+            "used": run.data.used,
+            "skipped": len(run.data.skipped),
+            "features": run.features["name"],
+            "leaderboard": to_json(run.leaderboard),
+            "loss": run.fit.loss,
+            "penalty": run.fit.penalty,
+            "solver": run.fit.solver,
+            "alpha": run.fit.alpha,
+            "converged": run.fit.converged,
+            "status": run.fit.status,
+            "interrupted": self.interrupted,
+            "seconds": run.seconds["total"],
+            **parts,
+            "duplicates": to_json(run.duplicates),
+            "findings": to_json(run.findings),
+        }
+
+
+@dataclass
+class Clock:
+    """Seconds per stage; "total" since it was made."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    start: float = field(default_factory=time.perf_counter)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        begin = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - begin
+
+    def stop(self) -> dict[str, float]:
+        return self.seconds | {"total": time.perf_counter() - self.start}
+
+
+@dataclass
+class Prepared:
+    """Everything before the fit: the rows of X are the train, then the valid, then the test pictures."""
+
+    dataset: Dataset
+    plan: Recipe  # with features and loss settled
+    board: Leaderboard | None
+    roles: np.ndarray  # of every picture of the dataset
+    preprocessing: Preprocessing
+    extractor: Extractor
+    extracted: Extracted
+    y: np.ndarray  # of the rows of X
+    n_train: int
+    n_trained: int  # train and valid
+    copies: Copies  # of the rows of X
+
+
+def train(
+    data: str | Path,
+    *,
+    out: str | Path | None = None,
+    force: bool = False,
+    cache: str | Path | None = None,
+    progress: Progress | None = None,
+    command: str = "linearhead.train",
+    **recipe: Any,
+) -> Outcome:
+    """Makes a classifier of the pictures in `data` and writes model, record and report to the folder `out`.
+
+    `recipe`: see `Recipe`, every option of the command line with underscores. Ctrl-C during the fit keeps the best
+    weights so far (`Outcome.interrupted`). UsageError, DataError, FileError: no run is written. Pixels and features
+    are kept in the folder `cache` (None: nowhere) for the runs to come.
+    """
+    plan, progress, clock = Recipe(**recipe), progress or Progress(), Clock()
+    plan.check()
+    default_name = f"{Path(data).absolute().name.split('.')[0]}-{datetime.now():%Y%m%d-%H%M%S}"
+    with new_folder(out or Path("runs") / default_name, force, marker=run_folder.RECORD) as folder:
+        store = Store(cache, progress.say)
+        prepared = prepare(data, plan, store, progress, clock)
+        plan = prepared.plan
+        rows = Rows(prepared.extracted.X[: prepared.n_trained], prepared.y[: prepared.n_trained], prepared.n_train)
+        fitted = fit(rows, plan, progress)
+        if fitted.interrupted:
+            progress.say("Interrupted: the best classifier so far is kept, judged and written.")
+        model = build_model(prepared, plan, fitted)
+        clock.seconds |= fitted.seconds
+        run = judge(prepared, plan, fitted, model, progress, clock, command)
+        run_folder.write(folder.path, model, run)
+    return Outcome(folder.target, run, fitted.interrupted)
+
+
+def prepare(data: str | Path, plan: Recipe, store: Store, progress: Progress, clock: Clock) -> Prepared:
+    """The steps before the fit."""
+    with clock.stage("list pictures"):
+        dataset = open_readable(data, plan.reader, min_classes=2)
+    return prepare_dataset(dataset, plan, store, progress, clock)
+
+
+@dataclass
+class Extraction:
+    """What `extract` left in the store."""
+
+    store: Path
+    features: str  # to be named to `train`: where it was "auto", what the leaderboard settled on
+    loss: str
+    dimension: int
+    found: int
+    used: int
+    skipped: list[Skipped]
+    seconds: float
+
+
+def extract(data: str | Path, *, out: str | Path, progress: Progress | None = None, **recipe: Any) -> Extraction:
+    """The steps of `train` before the fit, kept in the store `out`: `train` of the same pictures with cache=out decodes
+    nothing and extracts nothing. `recipe`: see `Recipe`; what is learned from pictures depends on seed and shares."""
+    plan, progress, clock = Recipe(**recipe), progress or Progress(), Clock()
+    plan.check()
+    prepared = prepare(data, plan, Store(out, progress.say), progress, clock)
+    rows, skipped = len(prepared.extracted.rows), [*prepared.dataset.skipped, *prepared.extracted.skipped]
+    return Extraction(
+        store=Path(out).absolute(),
+        features=prepared.plan.features,
+        loss=prepared.plan.loss,
+        dimension=prepared.extracted.stored.shape[1],
+        found=rows + len(skipped),
+        used=rows,
+        skipped=skipped,
+        seconds=clock.stop()["total"],
+    )
+
+
+def prepare_dataset(dataset: Dataset, plan: Recipe, store: Store, progress: Progress, clock: Clock) -> Prepared:
+    """The same for pictures that are at hand."""
+    dataset = roles.grouped(dataset, plan)
+    role = roles.assign(dataset, plan)
+    groups = [np.flatnonzero(role == name) for name in roles.ROLES]
+    order = np.concatenate(groups)
+    with clock.stage("decode and features"):
+        preprocessing = choose_pictures(dataset, groups[0], plan)
+        tolerance = Tolerance(len(order), plan.max_bad, plan.strict)
+        pictures = Pictures(dataset, order, preprocessing, tolerance, progress, store)
+        plan, board = choose_features(pictures, np.concatenate(groups[:2]), plan, progress, clock)
+        extractor = pictures.learn(plan.features, groups[0], plan.seed)
+        extracted = pictures.features(extractor)
+    with clock.stage("look for copies"):
+        copies = copying.look_for(pictures, extracted.rows)
+    used = role[extracted.rows]
+    roles.check_taught(dataset, dataset.labels[extracted.rows][used == "train"])
+    n_train, n_valid = (int(np.sum(used == name)) for name in ("train", "valid"))
+    y = dataset.labels[extracted.rows]
+    n = n_train + n_valid
+    return Prepared(dataset, plan, board, role, preprocessing, extractor, extracted, y, n_train, n, copies)
+
+
+def choose_features(
+    pictures: Pictures, among: np.ndarray, plan: Recipe, progress: Progress, clock: Clock
+) -> tuple[Recipe, Leaderboard | None]:
+    """The plan with features and loss settled: as named, or by the leaderboard, which is said line by line."""
+    if plan.features != "auto":
+        return leaderboard.settled(plan, plan.features, plan.loss_name), None
+    with clock.stage("leaderboard"):
+        plan, board = leaderboard.hold(pictures, among, plan, progress)
+    for line in leaderboard.lines(board) if board else ():
+        progress.say(line)
+    return plan, board
+
+
+def build_model(prepared: Prepared, plan: Recipe, fitted: Fit) -> Model:
+    """The model file's content: weights on raw features, and everything needed to make those from a photo."""
+    dataset, best = prepared.dataset, fitted.best
+    facts = {
+        "version": __version__,
+        "created": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "source": dataset.source,
+        "fingerprint": roles.fingerprint(dataset),
+        "recipe": plan.to_dict(),
+        "alpha": float(fitted.alpha),
+        "status": fitted.status.value,
+        "pictures": {"trained": prepared.n_trained, "judged": len(prepared.y) - prepared.n_trained},
+    }
+    return Model(
+        classes=list(dataset.classes),
+        coef=best.coef_,
+        intercept=best.intercept_,
+        preprocessing=prepared.preprocessing,
+        extractor=prepared.extractor,
+        loss=plan.loss_name,
+        facts=facts,
+    )
+
+
+def judge(
+    prepared: Prepared, plan: Recipe, fitted: Fit, model: Model, progress: Progress, clock: Clock, command: str
+) -> Run:
+    """The record: numbers on training and test pictures, findings, and the pictures worth looking at."""
+    run, answers, doubted = record(prepared, plan, fitted, model, clock, command)
+    with clock.stage("pictures for the report"):
+        illustrate(run, prepared, model, answers, doubted, progress)
+    run.seconds = clock.stop()
+    return run
+
+
+def record(
+    prepared: Prepared, plan: Recipe, fitted: Fit, model: Model, clock: Clock, command: str
+) -> tuple[Run, Answers, examining.Doubted | None]:
+    """The record without pictures, the answers to the test pictures, and the trained ones whose label is doubted.
+
+    Calibrates the model on the way: what it says of the test pictures is what it will say of new ones.
+    """
+    X, y, n = prepared.extracted.X, prepared.y, prepared.n_trained
+    run = Run(
+        version=__version__,
+        created=model.facts["created"],
+        command=readable(command),
+        data=summarise(prepared, plan),
+        features=describe(prepared),
+        fit=fitted.summary(plan),
+        evaluations={},
+        environment=versions(),
+        leaderboard=prepared.board,
+        muted=sorted(plan.mute),
+    )
+    with clock.stage("examine"):
+        doubted = examining.examine(prepared, plan, fitted, model, run)
+    with clock.stage("judge"):
+        run.evaluations["train"] = evaluation(model, answer(model, X[:n], y[:n]), y[:n])
+        answers = answer(model, X[n:], y[n:])
+        if len(y) > n:
+            run.evaluations["test"] = evaluation(model, answers, y[n:])
+            nearest_baseline(run.evaluations["test"], X, y, n, plan.seed)
+            names = [prepared.dataset.names[row] for row in prepared.extracted.rows[n:]]
+            run.judged_pictures = sha256("\0".join(names).encode("utf-8", "surrogateescape"))
+            run.judged_right = "".join("01"[int(hit)] for hit in answers.predicted == y[n:])
+        run.duplicates = copied(prepared, model, answers)
+        for name, judged in run.evaluations.items():
+            examining.audit(judged, name, run)
+        examining.judged(prepared, plan, model, run, answers)
+    run.findings = [*diagnose.verdict(run), *(warned(text) for text in fitted.warned)]
+    return run, answers, doubted
+
+
+def copied(prepared: Prepared, model: Model, answers: Answers) -> Duplicates:
+    """What copies there are, and the test numbers without those of trained pictures."""
+    y, n, copies = prepared.y, prepared.n_trained, prepared.copies
+    trained = np.arange(len(y)) < n
+    names = [prepared.dataset.names[row] for row in prepared.extracted.rows]
+    found = copying.duplicates(copies, y, names, ~trained, trained)
+    copying.without(model, answers, y[n:], copying.leaked(copies, ~trained, trained)[n:], found)
+    return found
+
+
+def illustrate(
+    run: Run,
+    prepared: Prepared,
+    model: Model,
+    answers: Answers,
+    doubted: examining.Doubted | None,
+    progress: Progress,
+) -> None:
+    """The pictures worth looking at, and the weights as pictures."""
+    dataset, rows, n = prepared.dataset, prepared.extracted.rows, prepared.n_trained
+    X, y, looks = prepared.extracted.X, prepared.y, prepared.preprocessing
+    chosen, run.most_wrong, run.cells = gallery.choose(answers, y[n:])
+    unsure = gallery.least_sure(answers, examining.UNSURE)
+    place = {row: i for i, row in enumerate(dict.fromkeys([*chosen, *unsure]))}
+    chosen, run.unsure = list(place), [place[row] for row in unsure]
+    suspects = [] if doubted is None else doubted.rows
+    with progress.bar(len(chosen) + len(suspects), "pictures for the report") as done:
+        for i in chosen:
+            run.pictures.append(gallery.show(dataset, int(rows[n + i]), i, y[n:], answers, looks))
+            done(1)
+        for i in suspects:
+            assert doubted is not None
+            run.suspects.append(gallery.show(dataset, int(rows[i]), i, y[:n], doubted.answers, looks))
+            done(1)
+    examining.explain(run, model, X[n:], chosen, X[:n].mean(axis=0, dtype=np.float64))
+    run.weights = gallery.weights(model, looks.shape, X[:n])
+    run.filters = gallery.filters(model, looks.shape, X[:n])
+
+
+def warned(text: str) -> Finding:
+    """A warning of the estimator, as a finding."""
+    return Finding("warned", "The fit gave a warning", "warning", text, "See the advice in the warning itself.")
+
+
+def summarise(prepared: Prepared, plan: Recipe) -> DataSummary:
+    """Found, used and skipped, and who had which role."""
+    dataset, extracted = prepared.dataset, prepared.extracted
+    amounts = roles.counts(dataset, prepared.roles, extracted.rows)
+    skipped = [*dataset.skipped, *extracted.skipped]
+    return DataSummary(
+        source=dataset.source,
+        reader=dataset.reader,
+        classes=list(dataset.classes),
+        found=len(extracted.rows) + len(skipped),
+        used=len(extracted.rows),
+        skipped=skipped,
+        counts=amounts,
+        roles=roles.sentences(dataset, plan, amounts),
+        conversions=dict(extracted.conversions),
+    )
+
+
+def describe(prepared: Prepared) -> dict[str, Any]:
+    """What the record says about the features."""
+    p = prepared.preprocessing
+    return {
+        "name": prepared.plan.features,
+        "dimension": int(prepared.extracted.X.shape[1]),
+        "picture": f"{p.width}×{p.height} {'grey' if p.channels == 1 else 'colour'}",
+        "preprocessing": p.to_dict(),
+        "contract": prepared.extractor.contract(),
+    }
+
+
+def headline(judged: Evaluation) -> dict[str, Any]:
+    """The figures of one evaluation that fit on a line."""
+    return {
+        "n": judged.n,
+        "accuracy": judged.accuracy,
+        "accuracy_interval": judged.accuracy_interval,
+        "balanced_accuracy": judged.balanced_accuracy,
+        "log_loss": judged.log_loss,
+    }

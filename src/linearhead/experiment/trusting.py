@@ -1,0 +1,100 @@
+"""From scores of unseen pictures to trust: calibrate the model, then measure on the test pictures what that is worth.
+
+Calibrated on the out-of-fold scores of all trained pictures (`outside`); judged on the test pictures, which had no say.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..losses import LOSSES
+from ..records import Trust
+from ..store import Model
+from ..trust import Conformal, Novelty, answered, fit_temperature, reliability
+from ..trust.calibration import expected_ece
+from ..trust.novelty import RARE
+from .judge import Answers, all_scores
+
+RARE_LABEL = 0.1  # times 1/k: a probability so low that few labels should have it
+ASKED = (0.8, 0.9, 0.95, 0.99)
+
+
+def calibrate(model: Model, scores: np.ndarray, y: np.ndarray, X: np.ndarray, seed: int) -> Trust:
+    """Puts temperature, strangenesses and what is usual into the model; the record of the calibration."""
+    trust = Trust(len(y), f"{len(y)} trained pictures, each scored by a classifier that had not seen it")
+    probabilities: Any = LOSSES[model.loss]().probabilities
+    rows, p = np.arange(len(y)), probabilities(scores)
+    if p is not None:
+        t = trust.temperature = fit_temperature(scores, y, probabilities)
+        after = probabilities(scores / t)
+        right = scores.argmax(axis=1) == y
+        trust.before, trust.after = (reliability(q[rows, y], q.max(axis=1), right) for q in (p, after))
+        p = after
+    conformal = Conformal.fit(scores, p, y)
+    model.facts["trust"] = {
+        "temperature": trust.temperature,
+        "strangeness": {"n": conformal.n, "kept": list(conformal.kept)},
+        "source": trust.source,
+    }
+    model.novelty = Novelty.fit(X, seed)
+    return trust
+
+
+def measure(trust: Trust, model: Model, answers: Answers, X: np.ndarray, y: np.ndarray) -> dict[str, float | None]:
+    """What the calibrated model is worth on judged rows X (m, d); its calibration against chance."""
+    if not len(y):
+        return {}
+    seen: dict[str, float | None] = {}
+    right = answers.predicted == y
+    if answers.confidence is not None and answers.label_confidence is not None:
+        trust.judged = reliability(answers.label_confidence, answers.confidence, right)
+        seen = {"ece": trust.judged.ece, "chance": expected_ece(answers.confidence),
+                "stated": float(np.mean(answers.confidence)), "right": float(np.mean(right))}  # fmt: skip
+    scores = all_scores(model, X)
+    trust.answered = [row[:2] for row in answered(certainty(answers, scores), right)]
+    for asked in ASKED:
+        sets = model.label_sets(scores, asked)
+        covered = float(np.mean(sets[np.arange(len(y)), y]))
+        trust.coverage.append({"asked": asked, "covered": covered, "labels": float(sets.sum(axis=1).mean())})
+    if model.novelty is not None:
+        trust.unlike = float(np.mean(model.novelty.unlike(X) < RARE))
+    return seen
+
+
+def certainty(answers: Answers, scores: np.ndarray) -> np.ndarray:
+    """The probability of the best class, or where there is none its lead over the second."""
+    if answers.confidence is not None:
+        return answers.confidence
+    top = np.partition(scores, -2, axis=1)[:, -2:]
+    return top[:, 1] - top[:, 0]
+
+
+def uncalibrated(model: Model, scores: np.ndarray) -> np.ndarray | None:
+    """Probabilities as the fit itself means them, whatever was calibrated since."""
+    return LOSSES[model.loss]().probabilities(scores)
+
+
+def suspects(scores: np.ndarray, p: np.ndarray | None, y: np.ndarray) -> tuple[np.ndarray, dict[str, float | None]]:
+    """Rows whose label is doubted, the likeliest mistake first; and how the doubts compare with what mistakes of the
+    classifier alone would look like.
+
+    A row is doubted by how much more probable the best other class is than its label (the normalised margin of
+    Northcutt, Jiang & Chuang 2021), asked of a classifier that had not seen it. Two signs of wrong labels: `lost`, the
+    share of labels with p < r = RARE_LABEL / k beyond the Σ_{j: p_j < r} p_j that true probabilities make of them; and
+    `far`, the share of labels in third place or later, since a classifier errs towards classes that resemble the label.
+    """
+    s = np.asarray(scores if p is None else p, dtype=np.float64)
+    rows = np.arange(len(y))
+    own, others = s[rows, y], s.copy()
+    others[rows, y] = -np.inf
+    doubt = others.max(axis=1) - own
+    order = np.argsort(-doubt, kind="stable")
+    rank = (s > own[:, None]).sum(axis=1)
+    found: dict[str, float | None] = {"n": len(y), "classes": s.shape[1], "wrong": float(np.mean(rank > 0)),
+                                      "far": float(np.mean(rank > 1))}  # fmt: skip
+    if p is not None:
+        rare = RARE_LABEL / s.shape[1]
+        found |= {"rare": float(np.mean(own < rare)), "expected": float(np.mean(np.where(s < rare, s, 0).sum(axis=1)))}
+    return order[doubt[order] > 0], found

@@ -1,0 +1,348 @@
+"""A layer of patches learned from the training pictures alone (Coates, Lee & Ng 2011; Thiry et al. 2021).
+
+A picture is averaged down to a shorter side of S pixels. Each p×p×c window x is contrast-normalised,
+u = (x − mean x)/√(var x + ε), and whitened by Z = V (E + λ tr(E)/K)^(−1/2) Vᵀ, E the covariance of u over random
+training windows, K = p²c. A filter d_j is a whitened training window of unit length; its response z_j = d_j·Z(u − ū)
+is scaled to variance 1 over all filters. Each sign counts beyond a threshold t, averaged over each place A of a grid
+of g×g, then square-rooted (Hellinger): φ = √(mean_A max(±z_j − t, 0)). Dimension 2 g² m for m filters. With mirror=1
+half the filters are the others' mirror images: then φ(mirrored x) = Pφ(x), P a permutation, and ½(φ + Pφ), half as
+long, gives by convexity the very classifier that training on every picture and its mirror image would give.
+
+Per picture one matrix product, windows × filters, in slices of filters that stay in the cache through threshold and
+pooling: nothing of size pictures × positions × filters exists. Shapes never depend on the batch, so neither do bits.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from ..errors import DataError, FileError, UsageError
+from .contract import LEARNED, MEMORY, Extractor, check_range, picture_shape
+from .windows import CONTRAST, Layout, View, contrast
+
+
+class Quality(NamedTuple):
+    """m = max(least, growth · √n) filters for n pictures: random features need about √n of them to lose nothing against
+    their limit (Rudi & Rosasco 2017)."""
+
+    least: int
+    growth: float
+    side: int  # S, at most
+    grid: int  # g
+    dtype: str
+
+
+QUALITIES = {
+    "fast": Quality(64, 1.0, 32, 3, "float32"),
+    "balanced": Quality(64, 2.0, 32, 4, "float32"),
+    "best": Quality(400, 8.0, 48, 4, "float16"),
+}
+FINE = 4000  # pictures from which balanced looks at a finer grid: of fewer, rows longer than their number cost minutes
+USUAL = 10_000  # pictures, where nothing has been fitted yet and somebody asks how long a row will be
+DTYPES = ("float32", "float16", "uint8")
+POSITIONS = 4_000  # of windows in a picture, at most, where the stride is not given
+WINDOWS = 60_000  # random training windows from which whitening and filters are learned
+SAMPLE = 4_000  # training pictures that they are cut from, and the bytes that those may take
+SAMPLE_BYTES = 100_000_000
+LOOKED = 64  # training pictures whose rows set the ceiling of uint8 rows
+SLICE = 65_536  # responses of a picture in the cache at a time, 256 kB
+BLOCK = 16  # pictures that one thread works through before their rows are handed over
+UNFITTED = "These patches have learned nothing yet. Call fit with the training pictures first."
+
+
+@dataclass(frozen=True, eq=False)
+class Patches(Extractor):
+    """`quality` (fast, balanced, best), the pictures' size and their number settle what is 0 or ""; `dtype`: the rows'.
+
+    `across`: windows that fit side by side into the shorter side, S/p. uint8 rows are in 255ths of their `ceiling`.
+    """
+
+    name = "patches"
+    title = "learned patches"
+    learns: ClassVar[bool] = True
+    variants = ({"mirror": 1}, {"across": 6.4})
+
+    quality: str = "balanced"
+    filters: int = 0  # m
+    side: int = 0  # S
+    patch: int = 0  # p, pixels
+    stride: int = 0  # pixels from window to window
+    grid: int = 0  # g
+    regulariser: float = 0.3  # λ
+    threshold: float = 0.5  # t
+    across: float = 4.5
+    mirror: int = 0
+    dtype: str = ""
+
+    # what fit learns: the filters as applied to u, (K + 1, m), whitening within, last row −d·Zū; the filters d, (m, K)
+    bank: np.ndarray | None = field(default=None, repr=False, metadata=LEARNED)
+    atoms: np.ndarray | None = field(default=None, repr=False, metadata=LEARNED)
+    ceiling: np.ndarray | None = field(default=None, repr=False, metadata=LEARNED)  # (1,) the largest value of a sample
+
+    def __post_init__(self) -> None:
+        if self.quality not in QUALITIES:
+            raise UsageError(f"patches: quality is one of {', '.join(QUALITIES)}; found {self.quality!r}.")
+        if self.dtype not in ("", *DTYPES):
+            raise UsageError(f"patches: dtype is one of {', '.join(DTYPES)}; found {self.dtype!r}.")
+        check_range(self, filters=(0, 100_000), side=(0, 1024), patch=(0, 64), stride=(0, 64), grid=(0, 16))
+        check_range(self, regulariser=(1e-6, 1e3), threshold=(0, 10), across=(1, 64), mirror=(0, 1))
+
+    def settled(self, height: int, width: int, n: int = USUAL) -> Self:
+        """A copy with nothing left to choose for n pictures of this size.
+
+        S = the picture's own shorter side, at most 32 (best: 48); p = S/4.5, at least 3: a window sees about a
+        quarter of the side, found best for drawings, clothes and hands alike; stride 1, more only where there would
+        be over 4 000 windows, since sparse windows cost more accuracy than few filters.
+        """
+        least, growth, most, grid, dtype = QUALITIES[self.quality]
+        # in pairs where there are mirror images; the rows stay as long
+        filters = self.filters or (1 + self.mirror) * max(least, int(growth * np.sqrt(n)))
+        filters += self.mirror * filters % 2
+        shorter = min(height, width)
+        side = min(self.side or most, shorter)
+        patch = self.patch or max(3, int(side / self.across + 0.5))
+        if patch > side:
+            raise DataError(
+                f"patches: windows of {patch}×{patch} pixels do not fit into pictures of {width}×{height} pixels "
+                f"(looked at with a shorter side of {side}). Choose a smaller patch, e.g. patches(patch={side}), "
+                "or larger pictures."
+            )
+        windows = [max(1, round(length * side / shorter)) - patch + 1 for length in (height, width)]
+        stride = self.stride or int(np.ceil(np.sqrt(windows[0] * windows[1] / POSITIONS)))
+        return dataclasses.replace(
+            self,
+            filters=filters,
+            side=side,
+            patch=patch,
+            stride=stride,
+            grid=self.grid or (3 if n < FINE and self.quality == "balanced" else grid),
+            dtype=self.dtype or dtype,
+        )
+
+    def layout(self, height: int, width: int) -> tuple[Layout, Layout]:
+        """Both sides of a picture of this size. Places overlap by a window where the windows do not divide."""
+        e = self.settled(height, width)
+
+        def along(length: int) -> Layout:
+            pixels = max(1, round(length * e.side / min(height, width)))
+            windows = (pixels - e.patch) // e.stride + 1
+            places = min(e.grid, windows)
+            count = -(-windows // places)
+            count += places % 2 * (windows - count) % 2  # the place in the middle is as far from one edge as the other
+            firsts = [int(i * (windows - count) / max(1, places - 1) + 0.5) for i in range((places + 1) // 2)]
+            firsts += [windows - count - first for first in reversed(firsts[: places // 2])]
+            return Layout(pixels, tuple(firsts), count)
+
+        return along(height), along(width)
+
+    def dimension(self, height: int, width: int, channels: int) -> int:
+        rows, columns = self.layout(height, width)
+        filters = self.settled(height, width).filters
+        return 2 * len(rows.firsts) * len(columns.firsts) * (filters // 2 if self.mirror else filters)
+
+    def fit(self, pictures: np.ndarray, seed: int = 0) -> Self:
+        """A copy whose whitening and filters are learned from these pictures; the same for the same seed."""
+        height, width, channels = picture_shape(pictures)
+        if not len(pictures):
+            raise DataError("patches: there is no picture to learn from. At least one is needed.")
+        settled = self.settled(height, width, len(pictures))
+        dtype = settled.dtype
+        settled = dataclasses.replace(settled, picture=(height, width, channels), dtype="float32")
+        rng = np.random.default_rng(seed)
+        with one_blas_thread():
+            bank, atoms = _learn(pictures, settled, rng)
+        fitted = dataclasses.replace(settled, filters=len(atoms), bank=bank, atoms=atoms)
+        largest = fitted.transform(pictures[rng.permutation(len(pictures))[:LOOKED]]).max()
+        return dataclasses.replace(fitted, dtype=dtype, ceiling=np.array([max(largest, 1e-6)], np.float32))
+
+    def filters_as_pictures(self) -> np.ndarray:
+        """uint8 (m, p, p, c): each filter with 0 as middle grey and its largest weight as black or white."""
+        if self.atoms is None or self.picture is None:
+            raise UsageError(UNFITTED)
+        peak = np.abs(self.atoms).max(axis=1, keepdims=True)
+        grey = 127.5 + 127.5 * self.atoms / np.where(peak > 0, peak, 1)
+        return np.rint(grey).astype(np.uint8).reshape(-1, self.patch, self.patch, self.picture[2])
+
+    def templates(self, W: np.ndarray) -> np.ndarray:
+        """Weights (k, d) through the filters: (k, rows · p, columns · p, c), at each place Σ_j (w⁺_j − w⁻_j) d_j."""
+        if self.atoms is None or self.picture is None:
+            raise UsageError(UNFITTED)
+        rows, columns = (len(along.firsts) for along in self.layout(*self.picture[:2]))
+        w = np.asarray(W, np.float32).reshape(len(W), rows, columns, 2, -1)
+        w = w[:, :, :, 0] - w[:, :, :, 1]
+        drawn = w @ self.atoms[: w.shape[-1]]
+        if self.mirror:  # a folded weight is one of a place and its filter, and of the mirrored place and filter, too
+            drawn = drawn + w[:, :, ::-1] @ self.atoms[w.shape[-1] :]
+        p, c = self.patch, self.picture[2]
+        drawn = drawn.reshape(len(W), rows, columns, p, p, c).transpose(0, 1, 3, 2, 4, 5)
+        return drawn.reshape(len(W), rows * p, columns * p, c)
+
+    def importance(self, W: np.ndarray) -> np.ndarray:
+        """How much each filter is used by weights (k, d): (m,), the root of the sum of their squares."""
+        used = np.square(np.asarray(W, np.float32)).sum(axis=0).reshape(-1, self.filters // (1 + self.mirror))
+        return np.tile(np.sqrt(used.sum(axis=0)), 1 + self.mirror)
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        learned = {"bank": self.bank, "atoms": self.atoms, "ceiling": self.ceiling}
+        return {name: tensor for name, tensor in learned.items() if tensor is not None}
+
+    @classmethod
+    def restore(cls, contract: dict[str, Any], tensors: dict[str, np.ndarray]) -> Self:
+        extractor = super().restore(contract, tensors)
+        if extractor.picture is None:
+            return extractor
+        k = extractor.patch**2 * extractor.picture[2]
+        shapes = {"bank": (k + 1, extractor.filters), "atoms": (extractor.filters, k), "ceiling": (1,)}
+        for name, shape in shapes.items():
+            found = tensors.get(name)
+            if found is None or found.shape != shape or found.dtype != np.float32 or not np.isfinite(found).all():
+                what = "nothing" if found is None else f"{found.dtype} {found.shape}"
+                raise FileError(
+                    f"The saved patches are damaged: {name} should be finite float32 {shape}, found {what}. "
+                    "Copy the model again, or train it again."
+                )
+        return dataclasses.replace(extractor, **{name: np.ascontiguousarray(tensors[name]) for name in shapes})
+
+    @property
+    def row_type(self) -> np.dtype:
+        return np.dtype(self.dtype or QUALITIES[self.quality].dtype)
+
+    def _fill(self, pictures: np.ndarray, out: np.ndarray, threads: int) -> None:
+        if self.bank is None:
+            raise UsageError(UNFITTED)
+        with one_blas_thread():
+            super()._fill(pictures, out, threads)
+
+    def _rows(self, pictures: np.ndarray) -> np.ndarray:
+        rows = _Layer(self).rows(pictures)
+        if self.dtype == "uint8":
+            assert self.ceiling is not None
+            return np.rint(np.minimum(rows * (255 / self.ceiling), 255)).astype(np.uint8)
+        return rows
+
+    def _scratch(self, height: int, width: int, channels: int) -> int:
+        return max(4 * self.dimension(height, width, channels), MEMORY // BLOCK)
+
+
+class _Layer:
+    """One thread's buffers for pictures of one shape: every array that the layer needs, allocated once a block."""
+
+    def __init__(self, extractor: Patches) -> None:
+        assert extractor.bank is not None
+        assert extractor.picture is not None
+        height, width, _ = extractor.picture
+        self.view = View(extractor.settled(height, width), *extractor.layout(height, width), extractor.picture)
+        self.shape = (self.view.places, self.view.size)
+        self.mirror = extractor.mirror
+        k, self.filters = extractor.bank.shape
+        positions = self.view.places * self.view.size
+        self.windows = np.ones((positions, k), dtype=np.float32)  # the last column stays 1: it meets the bias
+        slices = -(-self.filters * positions // SLICE)
+        edges = [self.filters * i // slices for i in range(slices + 1)]
+        self.banks = [np.ascontiguousarray(extractor.bank[:, a:b]) for a, b in pairwise(edges)]
+        self.responses, self.beyond = np.empty((2, positions * max(bank.shape[1] for bank in self.banks)), np.float32)
+        self.threshold = np.float32(extractor.threshold)
+        self.above = np.full_like(self.beyond, self.threshold)  # an array against an array: 4 × as fast as a scalar
+        self.below = -self.above
+        self.mean = np.full((1, self.view.size), 1 / self.view.size, dtype=np.float32)
+
+    def rows(self, pictures: np.ndarray) -> np.ndarray:
+        """uint8 (m, h, w, c) → float32 (m, d), picture by picture."""
+        out = np.empty((len(pictures), self.view.places, 2, self.filters), dtype=np.float32)
+        for picture, row in zip(pictures, out, strict=True):
+            self.view.gather(self.view.reduced(picture), self.windows[:, :-1])
+            contrast(self.windows[:, :-1])
+            start = 0
+            for bank in self.banks:
+                self._respond(bank, row[:, :, start : start + bank.shape[1]])
+                start += bank.shape[1]
+        np.maximum(out, np.zeros(self.filters, np.float32), out=out)  # a mean of t, less t, may round below 0
+        np.sqrt(out, out=out)
+        return (self._folded(out) if self.mirror else out).reshape(len(pictures), -1)
+
+    def _folded(self, out: np.ndarray) -> np.ndarray:
+        """½(φ + Pφ) of (m, places, 2, filters): the places of a row in reverse, each filter's mirror image instead."""
+        out = out.reshape(len(out), len(self.view.rows.firsts), -1, 2, self.filters)
+        half = self.filters // 2
+        return np.float32(0.5) * (out[..., :half] + out[:, :, ::-1, :, half:])
+
+    def _respond(self, bank: np.ndarray, out: np.ndarray) -> None:
+        """Responses of some filters everywhere, each sign beyond the threshold, averaged into out (places, 2, s)."""
+        count = len(self.windows) * bank.shape[1]
+        z, beyond = self.responses[:count], self.beyond[:count]
+        np.matmul(self.windows, bank, out=z.reshape(len(self.windows), -1))
+        np.maximum(z, self.above[:count], out=beyond)
+        out[:, 0] = np.matmul(self.mean, beyond.reshape(*self.shape, -1))[:, 0]
+        np.minimum(z, self.below[:count], out=z)  # in place: a third less memory to pass through
+        out[:, 1] = -np.matmul(self.mean, z.reshape(*self.shape, -1))[:, 0]
+        out -= self.threshold
+
+
+def _sample(pictures: np.ndarray, extractor: Patches, rng: np.random.Generator) -> np.ndarray:
+    """Random windows of random training pictures, no window twice, shuffled: float32 (n, K)."""
+    shape = picture_shape(pictures)
+    view = View(extractor.settled(*shape[:2]), *extractor.layout(*shape[:2]), shape)
+    patch, height, width = view.patch, view.rows.pixels, view.columns.pixels
+    most = min(SAMPLE, max(1, SAMPLE_BYTES // (4 * height * width * view.channels)))
+    chosen = np.sort(rng.permutation(len(pictures))[:most])
+    reduced = np.stack([view.reduced(pictures[i]) for i in chosen])
+    cut = np.moveaxis(sliding_window_view(reduced, (patch, patch), axis=(1, 2)), 3, 5)
+    total = int(np.prod(cut.shape[:3]))
+    which = rng.choice(total, min(WINDOWS, total), replace=False)
+    windows = np.empty((len(which), patch * patch * view.channels), dtype=np.float32)
+    for block in (slice(i, i + 4096) for i in range(0, len(which), 4096)):
+        windows[block] = cut[np.unravel_index(which[block], cut.shape[:3])].reshape(-1, windows.shape[1])
+    return windows
+
+
+def _learn(pictures: np.ndarray, extractor: Patches, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """The filters as applied, (K + 1, m), and as they are, (m, K); fewer than asked where there are fewer windows."""
+    u = _sample(pictures, extractor, rng)
+    flat = contrast(u) < CONTRAST
+    mean = u.mean(axis=0, dtype=np.float64)
+    covariance = np.zeros((u.shape[1],) * 2)
+    for block in np.array_split(u, -(-len(u) // 4096)):
+        covariance += (block - mean).T @ (block - mean) / len(u)
+    turned = mirrored(np.arange(u.shape[1])[None], extractor)[0]
+    if extractor.mirror:  # as if every window had been seen mirrored, too
+        mean = (mean + mean[turned]) / 2
+        covariance = (covariance + covariance[np.ix_(turned, turned)]) / 2
+    values, vectors = np.linalg.eigh(covariance)
+    values = np.maximum(values, 0) + extractor.regulariser * max(values.mean(), 1e-12)
+    whitening = (vectors / np.sqrt(values)) @ vectors.T
+    count = extractor.filters // (1 + extractor.mirror)
+    atoms = (u[flat.all() | ~flat][:count] - mean) @ whitening
+    if extractor.mirror:
+        atoms = np.vstack([atoms, atoms[:, turned]])
+    length = np.linalg.norm(atoms, axis=1, keepdims=True)
+    atoms /= np.where(length > 0, length, 1)
+    bank = whitening @ atoms.T
+    spread = np.sqrt(np.mean(np.square((u[:4096] - mean) @ bank)))
+    bank = np.vstack([bank, -mean @ bank]) / (spread if spread > 0 else 1)
+    return bank.astype(np.float32), atoms.astype(np.float32)
+
+
+def mirrored(windows: np.ndarray, extractor: Patches) -> np.ndarray:
+    """Rows (n, K) with left and right exchanged."""
+    shape = (len(windows), extractor.patch, extractor.patch, -1)
+    return windows.reshape(shape)[:, :, ::-1].reshape(windows.shape)
+
+
+def one_blas_thread() -> AbstractContextManager[Any]:
+    """While it is open, a matrix product uses the thread that asks for it: the threads here are over pictures."""
+    return _blas().limit(limits=1, user_api="blas")
+
+
+@lru_cache(maxsize=1)
+def _blas() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

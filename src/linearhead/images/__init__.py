@@ -1,0 +1,25 @@
+"""Pictures → arrays, one way for every verb."""
+
+from .decode import Header, Source, decode, fingerprinted, probe
+from .duplicates import Copies, find_copies
+from .many import Batch, Look, available_threads, decode_many, look_many
+from .preprocessing import Preprocessing, choose_preprocessing
+from .unreadable import Unreadable
+
+__all__ = [
+    "Batch",
+    "Copies",
+    "Header",
+    "Look",
+    "Preprocessing",
+    "Source",
+    "Unreadable",
+    "available_threads",
+    "choose_preprocessing",
+    "decode",
+    "decode_many",
+    "find_copies",
+    "fingerprinted",
+    "look_many",
+    "probe",
+]

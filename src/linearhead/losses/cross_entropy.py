@@ -1,0 +1,126 @@
+"""Cross-entropy of the softmax: ℓ = −log ŷ_label, ŷ_j = exp(s_j) / Σ_i exp(s_i).
+
+∂ℓ/∂s_j = ŷ_j − 1[j = label]; Hessian diag(ŷ) − ŷŷᵀ, spectral norm ≤ 1/2 (Böhning 1992, Ann. Inst. Stat. Math. 44).
+Round-off: with m the row's maximum at column a, ℓ = (m − s_label) + log1p(Σ_{j≠a} exp(s_j − m)), two terms
+≥ 0, so nothing cancels: a loss of 1e-300 keeps its digits. In float64 s_j − m is carried with its rounding
+error (Knuth's TwoSum): without it exp(s_j − m) loses |s_j − m| / 2 ulp.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..arrays import namespace
+from .contract import Array, Loss
+from .labels import Label, columns, indicator, infinite_outside, row_max, row_sum, row_sum_of_units
+
+
+def shifted_exp(xp: Any, s: Array, m: Array) -> Array:
+    """exp(s − m) for s ≤ m, relative error of about one rounding in float64 however far s lies below m."""
+    hi = s - m
+    if hi.dtype == xp.float64:
+        back = hi - s
+        lo = (s - (hi - back)) - (m + back)  # hi + lo = s − m exactly (TwoSum)
+        e = xp.exp(hi)
+        lo *= e
+        lo += e
+        return lo
+    return xp.exp(hi)
+
+
+@dataclass(frozen=True)
+class CrossEntropy(Loss):
+    name = "cross_entropy"
+    title = "cross-entropy"
+    formula = "−log ŷ_label, ŷ = softmax(s)"
+    smoothness = 2
+    curvature_source = "Böhning 1992: diag(p) − ppᵀ ≼ ½(I − 11ᵀ/k)"
+    proper = True
+
+    def curvature(self, k: int) -> float:
+        return 0.5
+
+    def value_and_gradient(self, s: Array, y: Array) -> tuple[Array, Array]:
+        xp = namespace(s)
+        s, label = columns(xp, s), Label(xp, y)
+        m = row_max(xp, s)
+        value, p = (self._exact if s.dtype == xp.float64 else self._fast)(xp, s, m)
+        value += m - label.get(s)
+        p = label.put(p, 0.0)  # ŷ_label − 1 = −Σ of the others keeps its digits where ŷ_label is close to 1
+        return value, label.put(p, -row_sum(xp, p))
+
+    def gradient(self, s: Array, y: Array) -> Array:
+        xp = namespace(s)
+        if xp is not np:
+            return self.value_and_gradient(s, y)[1]
+        if len(s) == 1:  # the fewest calls: steps on single rows are made of them
+            p = np.exp(s - np.maximum.reduce(s[0]))
+            p /= np.add.reduce(p[0])
+            p[0, y[0]] = 0.0
+            p[0, y[0]] = -np.add.reduce(p[0])
+            return p
+        s, label = columns(xp, s), Label(xp, y)
+        p = np.exp(s - row_max(xp, s)[:, None])
+        p /= row_sum(xp, p)[:, None]
+        p = label.put(p, 0.0)
+        return label.put(p, -row_sum(xp, p))
+
+    @staticmethod
+    def _fast(xp: Any, s: Array, m: Array) -> tuple[Array, Array]:
+        """log Σ_j exp(s_j − m) and ŷ, the textbook: half the arithmetic of `_exact`, absolute accuracy."""
+        p = xp.exp(s - m[:, None])
+        z = row_sum(xp, p)
+        p /= z[:, None]
+        return xp.log(z), p
+
+    @staticmethod
+    def _exact(xp: Any, s: Array, m: Array) -> tuple[Array, Array]:
+        """The same to the last digits: log1p of the terms besides one maximum (the other maxima are 1 each)."""
+        m = m[:, None]
+        e = shifted_exp(xp, s, m)
+        below = indicator(xp, s < m, s)
+        others = row_sum_of_units(xp, e * below) + ((s.shape[1] - 1) - row_sum(xp, below))
+        e /= (1 + others)[:, None]
+        return xp.log1p(others), e
+
+    def hessian_product(self, s: Array, y: Array, d: Array) -> Array:
+        return self.hessian(s, y)(d)
+
+    def hessian(self, s: Array, y: Array) -> Any:
+        xp, p = namespace(s), self.probabilities(s)
+
+        def product(d: Array) -> Array:
+            h = p * columns(xp, d)
+            h -= p * row_sum(xp, h)[:, None]
+            return h
+
+        return product
+
+    def hessian_mean(self, s: Array, y: Array, w: Array) -> Array:
+        p = self.probabilities(s)
+        pw = p * w[:, None]
+        return namespace(s).eye(s.shape[1], dtype=s.dtype) * namespace(s).sum(pw, axis=0) - pw.T @ p
+
+    def hessian_form(self, s: Array, y: Array, Q: Array) -> Array:
+        p = self.probabilities(s)
+        return p @ (Q * Q) - (p @ Q) ** 2
+
+    def conjugate(self, g: Array, y: Array) -> Array:
+        """Σ_j p_j log p_j with p = g + e_y in the simplex (negative entropy)."""
+        xp = namespace(g)
+        label = Label(xp, y)
+        p = label.put(+g, 1 + label.get(g))
+        slack = 16 * xp.finfo(g.dtype).eps * g.shape[1]
+        inside = xp.all(p >= -slack, axis=1) & (xp.abs(xp.sum(g, axis=1)) <= slack)
+        safe = xp.where(p > 0, p, xp.ones_like(p))
+        return infinite_outside(xp, inside, xp.sum(safe * xp.log(safe), axis=1))
+
+    def probabilities(self, s: Array) -> Array:
+        xp = namespace(s)
+        s = columns(xp, s)
+        e = shifted_exp(xp, s, row_max(xp, s)[:, None])
+        e /= row_sum_of_units(xp, e)[:, None]
+        return e

@@ -1,0 +1,174 @@
+"""Hinge losses on the margins z_j = Δ + s_j − s_label, j ≠ label (`margins.py`).
+
+Sum form (Weston & Watkins 1999): Σ_j max(0, z_j). Max form (Crammer & Singer 2001, JMLR 2): max(0, max_j z_j).
+Both are max_{v ∈ V} ⟨v, z⟩ with V = [0, 1]^{k−1} or V = {v ≥ 0, Σ v ≤ 1}; hence ℓ*(g) = −Δ Σ_j v_j on the domain
+{Mᵀ v : v ∈ V}, and `smoothed` is the same maximum with −γ/2 |v − g|²: v = the projection of z/γ + g onto V.
+A 0 at the label is neutral everywhere: in sums and maxima of z, and as an entry of u whose projection is 0.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from ..arrays import namespace
+from .contract import Array, Loss
+from .labels import Label, columns, indicator, infinite_outside, positive, row_max, row_sum
+from .margins import check_margin, margins, star_form, star_mean, star_product, transpose
+
+
+@dataclass(frozen=True)
+class KinkedHinge(Loss):
+    """What the two forms share: everything but the set V."""
+
+    margin: float = 1.0
+
+    smoothness = 0
+    curvature_source = "none: the gradient jumps where a margin is 0"
+
+    def __post_init__(self) -> None:
+        check_margin(self.margin)
+
+    def curvature(self, k: int) -> float:
+        return math.inf
+
+    def inside(self, xp: Any, v: Array, slack: float) -> Array:
+        """(n,) whether v (n, k), 0 at the label, lies in V."""
+        raise NotImplementedError
+
+    def project(self, xp: Any, u: Array) -> Array:
+        """The nearest point of V to u (n, k), 0 at the label."""
+        raise NotImplementedError
+
+    def free(self, xp: Any, u: Array) -> tuple[Array, Array]:
+        """(a (n, k), c (n,)): the projection's derivative at u is diag a − c a aᵀ."""
+        raise NotImplementedError
+
+    def depth(self, xp: Any, u: Array, label: Label) -> Array:
+        """(n,) how far the entries of u may move with their projection staying put."""
+        raise NotImplementedError
+
+    def conjugate(self, g: Array, y: Array) -> Array:
+        xp = namespace(g)
+        label = Label(xp, y)
+        v = label.put(+g, 0.0)
+        total = xp.sum(v, axis=1)
+        slack = 16 * xp.finfo(g.dtype).eps * g.shape[1]
+        inside = self.inside(xp, v, slack) & (xp.abs(total + label.get(g)) <= slack)
+        return infinite_outside(xp, inside, -self.margin * total)
+
+    def smoothed(self, s: Array, y: Array, g: Array, gamma: float) -> tuple[Array, Array]:
+        xp = namespace(s)
+        label = Label(xp, y)
+        z = margins(xp, s, label, self.margin)
+        g = label.put(+columns(xp, g), 0.0)
+        v = self.project(xp, z / gamma + g)
+        step = v - g
+        return row_sum(xp, v * z - (0.5 * gamma) * step * step), transpose(xp, v, label)
+
+    def nearest_dual(self, g: Array, y: Array) -> Array:
+        xp = namespace(g)
+        label = Label(xp, y)
+        return transpose(xp, self.project(xp, label.put(+columns(xp, g), 0.0)), label)
+
+    def smoothed_hessian_product(self, s: Array, y: Array, g: Array, gamma: float, d: Array) -> Array:
+        xp = namespace(s)
+        return star_product(xp, *self._star(xp, s, y, g, gamma), d, Label(xp, y)) / gamma
+
+    def smoothed_hessian_mean(self, s: Array, y: Array, g: Array, gamma: float, w: Array) -> Array:
+        xp = namespace(s)
+        return star_mean(xp, *self._star(xp, s, y, g, gamma), w, Label(xp, y)) / gamma
+
+    def smoothed_hessian_form(self, s: Array, y: Array, g: Array, gamma: float, Q: Array) -> Array:
+        xp = namespace(s)
+        return star_form(xp, *self._star(xp, s, y, g, gamma), Q, y) / gamma
+
+    def slack(self, s: Array, y: Array, g: Array, gamma: float) -> Array:
+        xp = namespace(s)
+        label = Label(xp, y)
+        return gamma * self.depth(xp, self._target(xp, s, label, g, gamma), label)
+
+    def _star(self, xp: Any, s: Array, y: Array, g: Array, gamma: float) -> tuple[Array, Array]:
+        return self.free(xp, self._target(xp, s, Label(xp, y), g, gamma))
+
+    def _target(self, xp: Any, s: Array, label: Label, g: Array, gamma: float) -> Array:
+        """u = z/γ + g, 0 at the label: what `smoothed` projects."""
+        return label.put(margins(xp, s, label, self.margin) / gamma + columns(xp, g), 0.0)
+
+
+@dataclass(frozen=True)
+class Hinge(KinkedHinge):
+    name = "hinge"
+    title = "hinge, sum form"
+    formula = "Σ_{j≠label} max(0, Δ + s_j − s_label)"
+
+    def value_and_gradient(self, s: Array, y: Array) -> tuple[Array, Array]:
+        xp = namespace(s)
+        label = Label(xp, y)
+        z = margins(xp, s, label, self.margin)
+        return row_sum(xp, positive(xp, z)), transpose(xp, indicator(xp, z > 0, z), label)
+
+    def inside(self, xp: Any, v: Array, slack: float) -> Array:
+        return xp.all((v >= -slack) & (v <= 1 + slack), axis=1)
+
+    def project(self, xp: Any, u: Array) -> Array:
+        return xp.clip(u, 0.0, 1.0)
+
+    def free(self, xp: Any, u: Array) -> tuple[Array, Array]:
+        return indicator(xp, (u > 0) & (u < 1), u), xp.zeros_like(u[:, 0])
+
+    def depth(self, xp: Any, u: Array, label: Label) -> Array:
+        return xp.min(label.put(xp.maximum(-u, u - 1), math.inf), axis=1)
+
+
+@dataclass(frozen=True)
+class CrammerSinger(KinkedHinge):
+    name = "crammer_singer"
+    title = "hinge, max form"
+    formula = "max(0, max_{j≠label} Δ + s_j − s_label)"
+
+    def value_and_gradient(self, s: Array, y: Array) -> tuple[Array, Array]:
+        """Where margins tie for the maximum they share the subgradient, so no class is preferred."""
+        xp = namespace(s)
+        label = Label(xp, y)
+        z = margins(xp, s, label, self.margin)
+        value = row_max(xp, z)  # ≥ 0: the label's own entry is 0
+        v = indicator(xp, z == value[:, None], z)
+        v *= (indicator(xp, value > 0, value) / row_sum(xp, v))[:, None]
+        return value, transpose(xp, v, label)
+
+    def inside(self, xp: Any, v: Array, slack: float) -> Array:
+        return xp.all(v >= -slack, axis=1) & (xp.sum(v, axis=1) <= 1 + slack)
+
+    def project(self, xp: Any, u: Array) -> Array:
+        """v = max(0, u − τ), τ ≥ 0 the least with Σ v ≤ 1: Newton on a convex piecewise linear function of τ.
+
+        From the left Newton is monotone and ends after finitely many steps (Michelot 1986, J. Optim. Theory Appl. 50).
+        Subtracting the row's maximum first keeps the digits of u − τ.
+        """
+        top = row_max(xp, u)  # ≥ 0: the label's entry is 0
+        u = u - top[:, None]
+        tau = -xp.clip(top, 0.0, 1.0)
+        before, one = xp.zeros_like(top), xp.ones_like(top)
+        while True:
+            v = positive(xp, u - tau[:, None])
+            count = row_sum(xp, indicator(xp, v > 0, v))
+            excess = positive(xp, row_sum(xp, v) - 1)
+            if not xp.any((excess > 0) & (count != before)):
+                return v
+            tau = tau + excess / xp.maximum(count, one)
+            before = count
+
+    def free(self, xp: Any, u: Array) -> tuple[Array, Array]:
+        a = indicator(xp, self.project(xp, u) > 0, u)
+        capped = indicator(xp, row_sum(xp, positive(xp, u)) > 1, u)
+        return a, capped / xp.maximum(row_sum(xp, a), xp.ones_like(capped))
+
+    def depth(self, xp: Any, u: Array, label: Label) -> Array:
+        """v = 0 holds while all u ≤ 0; v = e_j while u_j − 1 ≥ max(0, other u), and both of these may move."""
+        top = row_max(xp, u)
+        best = label.put(+u, -math.inf)
+        first = row_max(xp, best)
+        second = row_max(xp, xp.where(best == first[:, None], xp.full_like(u, -math.inf), best))
+        return xp.where(top > 0, 0.5 * (top - 1 - positive(xp, second)), -first)

@@ -1,0 +1,169 @@
+"""Numbers about predictions: labels y (n,) and predicted (n,) in 0..k−1. NumPy only.
+
+C[i, j] = rows of class i that were called j; everything but the log loss follows from C.
+accuracy = tr C / n; recall_i = C_ii / Σ_j C_ij; precision_j = C_jj / Σ_i C_ij; F1 = 2PR / (P + R);
+balanced accuracy = mean recall of the classes that occur (Brodersen et al. 2010); log loss = mean −ln p_label, nats;
+majority accuracy = share of the largest class judged, what the best constant answer would score.
+Intervals are Wilson's at 95 % (1927, JASA 22), sound for small n and at 0 and 1, where Wald's is not; a difference of
+two shares takes Newcombe's hybrid of them (1998, Stat. Med. 17, method 10). What is no share of rows has the percentile
+bootstrap's (Efron & Tibshirani 1993): B resamples of the rows, drawn from C's cells for the mean recall.
+Two classifiers on the same rows: McNemar's exact test on the rows that only one has right (1947, Psychometrika 12).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import exp, hypot, lgamma, log, sqrt
+
+import numpy as np
+
+from .errors import DataError
+from .records import ClassScore, Evaluation
+
+Z95 = 1.959963984540054  # Φ⁻¹(0.975)
+RESAMPLES = 400  # the ends of a 95 % interval then vary by about a twentieth of its width
+TOP = (2, 3, 5)  # k of top-k, as far as there are more classes
+
+
+def wilson(successes: float, n: float, z: float = Z95) -> list[float]:
+    """[low, high] for the share successes / n; [0, 1] when n = 0: nothing seen, nothing known."""
+    if n <= 0:
+        return [0.0, 1.0]
+    share = successes / n
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    # the ends are exactly 0 and 1 in theory; rounding must not move them inside
+    low = 0.0 if successes <= 0 else max(0.0, centre - half)
+    high = 1.0 if successes >= n else min(1.0, centre + half)
+    return [low, high]
+
+
+def difference(first: Evaluation, second: Evaluation) -> tuple[float, float, float]:
+    """(low, gap, high) of first's accuracy − second's, for two independent sets of pictures."""
+    gap = first.accuracy - second.accuracy
+    (low1, high1), (low2, high2) = first.accuracy_interval, second.accuracy_interval
+    low = gap - hypot(first.accuracy - low1, high2 - second.accuracy)
+    high = gap + hypot(high1 - first.accuracy, second.accuracy - low2)
+    return low, gap, high
+
+
+def accuracy(y: np.ndarray, predicted: np.ndarray) -> float:
+    """Share of rows whose prediction is the label."""
+    return float(np.mean(np.asarray(y) == np.asarray(predicted)))
+
+
+def confusion(y: np.ndarray, predicted: np.ndarray, k: int) -> np.ndarray:
+    """(k, k) counts, [true][predicted]."""
+    cells = np.asarray(y, dtype=np.int64) * k + np.asarray(predicted, dtype=np.int64)
+    return np.bincount(cells, minlength=k * k).reshape(k, k)
+
+
+def log_loss(p_label: np.ndarray) -> float:
+    """Mean −ln p_label in nats; p below the smallest normal float64 counts as that, so the worst is 708, not ∞."""
+    p = np.asarray(p_label, dtype=np.float64)
+    return float(-np.mean(np.log(np.maximum(p, np.finfo(np.float64).tiny))))
+
+
+def balanced_accuracy(counts: np.ndarray) -> float:
+    """Mean recall over the classes with at least one row."""
+    totals = counts.sum(axis=1)
+    present = totals > 0
+    return float(np.mean(np.diagonal(counts)[present] / totals[present]))
+
+
+def class_scores(counts: np.ndarray, classes: Sequence[str]) -> list[ClassScore]:
+    """Precision, recall, F1 per class; None where the denominator is 0 (never called so, never present)."""
+    scores = []
+    for i, label in enumerate(classes):
+        hits, present, called = int(counts[i, i]), int(counts[i].sum()), int(counts[:, i].sum())
+        scores.append(
+            ClassScore(
+                label=label,
+                n=present,
+                precision=hits / called if called else None,
+                recall=hits / present if present else None,
+                recall_interval=wilson(hits, present) if present else None,
+                f1=2 * hits / (present + called) if present + called else None,
+            )
+        )
+    return scores
+
+
+def resampled(statistic: Callable[[np.random.Generator], float], seed: int = 0) -> list[float]:
+    """Percentile bootstrap, 95 %: `statistic(rng)` of RESAMPLES resamples."""
+    rng = np.random.default_rng(seed)
+    low, high = np.quantile([statistic(rng) for _ in range(RESAMPLES)], (0.025, 0.975))
+    return [float(low), float(high)]
+
+
+def balanced_interval(counts: np.ndarray) -> list[float]:
+    """Of the mean recall: each class's hits are drawn again, binomially, its share shrunk a little from 0 and 1."""
+    totals = counts.sum(axis=1)
+    present = totals > 0
+    n = totals[present]
+    share = (np.diagonal(counts)[present] + 0.5) / (n + 1)  # a class that is all right is not known to be so
+    return resampled(lambda rng: float(np.mean(rng.binomial(n, share) / n)))
+
+
+def log_loss_interval(p_label: np.ndarray) -> list[float]:
+    """Of the mean −ln p_label; beyond 20 000 rows the normal interval, which is then the same to two digits."""
+    p = np.asarray(p_label, dtype=np.float64)
+    losses = -np.log(np.maximum(p, np.finfo(np.float64).tiny))
+    n = len(losses)
+    if n > 20_000:
+        half = Z95 * float(losses.std()) / sqrt(n)
+        return [float(losses.mean()) - half, float(losses.mean()) + half]
+    return resampled(lambda rng: float(losses[rng.integers(0, n, n)].mean()))
+
+
+def top_k(ranks: np.ndarray, k: int) -> dict[str, float]:
+    """Share of rows whose label is among the best 2, 3, 5; `ranks` (n,), 0 where the label is the best of k classes."""
+    return {str(m): float(np.mean(ranks < m)) for m in TOP if m < k}
+
+
+def mcnemar(first_right: np.ndarray, second_right: np.ndarray) -> tuple[int, int, float]:
+    """(rows only the first has right, only the second, two-sided exact p) for right answers (n,) on the same rows."""
+    first_right, second_right = np.asarray(first_right, bool), np.asarray(second_right, bool)
+    only_first, only_second = int(np.sum(first_right & ~second_right)), int(np.sum(second_right & ~first_right))
+    m, fewer = only_first + only_second, min(only_first, only_second)
+    logs = [lgamma(m + 1) - lgamma(i + 1) - lgamma(m - i + 1) - m * log(2) for i in range(fewer + 1)]
+    return only_first, only_second, min(1.0, 2 * sum(exp(value) for value in logs))
+
+
+def evaluate(
+    y: np.ndarray,
+    predicted: np.ndarray,
+    classes: Sequence[str],
+    probabilities: np.ndarray | None = None,
+    ranks: np.ndarray | None = None,
+) -> Evaluation:
+    """All of the above for one set. `probabilities` (n, k), or only the label's of each row (n,); without them
+    `log_loss` is None. `ranks` (n,): how many classes were preferred to the label; without them there is no top-k.
+    DataError when there are no rows or the shapes do not fit."""
+    y, predicted = np.asarray(y), np.asarray(predicted)
+    n, k = len(y), len(classes)
+    if n == 0:
+        raise DataError("There are 0 pictures to judge; at least 1 is needed, because an accuracy is a share of them.")
+    if y.shape != predicted.shape or (probabilities is not None and np.shape(probabilities) not in ((n, k), (n,))):
+        shape = None if probabilities is None else np.shape(probabilities)
+        raise DataError(f"Shapes do not fit: labels {y.shape}, predictions {predicted.shape}, probabilities {shape}.")
+    if probabilities is not None and np.ndim(probabilities) == 2:
+        probabilities = probabilities[np.arange(n), y]
+    counts = confusion(y, predicted, k)
+    hits = int(np.trace(counts))
+    intervals = {"balanced_accuracy": balanced_interval(counts)}
+    if probabilities is not None:
+        intervals["log_loss"] = log_loss_interval(probabilities)
+    top = {} if ranks is None else top_k(ranks, k)
+    return Evaluation(
+        n=n,
+        accuracy=hits / n,
+        accuracy_interval=wilson(hits, n),
+        balanced_accuracy=balanced_accuracy(counts),
+        log_loss=None if probabilities is None else log_loss(probabilities),
+        majority_accuracy=float(counts.sum(axis=1).max() / n),
+        per_class=class_scores(counts, classes),
+        confusion=counts.tolist(),
+        intervals=intervals | {f"top_{m}": wilson(round(share * n), n) for m, share in top.items()},
+        top=top,
+    )

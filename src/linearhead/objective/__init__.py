@@ -1,0 +1,24 @@
+"""Where loss, penalty and design meet: the objective, its curvature model, its dual, and which parts fit together."""
+
+from .combination import check_combination, choose_solver, misfit
+from .curvature import Basis, Preconditioner, precondition, sample_basis
+from .duality import Gap, gap_at
+from .objective import Count, Objective, Point, Shared
+from .smoothed import Smoothed
+
+__all__ = [
+    "Basis",
+    "Count",
+    "Gap",
+    "Objective",
+    "Point",
+    "Preconditioner",
+    "Shared",
+    "Smoothed",
+    "check_combination",
+    "choose_solver",
+    "gap_at",
+    "misfit",
+    "precondition",
+    "sample_basis",
+]

@@ -1,0 +1,127 @@
+"""What a fit asks of its input, and the sentences said when it is not so."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from ..design import StoredArray
+from ..errors import DataError, DataWarning
+
+ROW_TYPES = [np.float64, np.float32, np.float16, np.uint8]  # read in place; other numbers become float64
+
+
+def check_finite(X: Any) -> None:
+    """DataError naming the first five places of NaN or infinity in X (n, d): dense, CSR or stored."""
+    if X.dtype.kind != "f":
+        return
+    stored = isinstance(X, StoredArray)
+    step = X.slab_rows(1) if stored else max(1, X.shape[0])
+    places, count = [], 0
+    for start in range(0, X.shape[0], step):
+        found, more = _not_finite(X[start : start + step] if stored else X)
+        places += [f"row {start + r} column {c} ({value})" for r, c, value in found]
+        count += more
+    if count:
+        raise DataError(
+            f"X contains NaN or infinity in {count} place{'s' * (count > 1)}: {', '.join(places[:5])}. A linear "
+            "classifier needs finite numbers: remove these rows, or fill the gaps (for example with "
+            "sklearn.impute.SimpleImputer)."
+        )
+
+
+def _not_finite(X: Any) -> tuple[list[tuple], int]:
+    """The first five (row, column, value) that are not finite, and how many there are."""
+    values = X.data if hasattr(X, "tocsr") else X
+    if np.isfinite(np.sum(values, dtype=np.float64)):
+        return [], 0
+    bad = np.flatnonzero(~np.isfinite(values.ravel()))  # none: the sum alone overflowed
+    first = bad[:5]
+    if values is X:
+        rows, columns = np.unravel_index(first, X.shape)
+    else:
+        rows, columns = np.searchsorted(X.indptr, first, side="right") - 1, X.indices[first]
+    return list(zip(rows, columns, values.ravel()[first], strict=True)), bad.size
+
+
+def check_scale(X: Any, deviation: np.ndarray, tol: float) -> None:
+    """DataError where a column's spread exceeds what float64 gradients resolve to `tol`, naming row and column."""
+    limit = 1e-2 * tol / np.finfo(np.float64).eps * 1e-1
+    limit = max(limit, 1e4)
+    if not np.any(deviation > limit):
+        return
+    j = int(np.argmax(deviation))
+    column = _column(X, j)
+    i = int(np.argmax(np.abs(column)))
+    more = " or more" if deviation[j] >= 1e150 else ""  # where squares end
+    raise DataError(
+        f"Column {j} of X spreads over {deviation[j]:.3g}{more}; its largest value is {column[i]:.3g} in row {i}. "
+        f"Next to that, gradients cannot be resolved to tol={tol:g} (the limit is a spread of {limit:.3g}). Check that "
+        "value, rescale the column, or pass standardize=True."
+    )
+
+
+def check_drowned(X: Any, deviation: np.ndarray) -> None:
+    """DataWarning where few values of a column spread so far that, standardised, the others are all alike.
+
+    Looked for in some hundred rows: half of the values that differ from the median lie within 1e-5 deviations of it.
+    """
+    rows = np.unique(np.linspace(0, X.shape[0] - 1, max(2, min(257, 4_000_000 // max(X.shape[1], 1)))).astype(int))
+    some = X[rows]
+    some = some.toarray() if hasattr(some, "toarray") else np.asarray(some)
+    with np.errstate(over="ignore"):
+        away = np.abs(some - np.median(some, axis=0)).astype(np.float64)
+    away.sort(axis=0)
+    first = np.argmax(away > 0, axis=0)  # the differences that are not 0 come last
+    usual = away[(first + len(away) - 1) // 2, np.arange(away.shape[1])]
+    drowned = np.flatnonzero((usual > 0) & (usual < 1e-5 * deviation))
+    if drowned.size:
+        j = int(drowned[0])
+        column = _column(X, j)
+        i = int(np.argmax(np.abs(column)))
+        warnings.warn(
+            f"Column {j} of X is ruled by few values, such as {column[i]:.3g} in row {i}: its deviation is "
+            f"{deviation[j]:.3g}, while half of its values lie within {usual[j]:.3g} of the median. Standardised, they "
+            f"are all alike{_and_more(drowned)}. Check these values, or clip them.",
+            DataWarning,
+            stacklevel=4,
+        )
+
+
+def _and_more(columns: np.ndarray) -> str:
+    return f" (so in {columns.size} columns: {columns[:5].tolist()})" if columns.size > 1 else ""
+
+
+def _column(X: Any, j: int) -> np.ndarray:
+    """Column j of dense, sparse or stored rows, (n,)."""
+    if isinstance(X, StoredArray):
+        return X.column(j)
+    return np.asarray(X[:, [j]].todense() if hasattr(X, "tocsr") else X[:, j]).ravel()
+
+
+def check_weights(sample_weight: np.ndarray) -> None:
+    """DataError unless the weights (n,) are finite, not negative, and some are positive."""
+    bad = np.flatnonzero(~(np.isfinite(sample_weight) & (sample_weight >= 0)))
+    if bad.size:
+        places = ", ".join(f"row {i} ({sample_weight[i]})" for i in bad[:5])
+        raise DataError(f"sample_weight must be finite and not negative; found otherwise in {bad.size}: {places}.")
+    if not np.any(sample_weight > 0):
+        raise DataError("All sample weights are zero: no row is left to learn from.")
+
+
+def combine_weights(y: np.ndarray, sample_weight: np.ndarray | None, class_weight: Any, classes: np.ndarray):
+    """Row weights (n,) from sample and class weights, or None if all are one; y (n,) codes into classes.
+
+    Only ratios of weights count. In units of a power of two no sum overflows and no digit changes.
+    """
+    if sample_weight is not None:
+        sample_weight = np.ldexp(sample_weight, -int(np.frexp(np.max(sample_weight))[1]))
+    if class_weight is None:
+        return sample_weight
+    from sklearn.utils.class_weight import compute_class_weight
+
+    per_class = compute_class_weight(class_weight, classes=classes, y=classes[y])
+    weights = per_class[y] if sample_weight is None else per_class[y] * sample_weight
+    return weights.astype(np.float64)

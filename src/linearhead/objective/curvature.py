@@ -1,0 +1,205 @@
+"""An eigenvalue-corrected Kronecker model of the Hessian, the preconditioner of the smooth solvers.
+
+For one layer ∇²F = E[H_i ⊗ x_i x_iᵀ] + αI ≈ E[H_i] ⊗ E[x_i x_iᵀ] + αI (Martens & Grosse 2015). In the eigenbasis U ⊗
+Q of the two factors the diagonal is computed exactly, D_ca = E[(u_cᵀx)² · q_aᵀ H q_a] (George et al. 2018), so M =
+(U⊗Q) (D + α) (U⊗Q)ᵀ. In the first few u and for few classes M is the Hessian itself, factorised (`coupled.py`). U
+comes from a sample of rows and serves every α and θ; the rest is renewed. For many columns U is a randomised sketch of
+the leading directions (Halko, Martinsson & Tropp 2011); the rest of space gets one mean energy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..design import Design
+from .coupled import CLASSES, UNKNOWNS, Coupled, edges, sampled_hessian
+from .objective import Objective
+
+SAMPLE_BYTES = 64 << 20  # of float32 rows kept for the model
+SAMPLE_ROWS = 8192
+SLAB = 512  # rows handled at a time, so that nothing but the sample itself takes room
+FULL_EIGEN = 1600  # columns up to which a full eigendecomposition costs less than the passes that it saves
+SKETCH = 384  # leading directions otherwise
+
+
+@dataclass(frozen=True)
+class Basis:
+    """Directions of the columns: U (d, r) orthonormal in the columns divided by `scale` (d,), which is 1 where all
+    columns vary alike, those of most energy first; `projected` (m, r) are the sampled rows in them, `rest` the mean
+    energy of what U leaves out. `design` holds the sampled rows where U leaves something out."""
+
+    rows: np.ndarray
+    design: Design | None
+    U: np.ndarray
+    scale: np.ndarray
+    projected: np.ndarray
+    rest: float
+
+    @property
+    def full(self) -> bool:
+        return self.U.shape[1] == self.U.shape[0]
+
+    def scores(self, theta: np.ndarray) -> np.ndarray:
+        """Of the sampled rows at θ, (m, k)."""
+        kind = self.projected.dtype
+        if self.design is None:
+            return self.projected @ (self.U.T @ (theta[:-1] * self.scale[:, None])).astype(kind) + theta[-1].astype(
+                kind
+            )
+        return self.design.block(slice(0, self.design.n)).forward(self.design.to_rows(theta))
+
+
+def sample_basis(objective: Objective, seed: int = 0) -> Basis:
+    """The basis from a seeded sample of the rows that have weight."""
+    design, d, n = objective.design, objective.design.d, objective.n
+    m = min(n, SAMPLE_ROWS, max(256, SAMPLE_BYTES // (4 * d)))
+    rng = np.random.default_rng(seed)
+    rows = np.arange(n) if m == n else np.sort(rng.choice(n, m, replace=False))
+    if objective.weights is not None and np.any(objective.weights[rows] > 0):
+        rows = rows[objective.weights[rows] > 0]
+    w = np.ones(len(rows)) if objective.weights is None else objective.weights[rows]
+    w = (w / w.sum()).astype(design.dtype)
+    z, energies = np.empty((len(rows), d), design.dtype), np.zeros(d)
+    for i in range(0, len(rows), SLAB):
+        part = z[i : i + SLAB]
+        part[:] = design.take(rows[i : i + SLAB]).dense()
+        energies += w[i : i + SLAB] @ (part * part)
+    spread = np.sqrt(energies)
+    scale = _column_scale(spread, objective.alpha * objective.penalty.strong_convexity)
+    z /= scale.astype(z.dtype)
+    energy = float(np.sum((spread / scale) ** 2))
+    U = _directions(z, w, rng) if min(z.shape) and energy else np.zeros((d, 0))
+    if U.shape[1] == d:
+        taken, projected = None, z
+        for i in range(0, len(z), SLAB):  # in place: the rows themselves are needed no more
+            projected[i : i + SLAB] = z[i : i + SLAB] @ U.astype(z.dtype)
+    else:
+        taken, projected = design.take(rows), z @ U.astype(z.dtype)
+    left = energy - float(w @ np.einsum("ij,ij->i", projected, projected))
+    return Basis(rows, taken, U, scale, projected, max(left, 0.0) / max(d - U.shape[1], 1))
+
+
+def _column_scale(spread: np.ndarray, alpha: float) -> np.ndarray:
+    """1 for columns of comparable spread. Where some dwarf the rest beyond an eigenbasis's digits: their spread, or
+    what makes αI no larger than the loss's curvature, ¼ or so, in columns too small to matter next to it."""
+    live = spread[spread > 0]
+    if not live.size or live.max() <= 100 * np.median(live):
+        return np.ones_like(spread)
+    return np.sqrt(np.where(spread > 0, spread**2, 1.0) + 4 * alpha)
+
+
+def _directions(z: np.ndarray, w: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Orthonormal (d, r) for rows z (m, d) of weights w: all of them, those that m < d rows span, or the leading."""
+    m, d = z.shape
+    if d <= FULL_EIGEN:
+        gram = np.zeros((d, d))
+        for i in range(0, m, SLAB):
+            part = z[i : i + SLAB] * np.sqrt(w[i : i + SLAB])[:, None]
+            gram += part.T @ part
+        return np.ascontiguousarray(np.linalg.eigh(gram)[1][:, ::-1])
+    weighted = z * np.sqrt(w)[:, None]
+    if m <= FULL_EIGEN:
+        values, left = np.linalg.eigh((weighted @ weighted.T).astype(np.float64))
+        kept = np.flatnonzero(values > 1e-6 * values[-1])[::-1]
+        return orthonormal(weighted.T @ (left[:, kept] / np.sqrt(values[kept])).astype(z.dtype))
+    q = rng.standard_normal((d, SKETCH)).astype(z.dtype)  # randomised subspace iteration with two power steps
+    for _ in range(3):
+        q, _ = np.linalg.qr(weighted.T @ (weighted @ q))
+    _, vectors = np.linalg.eigh(((weighted @ q).T @ (weighted @ q)).astype(np.float64))
+    return q.astype(np.float64) @ vectors[:, ::-1]
+
+
+def orthonormal(U: np.ndarray) -> np.ndarray:
+    """U (d, r), r ≤ d, with orthonormal columns: two Cholesky factors of UᵀU, at the speed of matrix products
+    (CholeskyQR2: Fukaya et al. 2014); by Householder's QR where the columns are too close to dependent for that."""
+    try:
+        for _ in range(2):
+            inverse = np.linalg.inv(np.linalg.cholesky((U.T @ U).astype(np.float64)))
+            U = U @ inverse.T.astype(U.dtype)
+        return U
+    except np.linalg.LinAlgError:
+        return np.linalg.qr(U)[0]
+
+
+@dataclass(frozen=True)
+class Preconditioner:
+    """M⁻¹ at one θ: call it with (d+1, k) to get the same shape."""
+
+    basis: Basis
+    Q: np.ndarray  # (k, k) eigenvectors of the mean Hessian in the scores
+    diagonal: np.ndarray  # (r, k) curvature in the basis, with α
+    rest: np.ndarray  # (d, k) curvature of what the basis leaves out, with α; (1, k) if scales are equal
+    intercept: np.ndarray  # (k,)
+    coupled: Coupled | None  # of the leading directions and the intercept
+    lead: int
+
+    def __call__(self, v: np.ndarray) -> np.ndarray:
+        basis = self.basis
+        out = np.empty_like(v)
+        w = (v[:-1] / basis.scale[:, None]) @ self.Q
+        U = basis.U  # products in its own type: a model needs few digits, and U may be as large as the rows
+        inner = U.T @ w.astype(U.dtype, copy=False)
+        solved = inner / self.diagonal
+        out[-1] = self.Q @ ((self.Q.T @ v[-1]) / self.intercept)
+        if self.coupled is not None:
+            lead = self.coupled(np.vstack([inner[: self.lead] @ self.Q.T, v[-1:]]))
+            solved[: self.lead], out[-1] = lead[:-1] @ self.Q, lead[-1]
+        solved = U @ solved.astype(U.dtype, copy=False)
+        if not basis.full:
+            solved = solved + (w - U @ inner) / self.rest
+        out[:-1] = (solved @ self.Q.T) / basis.scale[:, None]
+        return out
+
+
+def precondition(objective: Objective, basis: Basis, theta: np.ndarray) -> Preconditioner:
+    """The curvature model of the objective at θ, on the basis's sample of rows."""
+    sample = objective.of_rows(basis.rows)
+    rows = slice(None)
+    s = basis.scores(theta)
+    w = np.ones(len(s)) if sample.weights is None else sample.weights
+    w = (w / w.sum()).astype(s.dtype)
+    values, Q = np.linalg.eigh(sample.score_hessian_mean(s, rows, w).astype(np.float64))
+    form = sample.score_hessian_form(s, rows, Q.astype(s.dtype)) * w[:, None]
+    diagonal = np.zeros(basis.U.shape[1:] + form.shape[1:])
+    for i in range(0, len(s), SLAB):
+        diagonal += (basis.projected[i : i + SLAB] ** 2).T @ form[i : i + SLAB]
+    lone = form.sum(axis=0, dtype=np.float64)
+    alpha = objective.alpha * objective.penalty.strong_convexity
+    shrink = 1 / basis.scale**2
+    # α I becomes α/scale² in scaled columns; its diagonal in the basis
+    diagonal += alpha * (shrink @ basis.U**2)[:, None]
+    rest = basis.rest * lone + alpha * (np.mean(shrink) if np.ptp(shrink) == 0 else shrink[:, None])
+    # directions of the scores that the loss does not see (a shift of all of them): no step, rounding would be amplified
+    blind = values <= 1e-7 * max(values[-1], 0.0)
+    coupled, lead = _coupled(sample, basis, s, w, alpha * shrink, Q[:, blind])
+    if alpha == 0:
+        diagonal[:, blind] = np.inf
+        rest = np.atleast_2d(rest) + np.where(blind, np.inf, 0.0)
+    lone = np.where(blind, np.inf, lone)
+    seen = diagonal[np.isfinite(diagonal)]
+    floor = 1e-9 * max(float(seen.max(initial=0.0)), float(lone[~blind].max(initial=0.0)))
+    floor = floor if floor > 0 else 1.0
+    diagonal, rest = np.maximum(diagonal, floor), np.maximum(np.atleast_2d(rest), floor)
+    return Preconditioner(basis, Q, diagonal, rest, np.maximum(lone, floor), coupled, lead)
+
+
+def _coupled(
+    sample: Objective, basis: Basis, s: np.ndarray, w: np.ndarray, alpha: np.ndarray, blind: np.ndarray
+) -> tuple[Coupled | None, int]:
+    """The Hessian in as many leading directions as `UNKNOWNS` allows, and their number; alpha (d,), blind (k, j)."""
+    k = s.shape[1]
+    lead = min(UNKNOWNS // k - 1, basis.U.shape[1])
+    if k > CLASSES or lead < 1:
+        return None, 0
+    h, a, b = edges(lambda d: sample.score_hessian(s, slice(None), d), s)
+    h *= w
+    if not h.any():
+        return None, 0
+    ones = np.full((len(s), 1), float(sample.design.intercept), s.dtype)
+    H = sampled_hessian(np.hstack([basis.projected[:, :lead], ones]), h, a, b, k)
+    U = basis.U[:, :lead]
+    penalty = np.zeros((lead + 1, lead + 1))
+    penalty[:-1, :-1] = (U.T * alpha) @ U
+    return Coupled.of(H, penalty, blind, sample.design.intercept), lead

@@ -1,0 +1,165 @@
+"""A bound on F(θ) − F* from any dual point g (n, k), gᵢ in the domain of ℓ*: weak duality, in float64.
+
+With U = ZᵀDg/Σw and r = 1ᵀDg/Σw, every g with r = 0 gives F* ≥ −Σwᵢℓ*(gᵢ)/Σw − αR*(−U/α), hence the gap
+  Σwᵢ [ℓ(sᵢ) + ℓ*(gᵢ) − ⟨sᵢ, gᵢ⟩]/Σw  +  αR(W) + αR*(−U/α) + ⟨W, U⟩,   two terms ≥ 0, so nothing cancels.
+At g = ∇ℓ(s) the first is 0 and with L2 the second is ‖∇_W F‖²/2α. An intercept not quite at its optimum leaves
+r ≠ 0: g is then mixed with ε of the point q − e_y, q in the simplex, chosen so that r becomes 0; by convexity ℓ*
+grows by at most ε times its value there. Penalties with a bounded dual (L1) need U scaled into it: ℓ*(cg) ≤ cℓ*(g),
+as min ℓ = 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..design import Block
+from .objective import Objective, Point
+
+
+@dataclass(frozen=True)
+class Gap:
+    """F's point at θ in float64, F(θ) − F* ≤ bound, and where nothing is penalised an estimate without proof."""
+
+    point: Point
+    bound: float
+    estimate: float
+
+
+def gap_at(objective: Objective, theta: np.ndarray, g: np.ndarray | None = None) -> Gap:
+    """The gap at θ (d+1, k) from the dual point g (n, k), by default ∇ℓ; never above F itself, as F* ≥ 0."""
+    objective = objective.precise()
+    point, rows_gap, U, r = _pass(objective, theta, g)
+    found, price = gap_from(objective, point, rows_gap, U, r)
+    if g is None and objective.loss.smoothness and objective.alpha and price > 0.1 * found.bound:
+        bound = min(found.bound, _balanced_bound(objective, point))
+        return Gap(point, bound, bound)
+    return found
+
+
+def gap_from(objective: Objective, point: Point, rows_gap: float, U: np.ndarray, r: np.ndarray) -> tuple[Gap, float]:
+    """The gap of what a pass saw, and the part of it that making r vanish costs."""
+    rows_gap = max(rows_gap, 0.0)
+    if not objective.alpha:
+        # θ may still move by its own size or by what moves scores by 1, whichever is more
+        reach = np.maximum(np.abs(point.theta), 1 / np.sqrt(objective.column_metric()))
+        estimate = rows_gap + float(np.sum(reach[:-1] * np.abs(U)) + reach[-1] @ np.abs(r))
+        return Gap(point, point.value, min(estimate, point.value)), 0.0
+    bound, price = _bound(objective, point, rows_gap, U, r)
+    bound = min(bound, point.value)
+    return Gap(point, bound, bound), price
+
+
+def _bound(objective: Objective, point: Point, rows_gap: float, U: np.ndarray, r: np.ndarray) -> tuple[float, float]:
+    """The gap with r mixed away, and what the mixing added to it."""
+    if not (objective.design.intercept and np.any(r)):
+        return _penalty_gap(objective, point, rows_gap, U), 0.0
+    mixed = _mix(objective, U, r)
+    if mixed is None:
+        return np.inf, np.inf
+    share, q, Uq, conjugate = mixed
+    W, b = point.theta[:-1], point.theta[-1]
+    other = point.loss + conjugate - float(np.vdot(W, Uq)) - float(b @ (q - class_shares(objective)))
+    price = share * max(other, 0.0)
+    rows_gap = (1 - share) * rows_gap + price
+    return _penalty_gap(objective, point, rows_gap, (1 - share) * U + share * Uq), price
+
+
+def _balanced_bound(objective: Objective, point: Point, steps: int = 3) -> float:
+    """The gap from the dual point of (W, b + Δ), Δ by Newton steps on the intercept alone: r falls quadratically.
+
+    F(θ) − F* = [F(θ) − F(W, b + Δ)] + [F(W, b + Δ) − F*]; the first is of the order of rounding.
+    """
+    rows = np.unique(np.linspace(0, objective.n - 1, min(objective.n, 8192)).astype(int))
+    part = objective.take(rows)
+    block = part.design.block(slice(0, len(rows)))
+    weights = np.full(len(rows), 1.0) if part.weights is None else part.weights.astype(np.float64)
+    best, moved = np.inf, point
+    for _ in range(steps):
+        s = block.forward(part.design.to_rows(moved.theta))
+        hessian = part.score_hessian_mean(s, block.rows, weights / weights.sum())
+        theta = moved.theta.copy()
+        r = moved.gradient[-1]
+        theta[-1] -= np.linalg.lstsq(hessian, r, rcond=1e-9)[0]
+        moved, rows_gap, U, r = _pass(objective, theta, None)
+        bound, price = _bound(objective, moved, rows_gap, U, r)
+        best = min(best, bound + max(point.value - moved.value, 0.0))
+        if price <= 0.1 * bound:
+            break
+    return best
+
+
+def _penalty_gap(objective: Objective, point: Point, rows_gap: float, U: np.ndarray) -> float:
+    """The two terms for U with r = 0, U scaled into the penalty's dual domain where that is bounded."""
+    penalty, alpha, W = objective.penalty, objective.alpha, point.theta[:-1]
+    c = penalty.dual_scale(-U / alpha)
+    if c < 1:  # ⟨s, g⟩ shrinks with g while ℓ stays: what the first term gains is (1 − c)(ℓ − 0)
+        rows_gap = c * rows_gap + (1 - c) * point.loss
+        U = c * U
+    parts = alpha * penalty.value(W), alpha * penalty.conjugate(-U / alpha), float(np.vdot(W, U))
+    slack = 8 * np.finfo(float).eps * sum(abs(part) for part in parts)
+    return rows_gap + max(sum(parts), 0.0) + slack
+
+
+def _pass(objective: Objective, theta: np.ndarray, g: np.ndarray | None) -> tuple[Point, float, np.ndarray, np.ndarray]:
+    """One pass: the point at θ, the rows' Fenchel gaps (mean), U (d, k) and r (k,)."""
+    if g is None:
+        point = objective.smooth_at(theta)
+        U, r = point.gradient[:-1], point.gradient[-1]
+        full = Point(theta, point.value, objective.full_gradient(point), point.loss, point.accuracy)
+        return full, 0.0, U, r
+    stored = objective.design.to_rows(theta)
+
+    def share(block: Block) -> tuple:
+        s = block.forward(stored)
+        value, slope = objective.score_terms(s, block.rows)
+        dual = objective.loss.nearest_dual(g[block.rows].astype(s.dtype), objective.y[block.rows])
+        gap = value + objective.loss.conjugate(dual, objective.y[block.rows]) - np.sum(s * dual, axis=1)
+        objective._weigh(block.rows, value, gap, slope, dual)
+        return float(value.sum()), float(gap.sum()), block.adjoint(slope), block.adjoint(dual)
+
+    value, gap, slope, dual = objective.design.sweep(share)
+    objective.count.passes += 2
+    point = objective._point(theta, value, 0.0, slope)
+    dual = objective.design.from_rows(dual) / objective.total
+    return point, gap / objective.total, dual[:-1], dual[-1]
+
+
+def class_shares(objective: Objective) -> np.ndarray:
+    """Weighted share of each class, (k,)."""
+    return np.bincount(objective.y, objective.weights, minlength=objective.k) / objective.total
+
+
+def class_sums(objective: Objective) -> np.ndarray:
+    """Σᵢ wᵢ zᵢ e_{yᵢ}ᵀ / Σw in the design's columns, (d+1, k): one pass, kept."""
+    if objective.shared.class_sums is None:
+
+        def share(block: Block) -> tuple:
+            hot = np.zeros((len(objective.y[block.rows]), objective.k), dtype=objective.design.dtype)
+            hot[np.arange(len(hot)), objective.y[block.rows]] = 1
+            objective._weigh(block.rows, hot)
+            return (block.adjoint(hot),)
+
+        objective.count.passes += 0.5
+        sums = objective.design.from_rows(objective.design.sweep(share)[0]) / objective.total
+        objective.shared.class_sums = sums
+    return objective.shared.class_sums
+
+
+def _mix(objective: Objective, U: np.ndarray, r: np.ndarray) -> tuple[float, np.ndarray, np.ndarray, float] | None:
+    """(ε, q, Z-sums of q − e_y, mean ℓ*(q − e_y)) with (1 − ε) r + ε (q − shares) = 0; None where no q does it."""
+    shares = class_shares(objective)
+    if objective.loss.shift_invariant:
+        r = r - r.mean()  # zero but for rounding, which dividing by c would blow up
+    with np.errstate(divide="ignore", invalid="ignore"):
+        need = np.where(r > 0, r / shares, np.where(r < 0, -r / (1 - shares), 0.0))
+    c = float(np.max(need))
+    if not np.isfinite(c):
+        return None
+    q = np.clip(shares - r / c, 0.0, 1.0)
+    y = np.arange(objective.k)
+    conjugate = float(shares @ objective.loss.conjugate(q[None, :] - np.eye(objective.k), y))
+    sums = class_sums(objective)
+    mean = sums[:-1].sum(axis=1)
+    return c / (1 + c), q, np.outer(mean, q) - sums[:-1], conjugate

@@ -1,0 +1,393 @@
+"""F(θ) = Σᵢ wᵢ ℓ(Aθ, y)ᵢ / Σᵢ wᵢ + α R(W): the one place where loss, penalty and design meet.
+
+Chain rule: ∇F = Aᵀ G / Σw + α [∇R(W); 0], G_i = wᵢ ∇ℓ(sᵢ, yᵢ); Hessian product Aᵀ (H ∘ A v) / Σw + α [R''v; 0].
+θ = [W; b] is (d+1, k) in the design's columns: centring changes b alone, so F is the user's own; scaling (standardize)
+makes W, and with it the penalty, refer to the scaled columns. A mini-batch is the same code on fewer rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ..design import Block, Design
+from ..losses import Loss
+from ..penalties import Penalty
+
+SAMPLE_ROWS, SAMPLE_PER_CLASS = 8192, 50  # below, the optimum of a sample says little about that of all rows
+
+
+@dataclass
+class Point:
+    """Where a solver stands: θ, F, ∇F (a subgradient at kinks), and what the pass saw besides."""
+
+    theta: np.ndarray
+    value: float
+    gradient: np.ndarray
+    loss: float  # the mean loss, without the penalty
+    accuracy: float | None = None
+
+    @property
+    def residual(self) -> float:
+        """max |∇F|, the number that `tol` bounds for smooth objectives."""
+        return float(np.max(np.abs(self.gradient), initial=0.0))
+
+
+@dataclass
+class Count:
+    """Passes over all n rows, shared by an objective and everything derived from it."""
+
+    passes: float = 0.0
+
+
+@dataclass
+class Shared:
+    """What relatives on the same rows compute once: the basis of the curvature model, sums of rows by class."""
+
+    basis: Any = None
+    class_sums: Any = None
+
+
+@dataclass(frozen=True)
+class Objective:
+    """loss, penalty and alpha on a design with labels y (n,) in 0..k−1 and weights (n,) or None for equal ones."""
+
+    design: Design
+    y: np.ndarray
+    k: int
+    loss: Loss
+    penalty: Penalty
+    alpha: float
+    weights: np.ndarray | None = None
+    total: float = 0.0  # Σ wᵢ; for a mini-batch its fair share of it
+    share: float = 1.0  # of all rows; what one pass counts for
+    watch: bool = False  # also count correct predictions in every pass
+    count: Count = field(default_factory=Count)
+    shared: Shared = field(default_factory=Shared)
+
+    def __post_init__(self) -> None:
+        if not self.total:
+            total = float(self.design.n if self.weights is None else np.sum(self.weights, dtype=np.float64))
+            object.__setattr__(self, "total", total)
+
+    @property
+    def n(self) -> int:
+        return self.design.n
+
+    def start(self) -> np.ndarray:
+        """θ = 0."""
+        return np.zeros((self.design.d + 1, self.k))
+
+    # ── one block's share ─────────────────────────────────────────────────────────────────────────
+    def score_terms(self, s: np.ndarray, rows: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Loss per row (m,) and its gradient in the scores (m, k)."""
+        return self.loss.value_and_gradient(s, self.y[rows])
+
+    def score_gradient(self, s: np.ndarray, rows: Any) -> np.ndarray:
+        """The same without the loss."""
+        return self.loss.gradient(s, self.y[rows])
+
+    def score_hessian(self, s: np.ndarray, rows: Any, d: np.ndarray) -> np.ndarray:
+        """The rows' Hessians in the scores times d (m, k)."""
+        return self.loss.hessian_product(s, self.y[rows], d)
+
+    def score_hessians(self, s: np.ndarray, rows: Any) -> Any:
+        """d (m, k) → the rows' Hessians at these scores times d, for many d."""
+        return self.loss.hessian(s, self.y[rows])
+
+    def score_hessian_mean(self, s: np.ndarray, rows: Any, w: np.ndarray) -> np.ndarray:
+        """Σ wᵢ Hᵢ, (k, k)."""
+        return self.loss.hessian_mean(s, self.y[rows], w)
+
+    def score_hessian_form(self, s: np.ndarray, rows: Any, Q: np.ndarray) -> np.ndarray:
+        """qₐᵀ Hᵢ qₐ, (m, k)."""
+        return self.loss.hessian_form(s, self.y[rows], Q)
+
+    def _weigh(self, rows: Any, *terms: np.ndarray) -> None:
+        if self.weights is not None:
+            w = self.weights[rows]
+            for term in terms:
+                term *= (w if term.ndim == 1 else w[:, None]).astype(term.dtype, copy=False)
+
+    def _share(self, block: Block, stored: np.ndarray) -> tuple:
+        s = block.forward(stored)
+        value, g = self.score_terms(s, block.rows)
+        correct = float(self._correct(s, block.rows)) if self.watch else 0.0
+        self._weigh(block.rows, value, g)
+        return float(value.sum(dtype=np.float64)), correct, block.adjoint(g)
+
+    def _correct(self, s: np.ndarray, rows: Any) -> float:
+        hit = (s.argmax(axis=1) == self.y[rows]).astype(np.float64)
+        self._weigh(rows, hit)
+        return hit.sum()
+
+    # ── what a solver sees ────────────────────────────────────────────────────────────────────────
+    def at(self, theta: np.ndarray) -> Point:
+        """F and ∇F at θ: one pass."""
+        stored = self.design.to_rows(theta)
+        value, correct, gradient = self.design.sweep(lambda block: self._share(block, stored))
+        self.count.passes += self.share
+        return self._point(theta, value, correct, gradient)
+
+    def batches(self, order: np.ndarray, size: int) -> Iterator[tuple[int, Iterable[Block]]]:
+        """Mini-batches of `size` rows in this order, as (rows, blocks) for `batch_gradient`, each to be used once.
+
+        Rows are gathered, centred and scaled for many small batches at a time, or for a part of a large one, by
+        another thread while the ones before are used.
+        """
+        fit = self.design.block_rows()
+        if size > fit:
+            for start in range(0, len(order), size):
+                rows = order[start : start + size]
+                yield len(rows), self._gathered([rows[i : i + fit] for i in range(0, len(rows), fit)])
+            return
+        group = size * (fit // size)
+        for block in self._gathered([order[i : i + group] for i in range(0, len(order), group)]):
+            for i in range(0, len(block.rows), size):
+                part = block.part(slice(i, i + size))
+                yield len(part.rows), (part,)
+
+    def _gathered(self, groups: list[np.ndarray]) -> Iterator[Any]:
+        """The design's batches of these rows, one ahead of its use."""
+        with self.design.session() as pool:
+            ready = self.design.batch(groups[0])
+            for rows in groups[1:]:
+                later = pool.submit(self.design.batch, rows) if pool else None
+                yield ready
+                ready = later.result() if later else self.design.batch(rows)
+            yield ready
+
+    def batch_gradient(self, theta: np.ndarray, batch: tuple[int, Iterable[Block]]) -> np.ndarray:
+        """An unbiased estimate of F's gradient (of its smooth part) from one of `batches`; in the type of θ."""
+        size, blocks = batch
+        gradient: Any = None
+        for block in blocks:
+            share = block.adjoint(self._slope(block, theta, size))
+            gradient = share if gradient is None else gradient + share
+        self.count.passes += size / self.n
+        if self.alpha and self.penalty.smooth:
+            gradient[:-1] += self.alpha * self.penalty.gradient(theta[:-1])
+        return gradient
+
+    def descend(self, theta: np.ndarray, batch: tuple[int, Iterable[Any]], t: float) -> None:
+        """θ ← θ − t `batch_gradient` in place: the same step, a single block's without forming the gradient."""
+        size, blocks = batch
+        if not isinstance(blocks, tuple):
+            theta -= t * self.batch_gradient(theta, batch)
+            return
+        (block,) = blocks
+        g = self._slope(block, theta, size)
+        self.count.passes += size / self.n
+        if self.alpha and self.penalty.smooth:
+            b = theta[-1].copy()  # all of θ is contiguous, W alone is not
+            theta -= (t * self.alpha) * self.penalty.gradient(theta)
+            theta[-1] = b
+        block.descend(theta, g, t)
+
+    def _slope(self, block: Block, theta: np.ndarray, size: int) -> np.ndarray:
+        """A block's share of a mini-batch's gradient in the scores, (m, k)."""
+        g = self.score_gradient(block.forward(theta), block.rows)
+        self._weigh(block.rows, g)
+        g *= self.n / (self.total * size)
+        return g
+
+    def _point(self, theta: np.ndarray, value: float, correct: float, sums: np.ndarray) -> Point:
+        total = self.total
+        gradient = self.design.from_rows(sums)
+        gradient /= total
+        loss, W = value / total, theta[:-1]
+        if self.alpha:
+            gradient[:-1] += self.alpha * self.penalty.gradient(W)
+        return Point(theta, loss + self.penalised(W), gradient, loss, correct / total if self.watch else None)
+
+    def penalised(self, W: np.ndarray) -> float:
+        """α R(W)."""
+        return self.alpha * self.penalty.value(W) if self.alpha else 0.0
+
+    def smooth_at(self, theta: np.ndarray) -> Point:
+        """F, but only the loss's part of the gradient: what proximal steps need."""
+        point = replace(self, alpha=0.0).at(theta)
+        point.value += self.penalised(theta[:-1])
+        return point
+
+    def step_point(self, theta: np.ndarray) -> Point:
+        """F and the gradient of its smooth part: all of it, or the loss's where the penalty has kinks."""
+        return self.smooth_at(theta) if self.kinked else self.at(theta)
+
+    @property
+    def kinked(self) -> bool:
+        """Whether the penalty has kinks, so that steps need its prox."""
+        return bool(self.alpha) and not self.penalty.smooth
+
+    def prox(self, theta: np.ndarray, t: Any) -> np.ndarray:
+        """[prox of t α R at W; b]; t a number or an array (d+1, 1)."""
+        out = theta.copy()
+        out[:-1] = self.penalty.prox(theta[:-1], (t[:-1] if isinstance(t, np.ndarray) else t) * self.alpha)
+        return out
+
+    def full_gradient(self, point: Point) -> np.ndarray:
+        """Of a point of `smooth_at`: with the penalty's (sub)gradient added."""
+        gradient = point.gradient.copy()
+        if self.alpha:
+            gradient[:-1] += self.alpha * self.penalty.gradient(point.theta[:-1])
+        return gradient
+
+    def prox_residual(self, point: Point) -> float:
+        """How far a point of `smooth_at` is from stationary: the least |∂F| entry by entry, max norm."""
+        least = self.full_gradient(point)
+        if self.kinked:
+            t = 2.0**-40 / (1 + self.alpha)  # at W = 0 a tiny step: the loss's gradient less what the kink absorbs
+            least = np.where(point.theta == 0, self.prox(-t * point.gradient, t) / t, least)
+            least[-1] = point.gradient[-1]
+        return float(np.max(np.abs(least), initial=0.0))
+
+    def step_residual(self, point: Point) -> float:
+        """The same of a point of `step_point`."""
+        return self.prox_residual(point) if self.kinked else point.residual
+
+    def hessian_product(self, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """∇²F(θ) v, (d+1, k) → (d+1, k): one pass."""
+        at, along = self.design.to_rows(theta), self.design.to_rows(v)
+
+        def share(block: Block) -> tuple:
+            h = self.score_hessian(block.forward(at), block.rows, block.forward(along))
+            self._weigh(block.rows, h)
+            return (block.adjoint(h),)
+
+        product = self.design.from_rows(self.design.sweep(share)[0]) / self.total
+        self.count.passes += self.share
+        if self.alpha:
+            product[:-1] += self.alpha * self.penalty.hessian_product(theta[:-1], v[:-1])
+        return product
+
+    def basis(self) -> Any:
+        """The curvature model's directions: made once, shared by all relatives on the same rows."""
+        if self.shared.basis is None:
+            from .curvature import sample_basis
+
+            self.shared.basis = sample_basis(self)
+        return self.shared.basis
+
+    def preconditioner(self, theta: np.ndarray) -> Any:
+        """M⁻¹ of the curvature model at θ."""
+        from .curvature import precondition
+
+        return precondition(self, self.basis(), theta)
+
+    def separated(self, point: Point) -> bool:
+        """Whether nothing is penalised and the loss proves every row right: then no finite optimum exists.
+
+        Cross-entropy and logistic loss are below log 2 only where the label wins, so Σ wᵢ ℓᵢ < min wᵢ log 2 is a proof.
+        """
+        if self.alpha or not self.loss.proper:
+            return False
+        least = 1.0 if self.weights is None else float(np.min(self.weights[self.weights > 0]))
+        return point.loss * self.total < least * np.log(2)
+
+    # ── how the columns and rows lie ──────────────────────────────────────────────────────────────
+    def lipschitz(self) -> float:
+        """The curvature of F's smooth part: the loss's bound times λmax(AᵀDA/Σw), plus α; 2 % above the estimate."""
+        smooth = self.alpha if self.penalty.smooth else 0.0
+        return 1.02 * self.loss.curvature(self.k) * self.second_moment_norm() + smooth
+
+    def second_moment_norm(self, steps: int = 60) -> float:
+        """λmax(AᵀDA/Σw) by power iteration, to three digits."""
+        v = np.random.default_rng(0).standard_normal((self.design.d + 1, 1))
+        largest = 0.0
+        for _ in range(steps):
+            v /= max(float(np.linalg.norm(v)), 1e-300)
+            v, before = self.second_moment_product(v), largest
+            largest = float(np.linalg.norm(v))
+            if abs(largest - before) <= 1e-3 * largest:
+                break
+        return largest
+
+    def second_moment_product(self, v: np.ndarray) -> np.ndarray:
+        """AᵀDA v / Σw for v (d+1, m): one pass."""
+        stored = self.design.to_rows(v)
+
+        def share(block: Block) -> tuple:
+            g = block.forward(stored)
+            self._weigh(block.rows, g)
+            return (block.adjoint(g),)
+
+        self.count.passes += self.share
+        return self.design.from_rows(self.design.sweep(share)[0]) / self.total
+
+    def stochastic_rate(self, batch: int) -> float:
+        """1 over the curvature that a batch of this size shows, between a row's and the mean's (Gower et al. 2019)."""
+        curvature = self.loss.curvature(self.k)
+        curvature = curvature if np.isfinite(curvature) else 1.0
+        row = 2.0 * curvature * float(np.sum(self.column_metric()))  # twice the mean squared length
+        if batch == 1:
+            return 1.0 / (row + self.alpha)
+        mean = self.second_moment_norm() * curvature
+        return 1.0 / (row / batch + mean * (batch - 1) / batch + self.alpha)
+
+    def column_metric(self) -> np.ndarray:
+        """Mean squared entries of the columns and of the intercept's ones, (d+1, 1), never 0."""
+        energy = np.append(np.asarray(self.design.energy), 1.0)
+        return np.maximum(energy, 1e-12 * energy.max())[:, None]
+
+    def weighted_rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """All rows (n, d) in the design's columns, one-hot targets (n, k) and weights that sum to 1, in float64."""
+        w = np.ones(self.n) if self.weights is None else self.weights.astype(np.float64)
+        return self.design.precise().dense().astype(np.float64), np.eye(self.k)[self.y], w / self.total
+
+    def gram(self) -> np.ndarray:
+        """ZᵀDZ/Σw of the centred columns, (d, d) float64: one pass."""
+        self.count.passes += self.share
+        return self.design.precise().gram(self.weights) / self.total
+
+    # ── kinked losses: multipliers and the dual (duality.py) ──────────────────────────────────────
+    def no_multipliers(self) -> np.ndarray:
+        """g = 0, (n, k)."""
+        return np.zeros((self.n, self.k), dtype=self.design.dtype)
+
+    def smoothed(self, g: np.ndarray, gamma: float) -> Objective:
+        """F with the loss smoothed around the multipliers g."""
+        from .smoothed import Smoothed
+
+        return Smoothed.of(self, g, gamma)
+
+    def gap_at(self, theta: np.ndarray, g: np.ndarray | None = None) -> Any:
+        """The point at θ and a bound on F(θ) − F*, from the dual point g (default: ∇ℓ at θ's scores): a `Gap`."""
+        from .duality import gap_at
+
+        return gap_at(self, theta, g)
+
+    # ── relatives ─────────────────────────────────────────────────────────────────────────────────
+    def on(self, design: Design, rows: np.ndarray) -> Objective:
+        """The objective with `design` holding just these rows, scaled to estimate the whole."""
+        weights = None if self.weights is None else self.weights[rows]
+        part = len(rows) / self.n
+        own = {"total": self.total * part, "share": self.share * part, "shared": Shared()}
+        return replace(self, design=design, y=self.y[rows], weights=weights, **own)
+
+    def of_rows(self, rows: np.ndarray) -> Objective:
+        """The labels and weights of some rows, for what is asked of their scores; the design stays as it is."""
+        return self.on(self.design, rows)
+
+    def sample(self, step: int = 4) -> Objective | None:
+        """Every fourth row, where that leaves plenty and every class about its share; else None."""
+        if self.n < step * max(SAMPLE_ROWS, SAMPLE_PER_CLASS * self.k):
+            return None
+        rows = np.arange(0, self.n, step)
+        weights = np.ones(self.n) if self.weights is None else self.weights
+        whole = np.bincount(self.y, weights, self.k)
+        part = np.bincount(self.y[rows], weights[rows], self.k) * step
+        design = self.design.every(step)
+        if design is None or np.any(part < 0.5 * whole) or np.any(part > 2 * whole):
+            return None
+        return self.on(design, rows)
+
+    def take(self, rows: np.ndarray) -> Objective:
+        """The objective on some rows only."""
+        return self.on(self.design.take(rows), rows)
+
+    def precise(self) -> Objective:
+        """The same objective in float64 arithmetic."""
+        return self if self.design.exact else replace(self, design=self.design.precise())

@@ -1,0 +1,165 @@
+"""F with a kinked loss made smooth around multipliers g (n, k): the inner problem of the method of multipliers.
+
+The row's loss becomes max_u ⟨u, s⟩ − ℓ*(u) − γ/2 |u − g|², whose gradient in s is the maximiser u (Danskin).
+Far from a kink u rests on a corner of the domain and the row's share is linear in θ: `part` keeps only the rows near
+one and adds ⟨C, θ⟩ for the others, C = Σ_rest wᵢ zᵢ uᵢᵀ / Σw. `settle` looks at all rows again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import numpy as np
+
+from ..design import Block, Design
+from .duality import Gap, gap_from
+from .objective import Objective, Point
+
+WORTH = 0.4  # of the rows: what a part may hold; copying more costs more than its passes save
+
+
+@dataclass(frozen=True)
+class Settled:
+    """All rows at one θ: the maximisers u (n, k), which are the next multipliers, the scores and the gap."""
+
+    theta: np.ndarray
+    u: np.ndarray
+    s: np.ndarray
+    sums: np.ndarray  # Σ wᵢ zᵢ uᵢᵀ / Σw, (d+1, k)
+    gap: Gap
+
+
+@dataclass(frozen=True)
+class Smoothed(Objective):
+    g: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+    gamma: float = 1.0
+    linear: np.ndarray | None = None  # C (d+1, k) of the rows that are left out
+    model: Any = None  # the curvature model, where it is known
+
+    @classmethod
+    def of(cls, objective: Objective, g: np.ndarray, gamma: float) -> Smoothed:
+        same = {f.name: getattr(objective, f.name) for f in fields(Objective)}
+        return cls(**same, g=g, gamma=gamma)
+
+    def _multipliers(self, s: np.ndarray, rows: Any) -> tuple[np.ndarray, np.ndarray, float]:
+        return self.y[rows], self.g[rows].astype(s.dtype, copy=False), self.gamma
+
+    def score_terms(self, s: np.ndarray, rows: Any) -> tuple[np.ndarray, np.ndarray]:
+        return self.loss.smoothed(s, *self._multipliers(s, rows))
+
+    def score_gradient(self, s: np.ndarray, rows: Any) -> np.ndarray:
+        return self.score_terms(s, rows)[1]
+
+    def score_hessian(self, s: np.ndarray, rows: Any, d: np.ndarray) -> np.ndarray:
+        return self.loss.smoothed_hessian_product(s, *self._multipliers(s, rows), d)
+
+    def score_hessians(self, s: np.ndarray, rows: Any) -> Any:
+        return lambda d: self.score_hessian(s, rows, d)
+
+    def score_hessian_mean(self, s: np.ndarray, rows: Any, w: np.ndarray) -> np.ndarray:
+        return self.loss.smoothed_hessian_mean(s, *self._multipliers(s, rows), w)
+
+    def score_hessian_form(self, s: np.ndarray, rows: Any, Q: np.ndarray) -> np.ndarray:
+        return self.loss.smoothed_hessian_form(s, *self._multipliers(s, rows), Q)
+
+    def _point(self, theta: np.ndarray, value: float, correct: float, sums: np.ndarray) -> Point:
+        point = super()._point(theta, value, correct, sums)
+        if self.linear is not None:
+            share = float(np.vdot(self.linear, theta))
+            point.value, point.loss = point.value + share, point.loss + share
+            point.gradient += self.linear
+        return point
+
+    def on(self, design: Design, rows: np.ndarray) -> Smoothed:
+        part = super().on(design, rows)
+        return replace(part, g=self.g[rows])  # type: ignore[return-value]
+
+    def sample(self, step: int = 4) -> None:
+        return None  # multipliers of other rows say nothing about these
+
+    def separated(self, point: Any) -> bool:
+        return False  # the smoothed value is a lower bound of the loss, no proof
+
+    def preconditioner(self, theta: np.ndarray) -> Any:
+        return super().preconditioner(theta) if self.model is None else self.model
+
+    # ── all rows ──────────────────────────────────────────────────────────────────────────────────
+    def settle(self, theta: np.ndarray) -> Settled:
+        """The next multipliers at θ, its intercept balanced first, and the gap that they prove: one pass."""
+        s = np.empty((self.n, self.k), dtype=self.design.dtype)
+        stored = self.design.to_rows(theta)
+
+        def forward(block: Block) -> tuple:
+            s[block.rows] = block.forward(stored)
+            return ()
+
+        def adjoint(block: Block) -> tuple:
+            y, exact = self.y[block.rows], s[block.rows].astype(np.float64) + shift
+            dual = self.score_terms(exact, block.rows)[1]
+            u[block.rows] = dual
+            value = self.loss.value(exact, y)
+            gap = value + self.loss.conjugate(dual, y) - np.sum(exact * dual, axis=1)
+            self._weigh(block.rows, value, gap, dual)
+            return float(value.sum()), float(gap.sum()), dual.sum(axis=0), block.adjoint(dual.astype(s.dtype))
+
+        self.design.sweep(forward)
+        shift = self._balance(s) if self.design.intercept else np.zeros(self.k)
+        theta = theta.copy()
+        theta[-1] += shift
+        u = np.empty_like(s)
+        loss, rows_gap, balance, sums = self.design.sweep(adjoint)
+        s += shift.astype(s.dtype)
+        self.count.passes += 1
+        sums = self.design.from_rows(sums) / self.total
+        if self.design.intercept:
+            sums[-1] = balance / self.total
+        loss /= self.total
+        point = Point(theta, loss + self.penalised(theta[:-1]), sums, loss)
+        return Settled(theta, u, s, sums, gap_from(self, point, rows_gap / self.total, sums[:-1], sums[-1])[0])
+
+    def _balance(self, s: np.ndarray, steps: int = 20) -> np.ndarray:
+        """What to add to the intercept so that Σ wᵢ uᵢ vanishes, by Newton steps with W held: no products with rows."""
+        shift, best, t = np.zeros(self.k), None, 1.0
+        blocks = [slice(i, i + 8192) for i in range(0, self.n, 8192)]
+        step = shift
+        for _ in range(steps):
+            value, r, H = 0.0, np.zeros(self.k), np.zeros((self.k, self.k))
+            for rows in blocks:
+                moved = s[rows] + shift  # in float64: rounding of the sum is what a gap would show
+                w = np.ones(len(moved)) if self.weights is None else self.weights[rows]
+                terms, dual = self.score_terms(moved, rows)
+                value += float(w @ terms)
+                r += w @ dual
+                H += self.score_hessian_mean(moved, rows, w)
+            norm = float(np.max(np.abs(r))) / self.total
+            if best is None or norm < best[0]:
+                best, t = (norm, shift), 1.0
+                if norm <= 4e-16 * self.k:
+                    break
+                H[np.diag_indices(self.k)] += 1e-10 * max(float(np.trace(H)), 1e-6 * self.total)
+                step = -np.linalg.solve(H, r)
+            else:
+                t *= 0.5
+            shift = best[1] + t * step
+        return best[1] if best is not None else shift
+
+    def part(self, settled: Settled, reach: float) -> Smoothed:
+        """Only the rows whose margins are within `reach` of a kink; all rows where these would be too many."""
+        near = np.empty(self.n, dtype=bool)
+        for i in range(0, self.n, 8192):
+            rows = slice(i, i + 8192)
+            near[rows] = self.loss.slack(settled.s[rows], *self._multipliers(settled.s, rows)) < reach
+        rows = np.flatnonzero(near)
+        if not 0 < len(rows) <= WORTH * self.n:
+            return self
+        held = replace(self.on(self.design.take(rows), rows), total=self.total, model=self.model)
+        u = settled.u[rows]
+
+        def share(block: Block) -> tuple:
+            dual = u[block.rows].astype(held.design.dtype)
+            held._weigh(block.rows, dual)
+            return (block.adjoint(dual),)
+
+        own = held.design.from_rows(held.design.sweep(share)[0]) / self.total
+        return replace(held, linear=settled.sums - own, count=self.count)

@@ -1,0 +1,70 @@
+"""F in the span of its rows, for n < d: Xc = Z Uᵀ, U (d, r) orthonormal, Z = Xc U (n, r), r = rank ≤ n.
+
+L2 sees no rotation, ‖W‖ = ‖UᵀW‖ for W in the span, and the optimum has no part outside it (the representer theorem,
+Kimeldorf & Wahba 1971), so W = U W̃ turns a problem of d columns into the same one of r. U = XcᵀV Λ^−½ from XcXcᵀ =
+V Λ Vᵀ, made orthonormal once more, as small values cost orthogonality. Paid once for all α and folds, which are weights
+on the same rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..design import Rows
+from .curvature import orthonormal
+from .objective import Objective, Shared
+
+MOST_ROWS = 2048  # up to which the eigendecomposition costs less than the passes that it saves
+BYTES = 256 << 20  # of Z and U together
+
+
+@dataclass(frozen=True)
+class Span:
+    """U (d, r), orthonormal to the rounding of its type, and Z = Xc U (n, r)."""
+
+    U: np.ndarray
+    Z: np.ndarray
+
+    def back(self, theta: np.ndarray) -> np.ndarray:
+        """[W̃; b] → [W; b] in the design's centred, scaled columns."""
+        return np.vstack([self.U @ theta[:-1].astype(self.U.dtype), theta[-1:]]).astype(np.float64)
+
+    def into(self, theta: np.ndarray) -> np.ndarray:
+        """The part of [W; b] in the rows' span."""
+        return np.vstack([self.U.T @ theta[:-1].astype(self.U.dtype), theta[-1:]]).astype(np.float64)
+
+    def of(self, objective: Objective) -> Objective:
+        """The same objective with W̃ for W; passes are still counted together."""
+        design = Rows.of(self.Z, intercept=objective.design.intercept, threads=objective.design.threads)
+        design = replace(design, energy=np.mean(self.Z.astype(float) ** 2, axis=0))
+        return replace(objective, design=design, shared=Shared())
+
+
+def worth_spanning(objective: Objective) -> bool:
+    """Whether the rows are fewer than the columns, few enough, and the penalty allows it."""
+    design = objective.design
+    numbers = (design.n + design.d) * design.n
+    return (
+        type(design) is Rows
+        and objective.penalty.name == "l2"
+        and objective.alpha > 0
+        and design.n < design.d
+        and design.n <= MOST_ROWS
+        and numbers * design.dtype.itemsize <= BYTES
+    )
+
+
+def span(objective: Objective) -> Span:
+    """The span of the objective's rows, in the design's type."""
+    design: Any = objective.design
+    dense = np.asarray(design.dense())
+    with design.session():
+        objective.count.passes += 1
+        wide = dense.astype(np.float64)
+        values, V = np.linalg.eigh(wide @ wide.T)
+        kept = values > 4 * len(values) * np.finfo(np.float64).eps * max(float(values[-1]), 0.0)
+        U = orthonormal(dense.T @ (V[:, kept] / np.sqrt(values[kept])).astype(design.dtype))
+        return Span(U, dense @ U)

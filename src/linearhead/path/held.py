@@ -1,0 +1,58 @@
+"""Rows that choose: given ones, a stratified part held out, folds. All but the first are weights on the same rows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..design import design_of, opened
+from ..errors import DataError, UsageError
+from ..objective import Objective, Shared
+from ..objective.checking import check_finite
+
+
+def held_out(objective: Objective, X: Any, codes: np.ndarray) -> Objective:
+    """Held-out rows (m, d) with codes (m,) as an objective in the same columns, without penalty."""
+    X = opened(X)
+    check_finite(X)
+    mine = objective.design
+    same = {name: getattr(mine, name) for name in ("shift", "scale", "centre_blocks") if hasattr(mine, name)}
+    design = replace(design_of(X, intercept=mine.intercept), **same)
+    return Objective(design, codes, objective.k, objective.loss, objective.penalty, 0.0, watch=True)
+
+
+def hold_out(objective: Objective, seed: int, one_in: int = 7) -> tuple[Objective, Objective]:
+    """One stratified row in `one_in` held out, as weights on the same rows: what alpha="auto" chooses on."""
+    if np.bincount(objective.y, minlength=objective.k).min() < 2:
+        raise DataError(
+            "alpha='auto' holds some rows of every class out to choose on, and one class has a single row. "
+            "Give alpha as a number, or held-out rows as X_valid and y_valid."
+        )
+    return _folds(objective, one_in, seed)[0]
+
+
+def folds(objective: Objective, cv: int, seed: int) -> list[tuple[Objective, Objective]]:
+    """Stratified folds as weights on the same rows: (training, held-out) objectives, nothing copied."""
+    smallest = int(np.bincount(objective.y, minlength=objective.k).min())
+    if not 2 <= cv <= smallest:
+        raise UsageError(f"cv is {cv}; folds from 2 to {smallest}, the rows of the rarest class, can be stratified.")
+    return _folds(objective, cv, seed)
+
+
+def _folds(objective: Objective, cv: int, seed: int) -> list[tuple[Objective, Objective]]:
+    rng = np.random.default_rng(seed)
+    fold = np.empty(objective.n, dtype=int)
+    for c in range(objective.k):
+        rows = rng.permutation(np.flatnonzero(objective.y == c))
+        fold[rows] = (np.arange(len(rows)) + c) % cv
+    weights = np.ones(objective.n) if objective.weights is None else objective.weights
+    own = {"total": 0.0, "shared": Shared()}
+    return [
+        (
+            replace(objective, weights=weights * (fold != f), **own),
+            replace(objective, weights=weights * (fold == f), **own, alpha=0.0),
+        )
+        for f in range(cv)
+    ]

@@ -1,0 +1,99 @@
+"""What a path is: one point per α, and the rule that chooses among them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..records import Certificate, Status
+
+RULES = ("best", "accuracy", "one_standard_error")
+
+
+@dataclass
+class PathPoint:
+    """One α: the fit on all training rows and what the held-out rows say of it."""
+
+    alpha: float
+    theta: np.ndarray  # (d+1, k) in the units of X
+    status: Status
+    certificate: Certificate | None
+    train_loss: float
+    train_accuracy: float
+    valid_loss: float | None
+    valid_accuracy: float | None
+    valid_error: float | None  # standard error of valid_accuracy
+    passes: float
+    seconds: float
+
+
+@dataclass
+class RegularizationPath:
+    """The path, strong to weak. Arrays have one entry per α that was fitted."""
+
+    points: list[PathPoint] = field(default_factory=list)
+    classes: np.ndarray | None = None
+    rule: str = "best"
+    abandoned: list[float] = field(default_factory=list)  # α's not fitted because they could not win any more
+    refit: PathPoint | None = None  # where a protocol asks for it: the fit on training and held-out rows together
+    n_rows: int = 0  # training rows: C = 1 / (alpha · n_rows)
+
+    def _column(self, name: str) -> np.ndarray:
+        return np.array([getattr(p, name) for p in self.points], dtype=float)
+
+    alphas = property(lambda self: self._column("alpha"), doc="(m,) penalty strengths, falling")
+    train_loss = property(lambda self: self._column("train_loss"))
+    train_accuracy = property(lambda self: self._column("train_accuracy"))
+    valid_loss = property(lambda self: self._column("valid_loss"))
+    valid_accuracy = property(lambda self: self._column("valid_accuracy"))
+    passes = property(lambda self: self._column("passes"))
+    seconds = property(lambda self: self._column("seconds"))
+    certificates = property(lambda self: [p.certificate for p in self.points])
+    coefs = property(lambda self: [p.theta[:-1].T for p in self.points], doc="(k, d) each")
+    intercepts = property(lambda self: [p.theta[-1] for p in self.points], doc="(k,) each")
+
+    @property
+    def index_(self) -> int:
+        """Which point the rule chooses; without held-out rows the weakest penalty."""
+        if not self.points or self.points[0].valid_accuracy is None:
+            return len(self.points) - 1
+        accuracy = self.valid_accuracy
+        best = int(np.argmax(accuracy))  # the first of equals: the strongest penalty
+        if self.rule == "accuracy":
+            return best
+        tied = accuracy >= accuracy[best] - (self.points[best].valid_error or 0.0)
+        if self.rule == "one_standard_error":
+            return int(np.argmax(tied))
+        return int(np.argmin(np.where(tied, self.valid_loss, np.inf)))
+
+    @property
+    def alpha_(self) -> float:
+        """The chosen penalty strength."""
+        return self.points[self.index_].alpha
+
+    @property
+    def C_(self) -> float:
+        """The chosen strength as scikit-learn's C."""
+        return 1 / (self.alpha_ * self.n_rows)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Labels of the rows of X by the refit, or by the chosen point where there is none."""
+        point = self.refit or self.points[self.index_]
+        codes = np.asarray(X @ point.theta[:-1] + point.theta[-1]).argmax(axis=1)
+        return codes if self.classes is None else self.classes[codes]
+
+    def rows(self) -> list[dict[str, float | None]]:
+        """One dict per α, for records and charts."""
+        names = ("alpha", "train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "passes", "seconds")
+        return [{name: getattr(p, name) for name in names} for p in self.points]
+
+    def plot(self, what: str = "accuracy") -> Any:
+        """A chart of train and validation accuracy (or "loss") against α with the chosen point."""
+        from ..charts import path_chart
+
+        return path_chart(self.rows(), self.alpha_, what)
+
+    def _repr_html_(self) -> str:
+        return self.plot()._repr_svg_()

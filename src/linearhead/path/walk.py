@@ -1,0 +1,155 @@
+"""The walk down the path: fit every α, judge it on held-out rows, certify it, stop when no α to come can win."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..certificate import certify
+from ..errors import UsageError
+from ..objective import Objective, choose_solver
+from ..records import Status
+from .result import PathPoint, RegularizationPath
+from .walkers import KINKED, LOOSE, walkers_of
+
+GIVE_UP = 4  # α's in a row behind the best in accuracy and in loss end the path
+PER_DECADE = 3
+DECADES = 8
+
+
+def default_alphas(objective: Objective) -> np.ndarray:
+    """From where the penalty rules (α = the mean curvature of the whole row) down DECADES, PER_DECADE each."""
+    top = float(np.sum(objective.column_metric()[:-1])) / objective.k
+    return top * np.logspace(0, -DECADES, DECADES * PER_DECADE + 1)
+
+
+def checked_alphas(objective: Objective, alphas: Sequence[float] | None) -> np.ndarray:
+    """The α's of a path, falling, each once."""
+    grid = np.sort(np.unique(default_alphas(objective) if alphas is None else np.asarray(alphas, float)))[::-1]
+    if not len(grid) or not np.all(np.isfinite(grid)) or grid[-1] < 0:
+        raise UsageError(f"alphas must be numbers ≥ 0, at least one; found {grid.tolist()}.")
+    return grid
+
+
+def follow(
+    path: RegularizationPath,
+    objective: Objective,
+    held: list[tuple[Objective, Objective]],
+    alphas: Sequence[float] | None,
+    *,
+    tol: float | None = None,
+    max_iter: int | None = None,
+    give_up: int | None = GIVE_UP,
+    certificates: bool = True,
+    callback: Callable[[PathPoint], Any] | None = None,
+) -> None:
+    """Fill the path, strong to weak; Ctrl-C leaves the points so far in it and raises.
+
+    `held` pairs a training with a held-out objective: one pair, or one per fold. tol None: as exact as choosing needs.
+    """
+    grid = checked_alphas(objective, alphas)
+    with objective.design.session():
+        walk = Walk(objective, held, tol, max_iter, certificates, turn=bool(grid[-1]))
+        for alpha in grid:
+            point = _point(walk, float(alpha))
+            path.points.append(point)
+            stop = callback is not None and callback(point) is True
+            if point.status is Status.INTERRUPTED:
+                raise KeyboardInterrupt
+            if stop:
+                break
+            if give_up is not None and _hopeless(path, give_up):
+                break
+    path.abandoned = [float(a) for a in grid[len(path.points) :]]
+
+
+class Walk:
+    """Walkers for the whole set and the folds, and who judges whom."""
+
+    def __init__(
+        self,
+        objective: Objective,
+        held: list[tuple[Objective, Objective]],
+        tol: float | None,
+        max_iter: int | None,
+        certificates: bool,
+        turn: bool = True,
+    ) -> None:
+        self.objective, self.tol, self.certificates = objective, tol, certificates
+        kind = choose_solver(objective.loss.name, objective.penalty.name)
+        self.walkers = walkers_of(objective, held, kind, tol, max_iter, turn)
+        own = [i for i, (o, _) in enumerate(held) if o is not objective]
+        self.judges = [
+            (self.walkers[0] if o is objective else self.walkers[1 + own.index(i)], h) for i, (o, h) in enumerate(held)
+        ]
+
+
+def _point(walk: Walk, alpha: float) -> PathPoint:
+    """One α: every walker's fit, the held-out rows' judgement, the certificate of the fit on all training rows."""
+    start, before = time.perf_counter(), walk.objective.count.passes
+    found = {id(w): w.go(alpha) for w in walk.walkers}
+    whole = found[id(walk.walkers[0])]
+    judged = Judgement.of([(h, found[id(w)].theta) for w, h in walk.judges])
+    certificate, loss, accuracy = None, None, None
+    if walk.certificates:
+        tol = walk.tol
+        if tol is None:
+            tol = LOOSE if whole.objective.loss.smoothness else KINKED
+        relative = walk.tol is None and alpha > 0
+        certificate = certify(whole.objective, whole.theta, tol, whole.multipliers, relative)
+    point = whole.point
+    if point is None:
+        point = whole.objective.at(whole.theta)
+    loss, accuracy = point.loss, point.accuracy
+    return PathPoint(
+        alpha,
+        whole.objective.design.stored(whole.theta),
+        whole.status,
+        certificate,
+        loss,
+        float(accuracy if accuracy is not None else np.nan),
+        judged.loss,
+        judged.accuracy,
+        judged.error,
+        walk.objective.count.passes - before,
+        time.perf_counter() - start,
+    )
+
+
+@dataclass
+class Judgement:
+    """Held-out loss, accuracy and its standard error; None where nothing is held out."""
+
+    loss: float | None = None
+    accuracy: float | None = None
+    error: float | None = None
+
+    @classmethod
+    def of(cls, judges: list[tuple[Objective, np.ndarray]]) -> Judgement:
+        if not judges:
+            return cls()
+        seen = [(h.total, h.at(theta)) for h, theta in judges]
+        total = sum(t for t, _ in seen)
+        loss = sum(t * p.loss for t, p in seen) / total
+        accuracy = sum(t * float(p.accuracy or 0.0) for t, p in seen) / total
+        rows = sum(h.n if h.weights is None else int(np.count_nonzero(h.weights)) for h, _ in judges)
+        return cls(loss, accuracy, standard_error(accuracy, rows))
+
+
+def standard_error(accuracy: float, rows: int) -> float:
+    """Of an accuracy on so many rows; honest near 0 and 1, too (Agresti & Coull 1998)."""
+    middle = (accuracy * rows + 2) / (rows + 4)
+    return float(np.sqrt(middle * (1 - middle) / (rows + 4)))
+
+
+def _hopeless(path: RegularizationPath, give_up: int) -> bool:
+    """Whether the last `give_up` points lose to the best in accuracy by more than chance, and in loss."""
+    if path.points[0].valid_accuracy is None or len(path.points) <= give_up:
+        return False
+    accuracy, loss = path.valid_accuracy, path.valid_loss
+    late = slice(-give_up, None)
+    return bool(np.all(accuracy[late] <= accuracy[:-give_up].max()) and np.all(loss[late] > loss[:-give_up].min()))

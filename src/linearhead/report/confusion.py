@@ -1,0 +1,108 @@
+"""The confusion matrix as a page can use it: shaded cells, the most confused pairs, and, of many classes, the worst.
+
+A cell's shade is √(share of its row), in nine levels: the root lifts the rare mistakes, which are what one looks for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..records import Evaluation, Run
+
+LEVELS = 9
+WHOLE = 160  # classes up to which the matrix is drawn whole
+WORST = 60  # classes drawn when it is not
+CELLS = 8000  # filled cells up to which it is drawn whole
+WIDE = 24  # classes up to which cells have room for their counts
+PAIRS = 12
+
+
+@dataclass(frozen=True)
+class Cell:
+    row: int
+    column: int
+    count: int
+    level: str  # "g1" … "g9" on the diagonal, "e1" … "e9" off it
+
+
+def matrix(judged: Evaluation) -> dict[str, Any]:
+    """Rows of cells (a number: so many empty columns), the classes drawn, and how many were left out."""
+    counts = judged.confusion
+    shown = drawn_classes(counts)
+    compact = len(shown) > WIDE
+    rows = [(i, sum(counts[i]), _row([_cell(counts, i, j) for j in shown], compact)) for i in shown]
+    return {
+        "classes": shown,
+        "rows": rows,
+        "compact": compact,
+        "left_out": len(counts) - len(shown),
+        "names": "flat" if len(shown) <= 12 else "turned",
+    }
+
+
+def _row(cells: list[Cell | None], compact: bool) -> list[Cell | int]:
+    """Empty cells as 1 each or, in a compact matrix, as one number a run: a tenth of the page's elements."""
+    out: list[Cell | int] = []
+    for cell in cells:
+        if cell is None and compact and out and isinstance(out[-1], int):
+            out[-1] += 1
+        else:
+            out.append(cell or 1)
+    return out
+
+
+def drawn_classes(counts: list[list[int]]) -> list[int]:
+    """All classes where that stays usable, else the WORST with the most mistakes made or attracted, in order."""
+    k = len(counts)
+    filled = sum(len(row) - row.count(0) for row in counts)
+    if k <= WHOLE and filled <= CELLS:
+        return list(range(k))
+    table = np.array(counts)
+    mistakes = table.sum(axis=0) + table.sum(axis=1) - 2 * table.diagonal()
+    return sorted(int(i) for i in np.argsort(-mistakes, kind="stable")[:WORST])
+
+
+def _cell(counts: list[list[int]], i: int, j: int) -> Cell | None:
+    count = counts[i][j]
+    if not count:
+        return None
+    level = max(1, math.ceil(LEVELS * math.sqrt(count / sum(counts[i]))))
+    return Cell(i, j, count, f"{'g' if i == j else 'e'}{level}")
+
+
+def pairs(judged: Evaluation, limit: int = PAIRS) -> list[dict[str, Any]]:
+    """The off-diagonal cells with the most pictures: of class i, how many of how many were called j."""
+    counts = judged.confusion
+    wrong = ((count, i, j) for i, row in enumerate(counts) for j, count in enumerate(row) if i != j and count)
+    worst = sorted(wrong, key=lambda cell: (-cell[0], -cell[0] / sum(counts[cell[1]]), cell[1:]))[:limit]
+    return [{"count": c, "row": i, "column": j, "of": sum(counts[i])} for c, i, j in worst]
+
+
+def taken_for(counts: list[list[int]], i: int) -> tuple[int, int] | None:
+    """The class that class i is most often mistaken for, and how often."""
+    if i >= len(counts):
+        return None
+    others = [*counts[i][:i], 0, *counts[i][i + 1 :]]
+    count = max(others, default=0)
+    return (others.index(count), count) if count else None
+
+
+def cell_of_picture(run: Run) -> list[str]:
+    """For every picture the key "true,predicted" of the cell it stands behind, by the record's own list."""
+    keys = [f"{picture.label},{picture.predicted}" for picture in run.pictures]
+    for key, members in run.cells.items():
+        for index in members:
+            if 0 <= index < len(keys):
+                keys[index] = key
+    return keys
+
+
+def pictures_behind(run: Run, kept: set[int]) -> Counter[str]:
+    """How many of the kept pictures stand behind each cell."""
+    keys = cell_of_picture(run)
+    return Counter(keys[index] for index in kept)

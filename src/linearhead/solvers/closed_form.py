@@ -1,0 +1,73 @@
+"""Least squares in one solve: (ZᵀDZ/Σw + αI) W = ZᵀD Y/Σw on centred rows, D = diag(w); b makes the mean residual zero.
+
+Small problems go through a QR factorisation of [√D Z; √(αΣw) I], which keeps the digits that forming ZᵀZ squares away
+(Björck 1996, ch. 2); larger ones through one Gram matrix and a Cholesky factor, then refinement by conjugate gradients
+that the factor preconditions. Without a penalty and with rank to spare: the solution of least norm.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..records import Status
+from .contract import Problem, Progress, Solver
+from .newton import conjugate_gradients
+
+DIRECT = 8_000_000  # entries of X up to which the rows themselves are factorised
+
+
+@dataclass(frozen=True)
+class ClosedForm(Solver):
+    name = "closed_form"
+    title = "closed form"
+    smoothness = 2
+    losses = ("squared",)
+
+    def minimise(self, problem: Problem, theta: np.ndarray, progress: Progress) -> Status:
+        problem = problem.precise()
+        design = problem.design
+        small = (design.n + (design.d if problem.alpha else 0)) * design.d <= DIRECT or design.d > 20_000
+        theta = _by_rows(problem) if small else _by_gram(problem, theta)
+        progress.record(1, problem.at(theta))
+        return Status.CONVERGED if progress.residual <= self.tol else Status.STALLED
+
+
+def _by_rows(problem: Problem) -> np.ndarray:
+    from scipy.linalg import lstsq
+
+    z, targets, w = problem.weighted_rows()
+    mean_z, mean_t = (w @ z, w @ targets) if problem.design.intercept else (0 * z[0], 0 * targets[0])
+    root = np.sqrt(w)[:, None]
+    left, right = root * (z - mean_z), root * (targets - mean_t)
+    if problem.alpha:
+        left = np.vstack([left, np.sqrt(problem.alpha) * np.eye(z.shape[1])])
+        right = np.vstack([right, np.zeros((z.shape[1], targets.shape[1]))])
+    W: Any = lstsq(left, right, lapack_driver="gelsd", check_finite=False)[0]  # pyright: ignore
+    return np.vstack([W, mean_t - mean_z @ W])
+
+
+def _by_gram(problem: Problem, theta: np.ndarray) -> np.ndarray:
+    from scipy.linalg import cho_factor, cho_solve, eigh
+
+    gram = problem.gram()
+    gram[np.diag_indices_from(gram)] += problem.alpha
+    try:
+        factor = cho_factor(gram)
+        solve = lambda v: cho_solve(factor, v)  # noqa: E731
+    except np.linalg.LinAlgError:
+        values, vectors = eigh(gram)
+        safe = np.maximum(values, 1e-14 * values[-1])
+        solve = lambda v: vectors @ ((vectors.T @ v) / safe[:, None])  # noqa: E731
+
+    def apply(v: np.ndarray) -> np.ndarray:
+        return np.vstack([solve(v[:-1]), v[-1:]])
+
+    for _ in range(3):  # the factor alone is right to cond · eps; each correction starts from float64 residuals
+        point = problem.at(theta)
+        theta = theta + conjugate_gradients(
+            lambda v, at=theta: problem.hessian_product(at, v), -point.gradient, apply, 1e-12, 20
+        )
+    return theta

@@ -1,0 +1,101 @@
+"""The method of multipliers for the hinges, certified by its own dual point (Rockafellar 1976; Li, Sun & Toh 2018).
+
+min_θ Σ wᵢ ℓ(sᵢ) + αR(W) with ℓ replaced by max_u ⟨u, s⟩ − ℓ*(u) − γ/2 |u − g|²: a smooth problem for each set of
+multipliers g, minimised by preconditioned L-BFGS whose memory outlives it; then g ← the maximiser u, which is dual
+feasible, so F(θ) − D(g) bounds the distance to the optimum at every step. An inner problem need only be solved to a
+part of the gap that is left (Rockafellar's criterion A), and only on the rows near a kink: the others' share is
+linear (shrinking, Joachims 1999). A wrong guess of these rows shows in the next gap, which all rows take part in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..records import Status
+from .contract import Problem, Progress, Solver, Stop
+from .lbfgs import LBFGS
+from .proximal import Proximal
+
+PATIENCE = 20  # sets of multipliers that did not lower the gap by a tenth, after which rounding has the say
+LEAST_GAMMA = 2.0**-9  # below, the rounding of float32 scores moves multipliers visibly; it need not go to 0
+
+
+@dataclass(frozen=True)
+class Dual(Solver):
+    name = "dual"
+    title = "method of multipliers"
+    losses = ("hinge", "crammer_singer")
+    kinked_penalty = True
+
+    max_iter: int = 200
+    gamma: float = 1.0  # first smoothing, in units of the margin
+    shrink: float = 0.5  # of γ from one set of multipliers to the next
+    exactness: float = 0.03  # of the gap: how far from its optimum an inner problem is left
+    inner: int = 100  # steps of one inner problem
+    reach: float = 4.0  # rows within this many γ of a kink take part
+
+    def minimise(self, problem: Problem, theta: np.ndarray, progress: Progress) -> Status:
+        gamma, memory, gap, steps, exactness = self.gamma, deque(maxlen=40), np.inf, 0, self.exactness
+        settled = problem.smoothed(problem.no_multipliers(), gamma).settle(theta)
+        best, idle = np.inf, 0  # the least gap, and for how long it has hardly fallen
+        for iteration in range(self.max_iter + 1):
+            found = settled.gap
+            if found.estimate <= self.tol * found.point.value:
+                found = problem.gap_at(settled.theta, settled.u)
+                if found.estimate > self.tol * found.point.value:
+                    problem = problem.precise()  # the gap is below what the rows' own arithmetic can show
+            slow, gap = iteration > 1 and found.estimate > 0.5 * gap, found.estimate
+            kept = progress.best, progress.residual
+            progress.record(iteration, found.point, gap / max(abs(found.point.value), 1e-300))
+            idle = 0 if gap < 0.9 * best else idle + 1
+            if gap < best:
+                best, progress.extras["multipliers"] = gap, settled.u
+            elif kept[0] is not None:
+                progress.best, progress.residual = kept
+            if progress.residual <= self.tol:
+                return Status.CONVERGED
+            if idle >= PATIENCE:
+                return Status.STALLED
+            if iteration == self.max_iter:
+                break
+            if slow:  # the inner problems' error is what is seen
+                exactness = max(0.3 * exactness, 1e-4)
+                problem = problem.precise() if exactness < 1e-3 else problem  # or rounding is
+            elif iteration and steps < self.inner:
+                gamma = max(self.shrink * gamma, LEAST_GAMMA)
+            smooth = problem.smoothed(settled.u, gamma)
+            theta, steps = self._inner(smooth, settled, exactness * gap, memory)
+            settled = smooth.settle(theta)
+        return Status.MAX_ITER
+
+    def _inner(self, smooth: Problem, settled: Any, share: float, memory: deque) -> tuple[np.ndarray, int]:
+        """(θ, steps): where the smoothed problem is within `share` of its minimum, or the steps are used up."""
+        theta = settled.theta
+        if smooth.alpha and not smooth.penalty.smooth:
+            scale = np.sqrt(2 * max(smooth.alpha, 1e-12) * share / max(theta.size, 1))
+            found = Proximal(tol=float(np.clip(scale, 1e-13, 1e-2)), max_iter=500)(smooth, theta)
+            return found.point.theta, 0
+        smooth = replace(smooth, model=smooth.preconditioner(theta)).part(settled, self.reach * smooth.gamma)
+        progress = _Within(smooth, share)
+        with contextlib.suppress(Stop):
+            LBFGS(tol=1e-14, max_iter=self.inner).minimise(smooth, theta, progress, memory)
+        best: Any = progress.best
+        return best.theta, progress.iterations
+
+
+class _Within(Progress):
+    """Stops an inner problem once strong convexity bounds its distance from the minimum: ‖∇_W‖²/2α ≤ share."""
+
+    def __init__(self, problem: Problem, share: float) -> None:
+        super().__init__(problem, None, None)
+        self._bound = 2 * max(problem.alpha, 1e-12) * share
+
+    def record(self, iteration: int, point: Any, residual: float | None = None) -> None:
+        super().record(iteration, point, residual)
+        if iteration and float(np.vdot(point.gradient, point.gradient)) <= self._bound:
+            raise Stop(Status.CONVERGED)

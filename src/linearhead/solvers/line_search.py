@@ -1,0 +1,46 @@
+"""A step length along a descent direction that survives round-off.
+
+Accepts t when F(t) ≤ F(0) + δ t F'(0) and F'(t) ≥ σ F'(0) (Wolfe 1969), or, once F's own digits are used up, the
+approximate Wolfe conditions (2δ − 1) F'(0) ≥ F'(t) ≥ σ F'(0) with F(t) ≤ F(0) + ε (Hager & Zhang 2005, eq. 3-4),
+which read slopes, and slopes keep digits when differences of values have none left. Every trial is one pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+DELTA, SIGMA = 1e-3, 0.9
+MAX_TRIALS = 20
+
+
+def search(
+    at: Callable[[float], tuple[Any, float]], value: float, slope: float, noise: float, t: float = 1.0
+) -> tuple[float, Any] | None:
+    """(t, point) that satisfies the conditions, or None. `at(t)` → (point with .value, slope at t); slope < 0."""
+    low, low_value, low_slope = 0.0, value, slope
+    high: float | None = None
+    for _ in range(MAX_TRIALS):
+        point, new_slope = at(t)
+        new = point.value
+        fits = new <= value + DELTA * t * slope or (new <= value + noise and new_slope <= (2 * DELTA - 1) * slope)
+        if fits and new_slope >= SIGMA * slope:
+            return t, point
+        if not fits or new_slope >= 0:
+            high = t
+        else:
+            low, low_value, low_slope = t, new, new_slope
+        t = 4 * t if high is None else _between(low, low_value, low_slope, high, new if high == t else None)
+        if high is not None and high - low <= 1e-12 * high:
+            return None
+    return None
+
+
+def _between(low: float, low_value: float, low_slope: float, high: float, high_value: float | None) -> float:
+    """The minimiser of the parabola through what is known, kept inside the middle four fifths; else the middle."""
+    width = high - low
+    if high_value is not None and high_value < float("inf"):
+        bend = high_value - low_value - low_slope * width
+        if bend > 0:
+            return low + min(max(-0.5 * low_slope * width * width / bend, 0.1 * width), 0.9 * width)
+    return low + (0.1 if high_value is not None else 0.5) * width

@@ -1,0 +1,266 @@
+"""What goes wrong for users: one clear message, the right exit code, nothing half-written."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from linearhead import files, store
+from linearhead.cli import cli
+
+
+def run(*words, **extra):
+    return CliRunner().invoke(cli, [str(word) for word in words], prog_name="linearhead", **extra)
+
+
+def write_pictures(folder, amounts):
+    """amounts: class name -> number of scanned digits in it; the i-th class shows the digit i."""
+    pictures = load_digits()
+    for i, (label, amount) in enumerate(amounts.items()):
+        (folder / label).mkdir(parents=True)
+        for j in (pictures.target == i).nonzero()[0][:amount]:
+            Image.fromarray((pictures.images[j] * 15.9).astype("uint8")).save(folder / label / f"{j}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return write_pictures(tmp_path_factory.mktemp("photos"), {"zero": 40, "one": 40, "two": 40})
+
+
+def empty(folder):
+    folder.mkdir()
+
+
+def one_class(folder):
+    write_pictures(folder, {"zero": 9})
+
+
+def lonely_class(folder):
+    write_pictures(folder, {"zero": 9, "one": 9, "two": 1})
+
+
+def unreadable(folder):
+    write_pictures(folder, {"zero": 9, "one": 9})
+    for path in [*(folder / "zero").iterdir()][:3]:
+        path.write_bytes(path.read_bytes()[:50])
+
+
+def all_unreadable(folder):
+    for label in "ab":
+        (folder / label).mkdir(parents=True)
+        for i in range(30):
+            (folder / label / f"{i}.jpg").write_bytes(b"\xff\xd8\xff nothing")
+
+
+def texts(folder):
+    for label in "ab":
+        (folder / label).mkdir(parents=True)
+        for i in range(5):
+            (folder / label / f"{i}.txt").write_text("hello")
+
+
+def pictures_without_classes(folder):
+    write_pictures(folder, {"zero": 5})
+    for path in (folder / "zero").iterdir():
+        path.rename(folder / path.name)
+    (folder / "zero").rmdir()
+
+
+def a_file(folder):
+    folder.write_text("hello")
+
+
+def nothing(folder):
+    pass
+
+
+TABLE = [
+    (empty, 2, ["DATA holds nothing", "one sub-folder of pictures per class"]),
+    (one_class, 2, ["9 pictures of 1 class ('zero')", "at least 2"]),
+    (lonely_class, 2, ["'two'", "1 picture", "2 are needed"]),
+    (unreadable, 2, ["3 of 18 pictures cannot be read", "zero/", "--max-bad 0.167"]),
+    (all_unreadable, 2, ["60 of 60 pictures cannot be read", "a/0.jpg", "and 40 more"]),
+    (texts, 2, ["no picture but 10 other entries", "a/0.txt"]),
+    (pictures_without_classes, 2, ["sub-folder"]),
+    (a_file, 2, ["no data set in a form known here", "5 bytes"]),
+    (nothing, 4, ["DATA does not exist"]),
+]
+
+
+@pytest.mark.parametrize(("make", "code", "says"), TABLE, ids=lambda v: getattr(v, "__name__", None))
+def test_data_that_cannot_be_trained_on(make, code, says, tmp_path):
+    make(tmp_path / "DATA")
+    result = run("train", tmp_path / "DATA", "--out", tmp_path / "runs" / "run")
+    assert result.exit_code == code, (result.stdout, result.stderr)
+    assert result.stdout == ""
+    assert result.stderr.startswith("Error: ")
+    assert "Traceback" not in result.stderr
+    for words in says:
+        assert words in result.stderr
+    assert [p.name for p in tmp_path.iterdir() if p.name != "DATA"] == []
+
+
+def test_an_existing_run_folder_is_kept_unless_forced(photos, tmp_path):
+    words = ("train", photos, "--out", tmp_path / "run", "--alpha", "0.1", "--features", "pixels")
+    assert run(*words).exit_code == 0
+    before = (tmp_path / "run" / "run.json").read_bytes()
+    refused = run(*words)
+    assert refused.exit_code == 2
+    assert "--force" in refused.stderr
+    assert (tmp_path / "run" / "run.json").read_bytes() == before
+    assert run(*words, "--force").exit_code == 0
+    assert (tmp_path / "run" / "run.json").read_bytes() != before
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]
+
+
+def test_force_does_not_delete_the_users_pictures(photos, tmp_path):
+    mine = write_pictures(tmp_path / "mine", {"zero": 3})
+    result = run("train", photos, "--out", mine, "--force")
+    assert result.exit_code == 2
+    assert len(list(mine.glob("zero/*.png"))) == 3
+
+
+def test_full_disk(photos, tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    result = run("train", photos, "--out", tmp_path / "runs" / "run", "--alpha", "0.1")
+    assert result.exit_code == 4
+    assert "no space left" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_too_large_for_the_system(photos, tmp_path):
+    """A real failing write: the kernel allows 2 000 bytes per file, the model is larger."""
+    code = (
+        "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)); from linearhead.cli import main; main()"
+    )
+    words = ["train", str(photos), "--out", str(tmp_path / "run"), "--features", "hog"]
+    result = subprocess.run([sys.executable, "-B", "-c", code, *words], capture_output=True, text=True, timeout=120)
+    assert result.returncode == 4, result.stderr
+    assert "larger than the system allows" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--loss", "hinge", "--solver", "newton"), "newton"),
+        (("--loss", "squared", "--penalty", "l1", "--solver", "closed_form"), "closed_form"),
+        (("--features", "hogg"), "hog"),
+        (("--loss", "softmax"), "cross_entropy"),
+        (("--alpha", "strong"), "auto"),
+        (("--alpha", "-1"), "at least 0"),
+        (("--alpha", "nan"), "at least 0"),
+        (("--test-share", "1.5"), "0.9"),
+        (("--size", "0"), "at least 1x1"),
+        (("--size", "64x64x3"), "height x width"),
+        (("--reader", "floppy"), "folder"),
+    ],
+)
+def test_options_are_refused_before_any_picture_is_read(photos, tmp_path, monkeypatch, words, says):
+    import linearhead.images
+
+    def never(*_, **__):
+        raise AssertionError("a picture was read")
+
+    for name in ("decode", "probe", "decode_many"):
+        monkeypatch.setattr(linearhead.images, name, never)
+    result = run("train", photos, "--out", tmp_path / "run", *words)
+    assert result.exit_code == 2, result.stderr
+    assert says in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("verb", ["predict", "evaluate", "report"])
+def test_runs_that_are_none(verb, photos, tmp_path):
+    target = [] if verb == "report" else [photos]
+    assert run(verb, tmp_path / "nowhere", *target).exit_code == 4
+    (tmp_path / "folder").mkdir()
+    missing = run(verb, tmp_path / "folder", *target)
+    assert missing.exit_code == 4
+    assert str(tmp_path / "folder") in missing.stderr
+    (tmp_path / "folder" / "model.safetensors").write_bytes(b"\x80\x04 pickle")
+    (tmp_path / "folder" / "run.json").write_text("{")
+    damaged = run(verb, tmp_path / "folder", *target)
+    assert damaged.exit_code == 4
+    assert "Traceback" not in damaged.stderr
+
+
+def test_sample_refuses_what_exists(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
+    assert run("sample", "digits", tmp_path / "mine").exit_code == 2
+    assert run("sample", "digits", tmp_path / "mine", "--force").exit_code == 2
+    assert (tmp_path / "mine" / "letter.txt").read_text() == "dear"
+    assert run("sample", "faces", tmp_path / "faces").exit_code == 2
+
+
+INTERRUPTING = """
+import os, signal, sys
+from linearhead.objective import Objective
+from linearhead.cli import main
+calls, at = 0, Objective.at
+def interrupted(self, *args, **kwargs):
+    global calls
+    calls += 1
+    if calls == int(os.environ["AT_CALL"]):
+        os.kill(os.getpid(), signal.SIGINT)
+    return at(self, *args, **kwargs)
+Objective.at = interrupted
+main()
+"""
+
+
+@pytest.mark.parametrize(("call", "alpha"), [(20, "auto"), (150, "auto"), (20, "1e-6"), (40, "1e-6")])
+def test_ctrl_c_in_a_fit_keeps_the_best_so_far(call, alpha, photos, tmp_path):
+    words = ["train", str(photos), "--out", str(tmp_path / "run"), "--alpha", alpha, "--features", "pixels", "--json"]
+    command = [sys.executable, "-c", INTERRUPTING, *words]
+    env = os.environ | {"AT_CALL": str(call)}
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, env=env)
+    assert result.returncode == 130, result.stderr
+    assert "Interrupted: the best classifier so far is kept" in result.stderr
+    got = json.loads(result.stdout)
+    assert got["interrupted"]
+    assert not got["converged"]
+    assert "interrupted" in got["status"]
+    assert got["test"]["accuracy"] > 0.5
+    assert store.load(tmp_path / "run" / "model.safetensors").classes == ["one", "two", "zero"]
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
+def test_ctrl_c_while_reading_pictures_leaves_nothing(photos, tmp_path, monkeypatch):
+    from linearhead import images
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    for name in ("decode_many", "look_many"):
+        monkeypatch.setattr(images, name, interrupted)
+    result = run("train", photos, "--out", tmp_path / "run")
+    assert result.exit_code == 130
+    assert "nothing was written" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fault_of_the_program_is_one_message(photos, tmp_path, monkeypatch):
+    from linearhead.experiment import training
+
+    def broken(*_, **__):
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(training, "fit", broken)
+    result = run("train", photos, "--out", tmp_path / "run")
+    assert result.exit_code == 1
+    assert "ZeroDivisionError: division by zero" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert list(tmp_path.iterdir()) == []

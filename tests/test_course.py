@@ -1,0 +1,145 @@
+"""The assignment: right solutions of every style pass, and every classical mistake is called by its name."""
+
+import json
+from collections import Counter
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import course_solutions as solutions
+from linearhead import course
+from linearhead.cli import cli
+from linearhead.course import CATALOGUE, TASK_NAMES, reference
+from linearhead.course.grade import grade
+from linearhead.course.tasks import TASKS
+from linearhead.errors import FileError
+from linearhead.losses import CrossEntropy, Hinge
+
+
+def module(text):
+    """The functions of a script, with globals of their own, as a module has."""
+    space = {}
+    exec(text, space)
+
+    class Code(SimpleNamespace):
+        def __setattr__(self, name, value):
+            space[name] = value
+            super().__setattr__(name, value)
+
+    return Code(**{name: value for name, value in space.items() if not name.startswith("__")})
+
+
+def found(text, names=TASK_NAMES):
+    """task → codes of the mistakes seen."""
+    code = module(text)
+    return {name: [m.code for m in grade(code, name).mistakes] for name in names}
+
+
+def test_the_reference_is_the_librarys_mathematics():
+    rng = np.random.default_rng(0)
+    a, y = rng.normal(size=(20, 4)) * 5, rng.integers(0, 4, 20)
+    assert reference.cross_entropy(a, y) == pytest.approx(float(CrossEntropy().value(a, y).mean()), rel=1e-13)
+    np.testing.assert_allclose(reference.softmax(a), CrossEntropy().probabilities(a), rtol=1e-12)
+    assert reference.margin_loss(a, y, 2.0) == pytest.approx(float(Hinge(margin=2.0).value(a, y).mean()), rel=1e-13)
+    W, b, X = rng.normal(size=(3, 4)), rng.normal(size=4), rng.normal(size=(20, 3))
+    for loss, (dW, db) in (
+        (CrossEntropy(), reference.gradients(W, b, X, y, 0.0)),
+        (Hinge(margin=2.0), reference.margin_gradients(W, b, X, y, 2.0)),
+    ):
+        g = loss.gradient(X @ W + b, y) / len(y)
+        np.testing.assert_allclose(dW, X.T @ g, atol=1e-13)
+        np.testing.assert_allclose(db, g.sum(axis=0), atol=1e-13)
+
+
+@pytest.mark.parametrize("chosen", list(solutions.right()), ids=lambda _: "style")
+def test_right_solutions_of_every_style_pass(chosen):
+    assert found(solutions.script(chosen)) == {name: [] for name in TASK_NAMES}
+
+
+@pytest.mark.parametrize("code", solutions.MUTATIONS)
+def test_every_mistake_is_called_by_its_name(code):
+    """In at least 20 wrong solutions each; and no innocent function is accused of anything."""
+    wrong = solutions.wrong(code)
+    assert len(wrong) >= 20
+    base = next(solutions.right())
+    told = Counter()
+    for i, (name, text) in enumerate(wrong):
+        seen = found(solutions.script(base | {name: text}), TASK_NAMES if i % 5 == 0 else [name])
+        assert code in seen[name], (name, text, seen[name])
+        told[tuple(seen[name])] += 1
+        others = {task for task, codes in seen.items() if codes and task != name}
+        assert others <= ({"cross_entropy"} if name == "softmax" else set()), (text, seen)
+    assert told[(code,)] >= 0.9 * len(wrong), told  # hardly ever a second name beside it
+
+
+OTHERS = [
+    ("softmax", "e = np.exp(a - m)", "e = np.exp(a)", "overflow"),
+    ("softmax", "e.sum(axis=1, keepdims=True)", "e.sum(axis=0)", "wrong-axis"),
+    ("softmax", "e.sum(axis=1, keepdims=True)", "e.sum()", "wrong-axis"),
+    ("softmax", "return e", "return -e", "wrong"),
+    ("gradients", "g[np.arange(len(y)), y] -= 1", "g[np.arange(len(y)), y] -= 2", "label-branch"),
+    ("gradients", " + alpha * W", "", "penalty"),
+    ("gradients", "X.T @ g", "2 * X.T @ g", "constant-factor"),
+    ("gradients", "X.T @ g", "g.T @ X", "crash"),
+    ("margin_loss", "    z[np.arange(len(y)), y] = 0\n", "", "label-counted"),
+    ("sgd", "default_rng(seed)", "default_rng(7)", "seed-ignored"),
+    ("sgd", "default_rng(seed)", "default_rng()", "seed-ignored"),
+    ("sgd", "y[rows]", "y[np.sort(rows)]", "torn-rows"),
+    ("sgd", "range(0, n, batch_size)", "range(0, n - batch_size, batch_size)", "rows-left-out"),
+    ("choose", "accuracy(W, b, X_valid, y_valid)", "accuracy(W, b, X_train, y_train)", "train-as-validation"),
+    ("choose", "accuracy(*best_model, X_test, y_test)", "best", "wrong-judge"),
+    ("choose", "return best_alpha, accuracy(*best_model, X_test, y_test)", "return best_alpha", "wrong"),
+]
+
+
+@pytest.mark.parametrize(("name", "a", "b", "code"), OTHERS)
+def test_other_mistakes(name, a, b, code):
+    base = next(solutions.right())
+    assert a in base[name]
+    seen = found(solutions.script(base | {name: base[name].replace(a, b)}), [name])
+    if code == "crash":
+        assert seen[name]
+    else:
+        assert seen[name] == [code]
+    assert set(seen[name]) <= set(CATALOGUE)
+
+
+def test_the_assignment_as_written_is_unfinished_and_its_names_are_the_tasks(tmp_path):
+    done = CliRunner().invoke(cli, ["course", "new", str(tmp_path / "hw"), "--json"])
+    assert json.loads(done.stdout) == {"folder": str(tmp_path / "hw")}
+    assert tuple(TASKS) == TASK_NAMES
+    done = CliRunner().invoke(cli, ["course", "check", str(tmp_path / "hw"), "--json", "--strict"])
+    assert done.exit_code == 3
+    report = json.loads(done.stdout)
+    assert (report["right"], report["of"]) == (0, 7)
+    assert {m["code"] for task in report["tasks"] for m in task["mistakes"]} == {"unfinished"}
+    assert CliRunner().invoke(cli, ["course", "new", str(tmp_path / "hw")]).exit_code == 2  # nothing is overwritten
+
+
+def test_a_filled_in_file_is_graded_and_drawn(tmp_path):
+    """In a process of its own: what the code prints, and a loop without end, hurt nobody."""
+    folder = course.new(tmp_path / "hw")
+    chosen = next(solutions.right())
+    chosen["sgd"] = chosen["sgd"].replace("rng.permutation(n)", "np.arange(n)")
+    chosen["margin_loss"] = "def margin_loss(a, y, margin):\n    while True:\n        pass\n"
+    chosen["choose"] = "def choose(*sets):\n    raise SystemExit(3)\n"
+    (folder / "assignment.py").write_text("print('hello')\n" + solutions.script(chosen), encoding="utf-8")
+    report = course.check(folder, seconds=1.0)
+    codes = {task.task: [m.code for m in task.mistakes] for task in report.tasks if not task.right}
+    assert codes == {"sgd": ["no-shuffling"], "margin_loss": ["too-slow"], "choose": ["crash"]}
+    html = report.page.read_text(encoding="utf-8")
+    assert "The rows are not shuffled in every epoch" in html
+    assert html.count("<svg") == 5
+    assert "default-src 'none'" in html
+
+
+def test_a_file_with_a_syntax_error_and_a_missing_file(tmp_path):
+    folder = course.new(tmp_path / "hw")
+    (folder / "assignment.py").write_text("def softmax(a:\n", encoding="utf-8")
+    report = course.check(folder)
+    assert {m.code for task in report.tasks for m in task.mistakes} == {"crash"}
+    assert "SyntaxError" in report.tasks[0].mistakes[0].seen
+    with pytest.raises(FileError, match="linearhead course new"):
+        course.check(tmp_path / "nowhere")

@@ -1,0 +1,79 @@
+"""Parquet files with pictures inside, as Hugging Face writes them."""
+
+import io
+import json
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import linearhead
+from linearhead.data import open_dataset, parquet
+from linearhead.errors import DataError, FileError, UsageError
+
+pytest.importorskip("pyarrow", reason="needs the extra parquet (pyarrow)")
+pa: Any = import_module("pyarrow")
+pq: Any = import_module("pyarrow.parquet")
+
+
+def png(value):
+    file = io.BytesIO()
+    noise = np.random.default_rng(value).integers(0, 60, (12, 12, 3))
+    Image.fromarray(np.uint8(noise + 150 * (value % 2))).save(file, "PNG")
+    return file.getvalue()
+
+
+def write(path, values, named=True, **more):
+    labels = [v % 2 for v in values]
+    columns = {"image": [{"bytes": png(v), "path": None} for v in values], "label": labels, **more}
+    table = pa.table(columns)
+    if named:
+        about = {"info": {"features": {"label": {"names": ["cat", "dog"], "_type": "ClassLabel"}}}}
+        table = table.replace_schema_metadata({"huggingface": json.dumps(about)})
+    pq.write_table(table, path, row_group_size=7)
+
+
+def test_splits_names_and_pictures(tmp_path):
+    write(tmp_path / "train-00000-of-00002.parquet", range(20))
+    write(tmp_path / "train-00001-of-00002.parquet", range(20, 40))
+    write(tmp_path / "test-00000-of-00001.parquet", range(40, 60))
+    data = open_dataset(tmp_path)
+    assert data.reader == "parquet"
+    assert data.classes == ("cat", "dog")
+    assert dict(zip(*np.unique(data.splits, return_counts=True), strict=True)) == {"train": 40, "test": 20}
+    first = [int(name.startswith("train-00001")) for name in data.names]
+    assert data.read(first.index(1) + 15) == png(35)
+    outcome = linearhead.train(tmp_path, out=tmp_path / "run", features="color", alpha=0.1)
+    assert outcome.run.evaluations["test"].accuracy == 1.0
+    assert outcome.run.evaluations["test"].n == 20
+
+
+def test_groups_numbers_and_rows_without_label(tmp_path):
+    write(tmp_path / "a.parquet", range(6), named=False, group=["a", "a", None, "b", "b", "b"])
+    data = open_dataset(tmp_path / "a.parquet")
+    assert data.classes == ("0", "1")
+    assert data.groups is not None
+    assert len(set(data.groups.tolist())) == 3
+    table = pa.table({"image": [png(0), png(1), b"no"], "label": ["x", "y", None]})  # plain bytes
+    pq.write_table(table, tmp_path / "b.parquet")
+    data = open_dataset(tmp_path / "b.parquet")
+    assert (len(data), data.found) == (2, 3)
+    assert data.read(1) == png(1)
+
+
+def test_what_is_wrong_is_said(tmp_path, monkeypatch):
+    pq.write_table(pa.table({"photo": [b""], "label": [0]}), tmp_path / "c.parquet")
+    with pytest.raises(DataError, match="lacks one of these: path"):
+        open_dataset(tmp_path / "c.parquet")
+    (tmp_path / "d.parquet").write_bytes(b"PAR1 and then nothing")
+    with pytest.raises(FileError, match="Parquet"):
+        open_dataset(tmp_path / "d.parquet")
+
+    def missing(name):
+        raise ImportError(name)
+
+    monkeypatch.setattr(parquet, "import_module", missing)
+    with pytest.raises(UsageError, match=r"linearhead\[parquet\]"):
+        open_dataset(tmp_path / "c.parquet")

@@ -1,0 +1,69 @@
+"""The site's sources: the lecture's table is complete, every chapter runs, links lead somewhere."""
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+from linearhead.cli import cli
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+CHAPTERS = sorted((DOCS / "chapters").glob("plot_*.py"))
+QUICK = [path for path in CHAPTERS if path.stem[5:7] in ("01", "02", "05", "10")]
+
+
+def rows():
+    """(number, chapter, module, test) of the lecture's table."""
+    text = (DOCS / "lecture-map.md").read_text(encoding="utf-8")
+    return re.findall(r"^\| (\d+) \|.*\(lecture/(\w+)\.rst\) \| `(.+?)` \| `(.+?)` \|$", text, re.MULTILINE)
+
+
+def test_every_row_of_the_lecture_has_chapter_module_and_test():
+    table = rows()
+    assert [int(number) for number, *_ in table] == list(range(1, 18))
+    for _, chapter, module, test in table:
+        assert (DOCS / "chapters" / f"{chapter}.py").is_file(), chapter
+        assert (ROOT / module).is_file(), module
+        assert (ROOT / test).is_file(), test
+        assert re.search(r"^def test_", (ROOT / test).read_text(encoding="utf-8"), re.MULTILINE), test
+    assert {chapter for _, chapter, *_ in table} == {path.stem for path in CHAPTERS}
+
+
+def test_twelve_chapters_each_with_formula_picture_and_exercise():
+    assert len(CHAPTERS) == 12
+    for path in CHAPTERS:
+        text = path.read_text(encoding="utf-8")
+        assert ":math:" in text or ".. math::" in text, path.name
+        assert re.search(r"_chart\(|\.plot\(", text), path.name
+        exercise = text.split("**Exercise.**")[1]
+        assert "answer" in exercise, path.name
+        assert "assert " in exercise, path.name
+
+
+@pytest.mark.parametrize("path", QUICK, ids=lambda path: path.stem)
+def test_quick_chapters_run(path):
+    """The others run when the site is built."""
+    assert "answer" in runpy.run_path(str(path))
+
+
+def test_links_between_pages_lead_somewhere():
+    chapters = {f"lecture/{path.stem}.rst" for path in CHAPTERS} | {
+        "lecture/index.rst",
+        "registries.md",
+        "benchmarks.md",
+    }
+    seen = 0
+    for page in DOCS.glob("*.md"):
+        for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            if "://" not in target:
+                seen += 1
+                assert target in chapters or (page.parent / target).exists(), (page.name, target)
+    assert seen > 30
+
+
+def test_commands_that_the_pages_name_exist():
+    for page in [*DOCS.glob("*.md"), *CHAPTERS]:
+        for verb in re.findall(r"^linearhead (\w+)", page.read_text(encoding="utf-8"), re.MULTILINE):
+            assert verb in cli.commands, (page.name, verb)

@@ -1,0 +1,105 @@
+"""Every finding fires where it should, stays silent where it should, and says its figures."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from linearhead import diagnose
+from linearhead.metrics import evaluate
+from linearhead.records import Certificate, DataSummary, FitSummary, Run, Trace
+
+CLASSES = ["cat", "dog"]
+
+
+def judged(hits, n, classes=2):
+    """An evaluation with `hits` of `n` right, the classes alternating."""
+    y = np.arange(n) % classes
+    predicted = np.where(np.arange(n) < hits, y, (y + 1) % classes)
+    return evaluate(y, predicted, [f"class {i}" for i in range(classes)])
+
+
+def make_run(train=(990, 1000), test=(970, 1000), counts=(500, 500), converged=True, path=(), alpha=0.01):
+    counts = {"train": list(counts), "valid": [0, 0], "test": [500, 500]}
+    data = DataSummary("photos", "folder", CLASSES, 2000, 2000, [], counts, {})
+    proof = Certificate(value=0.25, gap=3e-4, residual=2e-3, tolerance=1e-6, certified=converged)
+    status = "the tolerance was reached" if converged else "the iteration limit came before the tolerance"
+    fit = FitSummary("cross_entropy", "l2", "lbfgs", alpha, True, status, converged, 7, 9, proof, Trace(), list(path))
+    evaluations = {"train": judged(*train), "test": judged(*test)}
+    return Run("0.1.0", "now", "linearhead train", data, {"name": "hog"}, fit, evaluations)
+
+
+def codes(run):
+    return {finding.code: finding for finding in diagnose.verdict(run)}
+
+
+def test_a_sound_run_has_one_good_finding():
+    (finding,) = diagnose.verdict(make_run())
+    assert (finding.code, finding.severity) == ("sound", "good")
+    assert "97.0%" in finding.evidence
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "severity"),
+    [((1000, 1000), (800, 1000), "warning"), ((1000, 1000), (700, 1000), "problem"), ((30, 30), (27, 30), None)],
+)
+def test_overfitting(train, test, severity):
+    found = codes(make_run(train=train, test=test)).get("overfitting")
+    assert (found and found.severity) == severity
+    if found:
+        assert "gap of" in found.evidence
+
+
+def test_underfitting_and_not_both():
+    found = codes(make_run(train=(800, 1000), test=(790, 1000)))
+    assert "20.0% of the 1000 training pictures are wrong" in found["underfitting"].evidence
+    assert "overfitting" not in found
+    assert "sound" not in found
+    assert "underfitting" not in codes(make_run(train=(800, 1000), test=(600, 1000)))
+
+
+def test_not_converged_names_residual_and_gap():
+    found = codes(make_run(converged=False))["not-converged"]
+    assert "7 iterations" in found.evidence
+    assert "2.0e-03" in found.evidence
+    assert "3.0e-04" in found.evidence
+
+
+def test_imbalance_and_few_pictures():
+    found = codes(make_run(counts=(900, 9)))
+    assert "100 to 1" in found["imbalance"].evidence
+    assert "'dog' 9" in found["few-pictures"].evidence
+    assert "imbalance" not in codes(make_run(counts=(900, 100)))
+
+
+def test_no_better_than_majority():
+    found = codes(make_run(train=(520, 1000), test=(510, 1000)))["no-better-than-majority"]
+    assert found.severity == "problem"
+    assert "50.0%" in found.evidence
+
+
+def test_few_judged_says_how_many_would_do():
+    found = codes(make_run(test=(36, 40)))["few-judged"]
+    assert "40 test pictures" in found.evidence
+    assert "384" in found.advice
+    assert "few-judged" not in codes(make_run())
+
+
+@pytest.mark.parametrize(("alpha", "fires"), [(0.001, True), (0.01, False), (0.1, False)])
+def test_alpha_at_edge_needs_a_better_edge(alpha, fires):
+    path = [{"alpha": a, "valid_accuracy": v} for a, v in ((0.1, 0.9), (0.01, 0.9), (0.001, 0.95))]
+    found = codes(make_run(path=path, alpha=alpha))
+    assert ("alpha-at-edge" in found) == fires
+    if fires:
+        assert "0.0001" in found["alpha-at-edge"].advice
+
+
+def test_a_run_without_test_pictures_has_a_verdict():
+    run = make_run()
+    run = replace(run, evaluations={"train": run.evaluations["train"]})
+    assert [f.code for f in diagnose.verdict(run)] == ["sound"]
+
+
+def test_codes_are_file_names_and_unique():
+    modules = {check.__module__.rsplit(".", 1)[1].replace("_", "-") for check in diagnose.CHECKS.values()}
+    assert modules == set(diagnose.CHECKS)

@@ -1,0 +1,177 @@
+"""The leaderboard behind --features auto: who is tried, on which pictures, who wins, and what it may cost."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from linearhead.data import Dataset
+from linearhead.experiment import Recipe, leaderboard
+from linearhead.experiment.extract import Pictures, Tolerance
+from linearhead.experiment.leaderboard import Contest, Sample, Tried
+from linearhead.experiment.progress import Progress
+from linearhead.features import FEATURES
+from linearhead.images import Preprocessing
+
+
+def pictures_of(images, labels, classes, groups=None):
+    dataset = Dataset(
+        source="s",
+        reader="numpy",
+        names=[f"p{i}" for i in range(len(labels))],
+        labels=np.asarray(labels),
+        classes=classes,
+        splits=np.full(len(labels), ""),
+        read=lambda i: images[i],
+        groups=groups,
+    )
+    looks = Preprocessing(*images.shape[1:3], mode="L" if images.ndim == 3 else "RGB")
+    return Pictures(dataset, np.arange(len(labels)), looks, Tolerance(len(labels), 0.01), Progress())
+
+
+@pytest.fixture(scope="module")
+def digits():
+    data = load_digits()
+    images = np.round(data.images[:400] * 15.9).astype(np.uint8)
+    return pictures_of(images, data.target[:400], tuple("0123456789"))
+
+
+@pytest.fixture(scope="module")
+def held(digits):
+    """The outcome for 300 of the 400 pictures."""
+    return leaderboard.hold(digits, np.arange(300), Recipe(), Progress())
+
+
+def test_every_extractor_that_fits_is_tried_alone_and_the_best_joined_with_each(held):
+    plan, board = held
+    singles = {c.features.split("(")[0] for c in board.candidates if "+" not in c.features}
+    assert singles == {name for name, kind in FEATURES.items() if kind.ready}
+    joined = {c.features for c in board.candidates if "+" in c.features}
+    assert len(joined) >= len(singles) - 1 or board.not_tried
+    assert [c.chosen for c in board.candidates].count(True) == 1
+    chosen = next(c for c in board.candidates if c.chosen)
+    assert plan.features == chosen.features.replace("quality=fast", "").replace("()", "").replace("(,", "(")
+    assert plan.loss == chosen.loss != "auto"
+    assert max(c.accuracy for c in board.candidates) > 0.93
+    assert board.pictures == 300
+    assert all(c.n == 300 and c.accuracy_interval[0] <= c.accuracy <= c.accuracy_interval[1] for c in board.candidates)
+
+
+def test_only_pictures_that_may_be_trained_on_are_looked_at(digits, monkeypatch):
+    seen = []
+    look = digits.seen
+    monkeypatch.setattr(digits, "seen", lambda rows: seen.extend(rows.tolist()) or look(rows))
+    sample = leaderboard.draw(digits, np.arange(300), Recipe(), ["pixels"])
+    assert len(sample.y) == len(seen) > 20
+    assert max(seen) < 300
+
+
+def test_the_table_says_what_was_tried_and_what_it_cost(held):
+    lines = list(leaderboard.lines(held[1]))
+    assert lines[0].split()[:2] == ["Features", "loss"]
+    assert sum("← chosen" in line for line in lines) == 1
+    assert f"in {held[1].seconds:.1f} s" in lines[-1]
+
+
+def test_without_time_the_first_candidate_alone_is_tried_and_the_others_named(digits, monkeypatch):
+    monkeypatch.setattr(leaderboard, "BUDGET", -1.0)
+    monkeypatch.setattr(leaderboard, "EACH", 0.0)
+    plan, board = leaderboard.hold(digits, np.arange(100), Recipe(loss="squared"), Progress())
+    assert (len(board.candidates), plan.features, plan.loss) == (1, "patches", "squared")
+    assert "hog with squared" in board.not_tried
+    assert "Not tried for want of time" in list(leaderboard.lines(board))[-2]
+
+
+def test_too_few_pictures_to_compare_get_the_last_that_applies(digits):
+    plan, board = leaderboard.hold(digits, np.arange(12), Recipe(quality="fast"), Progress())
+    assert board is None
+    assert (plan.features, plan.loss) == ("patches(quality=fast)", "cross_entropy")
+
+
+@pytest.mark.parametrize(
+    ("n", "k", "dimensions", "size"),
+    [
+        (500, 10, [100, 1000], 500),
+        (60_000, 10, [100, 1000], 3000),
+        (60_000, 1000, [500, 2000], 10_000),
+        (15, 2, [5], 15),
+    ],
+)
+def test_the_sample_is_bounded_by_arithmetic_and_has_ten_of_every_class(n, k, dimensions, size):
+    assert leaderboard.sample_size(n, k, dimensions) == min(size, leaderboard.MOST, n)
+
+
+def test_groups_stay_on_one_side(monkeypatch):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 255, (120, 8, 8), dtype=np.uint8)
+    some = pictures_of(images, np.arange(120) // 60, ("a", "b"), groups=np.arange(120) // 4)
+    sample = leaderboard.draw(some, np.arange(120), Recipe(), ["pixels"])
+    parts = sample.part.reshape(-1, 4)
+    assert (parts == parts[:, :1]).all()
+    assert set(sample.part) == {0, 1, 2}
+
+
+# ── the rule ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def tried(spec, dimension, right, cost):
+    return Tried(spec, "cross_entropy", dimension, 0.1, np.asarray(right), np.asarray(cost, float), 0.0, True)
+
+
+def contest(*candidates):
+    return Contest(SimpleNamespace(), Recipe(), 0.0, [], list(candidates))
+
+
+def test_the_rule_prefers_few_numbers_only_where_chance_cannot_tell():
+    rng = np.random.default_rng(0)
+    right = rng.random(300) < 0.9
+    cost = rng.random(300)
+    large = tried("large", 5000, right, cost)
+    equal = tried("small", 100, right, cost + rng.normal(0, 0.1, 300))
+    worse = tried("tiny", 10, right, cost + 0.05)  # every picture a little worse: no chance
+    assert contest(large, worse, equal).winner() is equal
+    assert contest(large, worse).winner() is large
+    fewer = right.copy()
+    fewer[np.flatnonzero(right)[:12]] = False
+    assert contest(large, tried("tiny", 10, fewer, cost - 0.01)).winner() is large  # accuracy counts first
+
+
+def test_the_rule_does_not_overfit_the_judges():
+    """Among 40 equally good candidates the smallest wins most of the time, however the noise falls."""
+    rng = np.random.default_rng(1)
+    wins = 0
+    for _ in range(50):
+        base = rng.random(200) < 0.8
+        noisy = [np.where(rng.random(200) < 0.1, ~base, base) for _ in range(40)]
+        field = [tried(f"f{i}", 10 + i, r, np.where(r, 0.2, 1.6)) for i, r in enumerate(noisy)]
+        best = max(field, key=lambda t: t.right.mean())
+        won = contest(*field).winner()
+        wins += won.dimension < best.dimension or won is best
+        assert best.right.mean() - won.right.mean() <= 0.05
+    assert wins == 50
+
+
+def test_fits_are_judged_on_rows_that_they_do_not_see():
+    """Labels drawn at random: an honest judge finds chance, one that sees the fit's own rows finds 1."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(150, 400)).astype(np.float32), np.repeat([0, 1, 2], 50)
+    sample = Sample(X, y, np.tile([0, 1, 2], 50), (0, 1, 2), 0)
+    _, right, cost = leaderboard.compare(X, sample, Recipe())
+    assert len(right) == len(cost) == 150
+    assert right.mean() < 0.5
+    assert cost.mean() > 0.9  # no better than an even guess, log 3 = 1.1
+
+
+@pytest.mark.parametrize("standardize", [True, False])
+def test_wide_rows_are_compared_in_coordinates_of_their_own_span(standardize):
+    from linearhead import SoftmaxClassifier
+
+    rng = np.random.default_rng(0)
+    X, y = (rng.normal(size=(40, 90)) * np.linspace(0.5, 2, 90) + 1).astype(np.float32), np.arange(40) % 3
+    X[:, 7] = 4.0  # a constant column
+    options = {"alpha": 0.1, "tol": 1e-7}
+    wide = SoftmaxClassifier(standardize=standardize, **options).fit(X, y)
+    narrow = SoftmaxClassifier(**options).fit(leaderboard.coordinates(X, standardize), y)
+    p = narrow.predict_proba(leaderboard.coordinates(X, standardize))
+    np.testing.assert_allclose(p, wide.predict_proba(X), atol=2e-4)

@@ -1,0 +1,104 @@
+"""The numbers about predictions against scikit-learn, SciPy and hand counts."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from linearhead import metrics
+from linearhead.errors import DataError
+
+
+def random_case(seed):
+    rng = np.random.default_rng(seed)
+    k, n = int(rng.integers(2, 9)), int(rng.integers(1, 80))
+    p = rng.dirichlet(np.ones(k), size=n)
+    y = rng.integers(0, k, size=n)
+    return y, p.argmax(axis=1), p, [f"class {i}" for i in range(k)]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_equals_scikit_learn(seed):
+    from sklearn import metrics as oracle
+
+    y, predicted, p, classes = random_case(seed)
+    k, labels = len(classes), np.arange(len(classes))
+    got = metrics.evaluate(y, predicted, classes, p)
+    assert got.accuracy == pytest.approx(oracle.accuracy_score(y, predicted))
+    assert got.log_loss == pytest.approx(oracle.log_loss(y, p, labels=labels))
+    assert got == metrics.evaluate(y, predicted, classes, p[np.arange(len(y)), y])
+    assert got.confusion == oracle.confusion_matrix(y, predicted, labels=labels).tolist()
+    recalls = [score.recall for score in got.per_class if score.n]
+    assert got.balanced_accuracy == pytest.approx(np.mean(recalls))
+    precision, recall, f1, n = oracle.precision_recall_fscore_support(y, predicted, labels=labels, zero_division=np.nan)
+    for i in range(k):
+        mine = got.per_class[i]
+        assert mine.n == n[i]
+        for ours, theirs in ((mine.precision, precision[i]), (mine.recall, recall[i])):
+            assert (ours is None and np.isnan(theirs)) or ours == pytest.approx(theirs)
+        assert mine.f1 is None or mine.f1 == pytest.approx(f1[i])
+
+
+@pytest.mark.parametrize(("hits", "n"), [(0, 1), (1, 1), (0, 37), (37, 37), (5, 9), (81, 263), (999, 1000)])
+def test_wilson_equals_scipy(hits, n):
+    from scipy.stats import binomtest
+
+    expected = binomtest(hits, n).proportion_ci(0.95, method="wilson")
+    assert metrics.wilson(hits, n) == pytest.approx([expected.low, expected.high], abs=1e-12)
+
+
+@given(st.integers(0, 500), st.integers(0, 500))
+@settings(max_examples=200, deadline=None)
+def test_wilson_holds_the_share_and_stays_in_the_unit_interval(a, b):
+    hits, n = min(a, b), max(a, b)
+    low, high = metrics.wilson(hits, n)
+    assert 0 <= low <= high <= 1
+    if n:
+        assert low <= hits / n <= high
+
+
+def test_difference_is_newcombes_published_example():
+    """Newcombe 1998, table II (a): 56/70 − 48/80 = 0.20, method 10: 0.0524 … 0.3339."""
+
+    def judged(hits, n):
+        y = np.zeros(n, dtype=int)
+        predicted = np.r_[np.zeros(hits, dtype=int), np.ones(n - hits, dtype=int)]
+        return metrics.evaluate(y, predicted, ["a", "b"])
+
+    low, gap, high = metrics.difference(judged(56, 70), judged(48, 80))
+    assert (low, gap, high) == pytest.approx((0.0524, 0.20, 0.3339), abs=5e-5)
+
+
+def test_hand_counted():
+    got = metrics.evaluate(np.array([0, 0, 1, 2]), np.array([0, 1, 1, 1]), ["a", "b", "c", "never"])
+    assert got.confusion == [[1, 1, 0, 0], [0, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]]
+    assert got.accuracy == 0.5
+    assert got.majority_accuracy == 0.5
+    assert got.balanced_accuracy == pytest.approx((0.5 + 1 + 0) / 3)
+    assert got.log_loss is None
+    never = got.per_class[3]
+    assert (never.n, never.precision, never.recall, never.recall_interval, never.f1) == (0, None, None, None, None)
+    assert got.per_class[2].precision is None
+    assert got.per_class[2].recall == 0
+    assert got.per_class[1].precision == pytest.approx(1 / 3)
+
+
+def test_log_loss_of_the_lecture():
+    p = np.array([[0.85, 0.10, 0.05], [0.20, 0.70, 0.10], [0.40, 0.45, 0.15], [0.40, 0.25, 0.35]])
+    y = np.array([0, 1, 0, 2])
+    got = metrics.evaluate(y, p.argmax(axis=1), ["cat", "dog", "bear"], p[np.arange(4), y])
+    assert got.log_loss == pytest.approx(-(np.log(0.85) + np.log(0.70) + np.log(0.40) + np.log(0.35)) / 4)
+    assert got.accuracy == 2 / 4
+
+
+def test_a_probability_of_zero_is_a_large_finite_loss():
+    assert metrics.log_loss(np.array([0.0])) == pytest.approx(708.396, abs=1e-2)
+
+
+def test_refusals():
+    with pytest.raises(DataError, match="0 pictures to judge"):
+        metrics.evaluate(np.array([], dtype=int), np.array([], dtype=int), ["a"])
+    with pytest.raises(DataError, match="Shapes do not fit"):
+        metrics.evaluate(np.array([0, 1]), np.array([0]), ["a", "b"])
+    with pytest.raises(DataError, match="Shapes do not fit"):
+        metrics.evaluate(np.array([0, 1]), np.array([0, 1]), ["a", "b"], np.ones((2, 3)) / 3)

@@ -1,0 +1,351 @@
+"""The path: every point is the fit that stands alone, held-out rows choose, folds are folds."""
+
+import numpy as np
+import pytest
+import scipy.sparse
+from sklearn.datasets import load_digits
+
+from linearhead.errors import DataError, UsageError
+from linearhead.estimators import ESTIMATORS, LeastSquaresClassifier, LinearClassifier, SoftmaxClassifier
+from linearhead.path import regularization_path
+from linearhead.records import Status
+
+ALPHAS = [1.0, 0.1, 0.01, 1e-3]
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(return_X_y=True)
+    return X[:500] / 16, y[:500], X[500:800] / 16, y[500:800]
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "logistic", "squared_hinge", "squared"])
+def test_every_point_is_the_fit_that_stands_alone(digits, loss):
+    X, y, Xv, yv = digits
+    path = regularization_path(X, y, loss=loss, alphas=ALPHAS, valid=(Xv, yv), tol=1e-9, give_up=None)
+    assert path.alphas.tolist() == ALPHAS
+    for point, coef, intercept in zip(path.points, path.coefs, path.intercepts, strict=True):
+        alone = LinearClassifier(loss, alpha=point.alpha, tol=1e-9).fit(X, y)
+        np.testing.assert_allclose(coef, alone.coef_, atol=1e-6)
+        assert point.certificate.certified
+        assert point.valid_accuracy == pytest.approx(alone.score(Xv, yv))
+        assert point.train_accuracy == pytest.approx(alone.score(X, y))
+        s = Xv @ coef.T + intercept
+        assert point.valid_loss == pytest.approx(float(np.mean(alone._make_loss().value(s, yv))))
+
+
+def test_alphas_run_from_strong_to_weak_whatever_their_order(digits):
+    X, y, *_ = digits
+    path = regularization_path(X, y, alphas=[1e-3, 1.0, 0.1, 0.1])
+    assert path.alphas.tolist() == [1.0, 0.1, 1e-3]
+    assert path.index_ == 2  # nothing held out: the weakest
+    assert np.all(np.diff(path.train_loss) < 0)
+
+
+def test_folds_are_weights_and_equal_copies(digits):
+    X, y, *_ = digits
+    path = regularization_path(X, y, alphas=[0.01], cv=4, tol=1e-9, random_state=3)
+    point = path.points[0]
+    from linearhead.design import design_of
+    from linearhead.losses import CrossEntropy
+    from linearhead.objective import Objective
+    from linearhead.path import folds
+    from linearhead.penalties import L2
+
+    objective = Objective(design_of(X).fitted(), y, 10, CrossEntropy(), L2(), 0.01)
+    seen, right, losses = np.zeros(len(y)), 0, 0.0
+    for train, held in folds(objective, 4, 3):
+        assert np.all((train.weights > 0) != (held.weights > 0))
+        rows = held.weights > 0
+        seen += rows
+        assert set(y[rows]) == set(range(10))
+        alone = SoftmaxClassifier(alpha=0.01, tol=1e-9).fit(X[~rows], y[~rows])
+        right += np.sum(alone.predict(X[rows]) == y[rows])
+        losses += -np.sum(alone.predict_log_proba(X[rows])[np.arange(rows.sum()), y[rows]])
+    assert np.all(seen == 1)
+    assert point.valid_accuracy == pytest.approx(right / len(y))
+    assert point.valid_loss == pytest.approx(losses / len(y), rel=1e-6)
+    middle = (right + 2) / (len(y) + 4)
+    assert point.valid_error == pytest.approx(np.sqrt(middle * (1 - middle) / (len(y) + 4)))
+
+
+def test_the_rules(digits):
+    X, y, Xv, yv = digits
+    path = regularization_path(X, y, valid=(Xv, yv), give_up=None, tol=1e-4, certificates=False)
+    accuracy, loss = path.valid_accuracy, path.valid_loss
+    best = int(np.argmax(accuracy))
+    enough = accuracy[best] - path.points[best].valid_error
+    assert accuracy[path.index_] >= enough
+    assert all(loss[path.index_] <= loss[i] for i in range(len(loss)) if accuracy[i] >= enough)
+    assert path.alpha_ == path.alphas[path.index_]
+    path.rule = "accuracy"
+    assert path.index_ == best
+    path.rule = "one_standard_error"
+    assert accuracy[path.index_] >= enough
+    assert path.index_ < best
+    assert np.all(accuracy[: path.index_] < enough)
+
+
+def test_loss_decides_where_accuracy_ties():
+    from linearhead.path import PathPoint, RegularizationPath
+
+    def point(alpha, accuracy, loss, error=0.02):
+        return PathPoint(alpha, np.zeros((2, 2)), Status.CONVERGED, None, 0.0, 1.0, loss, accuracy, error, 1.0, 0.0)
+
+    path = RegularizationPath(
+        [point(1, 0.90, 0.5), point(0.1, 0.89, 0.3), point(0.01, 0.80, 0.2), point(0.001, 0.9, 0.6)]
+    )
+    assert path.alpha_ == 0.1
+    path.rule = "accuracy"
+    assert path.alpha_ == 1
+    path.rule = "one_standard_error"
+    assert path.alpha_ == 1
+
+
+def test_hopeless_penalties_are_left_out_and_named(digits):
+    X, y, Xv, yv = digits
+    whole = regularization_path(X, y, valid=(Xv, yv), give_up=None, tol=1e-4, certificates=False)
+    short = regularization_path(X, y, valid=(Xv, yv), give_up=3, tol=1e-4, certificates=False)
+    assert 3 < len(short.points) < len(whole.points)
+    assert whole.alphas.tolist() == short.alphas.tolist() + short.abandoned
+    assert short.alpha_ == whole.alpha_
+
+
+def test_sparse_and_standardized_paths(digits):
+    X, y, Xv, yv = digits
+    options = {"alphas": [0.1, 0.01], "tol": 1e-9, "give_up": None}
+    dense = regularization_path(X, y, valid=(Xv, yv), **options)
+    sparse = regularization_path(scipy.sparse.csr_array(X), y, valid=(scipy.sparse.csr_array(Xv), yv), **options)
+    np.testing.assert_allclose(sparse.coefs[1], dense.coefs[1], atol=1e-7)
+    scaled = regularization_path(X, y, valid=(Xv, yv), standardize=True, **options)
+    alone = SoftmaxClassifier(alpha=0.01, standardize=True, tol=1e-9).fit(X, y)
+    spread = X.std(axis=0)  # the weights of the scaled columns, which the penalty and tol refer to
+    np.testing.assert_allclose(scaled.coefs[1] * spread, alone.coef_ * spread, atol=1e-6)
+    assert scaled.points[1].valid_accuracy == pytest.approx(alone.score(Xv, yv))
+
+
+def test_weights_are_repeats(digits):
+    X, y, *_ = digits
+    w = np.random.default_rng(0).integers(1, 4, len(y)).astype(float)
+    rows = np.repeat(np.arange(len(y)), w.astype(int))
+    weighted = regularization_path(X, y, alphas=[0.1, 0.01], sample_weight=w, tol=1e-9)
+    repeated = regularization_path(X[rows], y[rows], alphas=[0.1, 0.01], tol=1e-9)
+    np.testing.assert_allclose(weighted.coefs[1], repeated.coefs[1], atol=1e-7)
+
+
+def test_a_callback_sees_points_and_may_stop(digits):
+    X, y, *_ = digits
+    seen = []
+    path = regularization_path(X, y, alphas=ALPHAS, callback=lambda p: seen.append(p.alpha) or len(seen) == 2)
+    assert seen == ALPHAS[:2]
+    assert path.abandoned == ALPHAS[2:]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"rule": "luck"}, UsageError, "one_standard_error"),
+        ({"cv": 1}, UsageError, "folds from 2"),
+        ({"cv": 10**6}, UsageError, "rarest class"),
+        ({"alphas": []}, UsageError, "at least one"),
+        ({"alphas": [1.0, -1.0]}, UsageError, "≥ 0"),
+        ({"loss": "nonsense"}, UsageError, "cross_entropy"),
+    ],
+)
+def test_options_that_cannot_work_are_named(digits, options, error, words):
+    X, y, *_ = digits
+    with pytest.raises(error, match=words):
+        regularization_path(X, y, **options)
+
+
+def test_valid_and_cv_together_and_one_class(digits):
+    X, y, Xv, yv = digits
+    with pytest.raises(UsageError, match="not both"):
+        regularization_path(X, y, valid=(Xv, yv), cv=3)
+    with pytest.raises(DataError, match="two classes"):
+        regularization_path(X, np.zeros(len(y)))
+
+
+def test_the_picture_holds_the_chosen_point(digits):
+    X, y, Xv, yv = digits
+    path = regularization_path(X, y, alphas=ALPHAS, valid=(Xv, yv))
+    assert "chosen" in path.plot().svg
+    assert path._repr_html_().startswith("<svg")
+
+
+class TestAlphaAuto:
+    @pytest.mark.parametrize("name", ["SoftmaxClassifier", "LogisticClassifier", "LeastSquaresClassifier"])
+    def test_every_estimator_chooses(self, digits, name):
+        X, y, Xv, yv = digits
+        auto = ESTIMATORS[name](alpha="auto").fit(X, y)
+        assert auto.alpha_ == auto.path_.alpha_
+        assert auto.converged_
+        same = ESTIMATORS[name](alpha=auto.alpha_).fit(X, y)
+        np.testing.assert_allclose(auto.coef_, same.coef_, atol=2e-3)
+        assert auto.score(Xv, yv) > 0.8
+
+    def test_rows_given_to_judge_do_judge(self, digits):
+        X, y, Xv, yv = digits
+        auto = SoftmaxClassifier(alpha="auto").fit(X, y, X_valid=Xv, y_valid=yv)
+        path = regularization_path(X, y, valid=(Xv, yv), certificates=False)
+        assert auto.alpha_ == pytest.approx(path.alpha_)
+        assert auto.trace_.valid_accuracy[-1] == pytest.approx(auto.score(Xv, yv))
+
+    def test_a_class_of_one_row_cannot_be_held_out(self, digits):
+        X, y, *_ = digits
+        y = y.copy()
+        y[0] = 99
+        with pytest.raises(DataError, match="single row"):
+            SoftmaxClassifier(alpha="auto").fit(X, y)
+
+    def test_an_interruption_keeps_the_best_so_far(self, digits, monkeypatch):
+        X, y, Xv, yv = digits
+        from linearhead.path import walk as module
+
+        real, calls = module._point, []
+
+        def point(*args):
+            calls.append(1)
+            if len(calls) == 6:
+                raise KeyboardInterrupt
+            return real(*args)
+
+        monkeypatch.setattr(module, "_point", point)
+        auto = SoftmaxClassifier(alpha="auto")
+        with pytest.raises(KeyboardInterrupt):
+            auto.fit(X, y)
+        assert auto.status_ is Status.INTERRUPTED
+        assert auto.alpha_ == auto.path_.alpha_
+        assert len(auto.path_.points) == 5
+        assert auto.score(Xv, yv) > 0.5
+
+    def test_without_a_penalty_there_is_nothing_to_choose(self, digits):
+        X, y, *_ = digits
+        plain = LeastSquaresClassifier(alpha="auto", penalty="none").fit(X, y)
+        assert plain.alpha_ == 0
+        assert not hasattr(plain, "path_")
+
+
+def brute_force(X, y, w, alpha, intercept, k):
+    """Leave-one-out by n refits, the penalty held at alpha Σw: mean loss and accuracy."""
+    total, loss, hits = w.sum(), 0.0, 0.0
+    for i in range(len(y)):
+        if not w[i]:
+            s = ridge(X, y, w, alpha * total, intercept, k)(X[i])
+        else:
+            keep = np.arange(len(y)) != i
+            s = ridge(X[keep], y[keep], w[keep], alpha * total, intercept, k)(X[i])
+        loss += w[i] * 0.5 * np.sum((s - np.eye(k)[y[i]]) ** 2)
+        hits += w[i] * (s.argmax() == y[i])
+    return loss / total, hits / total
+
+
+def ridge(X, y, w, strength, intercept, k):
+    Y, p = np.eye(k)[y], w / w.sum()
+    mean, target = (p @ X, p @ Y) if intercept else (np.zeros(X.shape[1]), np.zeros(k))
+    Z = X - mean
+    W = np.linalg.solve(Z.T @ (Z * w[:, None]) + strength * np.eye(X.shape[1]), Z.T @ ((Y - target) * w[:, None]))
+    return lambda x: (x - mean) @ W + target
+
+
+@pytest.mark.parametrize("shape", [(40, 7), (20, 60)])
+@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_leave_one_out_is_n_refits(shape, intercept, weighted):
+    rng = np.random.default_rng(5)
+    X, y = rng.standard_normal(shape) * np.logspace(0, -2, shape[1]) + 0.5, rng.integers(0, 3, shape[0])
+    X[:, 0] += y
+    w = rng.integers(0, 4, shape[0]).astype(float) if weighted else np.ones(shape[0])
+    alphas = [1.0, 1e-2, 1e-4]
+    path = regularization_path(
+        X, y, loss="squared", alphas=alphas, cv="loo", fit_intercept=intercept, sample_weight=w if weighted else None
+    )
+    for point, alpha in zip(path.points, alphas, strict=True):
+        loss, accuracy = brute_force(X, y, w, alpha, intercept, 3)
+        assert point.valid_loss == pytest.approx(loss, rel=1e-7)
+        assert point.valid_accuracy == pytest.approx(accuracy)
+        assert point.certificate.residual < 1e-9
+        r = X @ point.theta[:-1] + point.theta[-1] - np.eye(3)[y]
+        assert point.train_loss == pytest.approx(w @ np.sum(r * r, axis=1) / 2 / w.sum())
+        assert point.train_accuracy == pytest.approx(w @ ((r + np.eye(3)[y]).argmax(1) == y) / w.sum())
+
+
+def test_least_squares_chooses_by_leaving_one_out(digits):
+    X, y, Xv, yv = digits
+    auto = LeastSquaresClassifier(alpha="auto").fit(X, y)
+    path = regularization_path(X, y, loss="squared", cv="loo")
+    assert auto.alpha_ == pytest.approx(path.alpha_)
+    with pytest.raises(UsageError, match="loss='squared'"):
+        regularization_path(X, y, cv="loo")
+    assert auto.score(Xv, yv) > 0.8
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "logistic", "squared_hinge"])
+@pytest.mark.parametrize("wide", [False, True])
+def test_as_exact_as_choosing_needs(digits, loss, wide):
+    X, y, Xv, yv = digits
+    if wide:
+        rng = np.random.default_rng(0)
+        turn = rng.standard_normal((64, 900)) / 30
+        X, Xv, y = np.hstack([X[:200], X[:200] @ turn]), np.hstack([Xv, Xv @ turn]), y[:200]
+    alphas = np.logspace(0, -4, 7)
+    quick = regularization_path(X, y, loss=loss, alphas=alphas, valid=(Xv, yv), give_up=None)
+    exact = regularization_path(X, y, loss=loss, alphas=alphas, valid=(Xv, yv), give_up=None, tol=1e-7)
+    assert all(p.certificate.certified and p.certificate.gap <= 1e-6 * p.certificate.value for p in quick.points)
+    for a, b in zip(quick.points, exact.points, strict=True):
+        assert a.certificate.value <= b.certificate.value * (1 + 1e-6)
+        labels = [(Xv @ p.theta[:-1] + p.theta[-1]).argmax(axis=1) for p in (a, b)]
+        assert np.array_equal(labels[0], labels[1])
+        assert a.valid_loss == pytest.approx(b.valid_loss, rel=1e-3)
+    assert quick.alpha_ == exact.alpha_
+
+
+def test_folds_as_exact_as_choosing_needs(digits):
+    X, y, *_ = digits
+    quick = regularization_path(X, y, alphas=[1.0, 0.1, 0.01], cv=3, give_up=None)
+    exact = regularization_path(X, y, alphas=[1.0, 0.1, 0.01], cv=3, give_up=None, tol=1e-6)
+    np.testing.assert_allclose(quick.valid_accuracy, exact.valid_accuracy, atol=1.5 / len(y))  # one row at most
+    np.testing.assert_allclose(quick.valid_loss, exact.valid_loss, rtol=1e-2)
+
+
+class TestProtocols:
+    def test_dinov3_is_the_literal_protocol(self, digits):
+        from sklearn.linear_model import LogisticRegression
+
+        X, y, Xv, yv = digits
+        X, y = X[:300], y[:300]
+        path = regularization_path(X, y, protocol="dinov3-logreg", valid=(Xv, yv))
+        C = 10.0 ** np.linspace(-6, 5, 45)
+        np.testing.assert_allclose(1 / (path.alphas * len(y)), C)
+        shown = slice(4, 30, 12)
+        cold = [LogisticRegression(C=c, tol=1e-8, max_iter=1000).fit(X, y) for c in C[shown]]
+        np.testing.assert_allclose(path.valid_accuracy[shown], [m.score(Xv, yv) for m in cold])
+        assert pytest.approx(C[np.argmax(path.valid_accuracy)]) == path.C_
+        both = np.vstack([X, Xv]), np.concatenate([y, yv])
+        final = LogisticRegression(C=path.C_, tol=1e-8, max_iter=1000).fit(*both)
+        assert path.refit.alpha == pytest.approx(1 / (path.C_ * len(both[1])))
+        assert np.array_equal(path.predict(both[0]), final.predict(both[0]))
+
+    def test_dinov3_holds_a_random_tenth_out(self, digits):
+        X, y, *_ = digits
+        path = regularization_path(X, y, protocol="dinov3-logreg", random_state=1)
+        assert path.n_rows == len(y) - len(y) // 10
+        assert path.refit.alpha == pytest.approx(path.alpha_ * path.n_rows / len(y))
+
+    def test_clip_halves_around_the_best(self, digits):
+        X, y, Xv, yv = digits
+        path = regularization_path(X, y, protocol="clip", valid=(Xv, yv))
+        powers = np.log10(1 / (path.alphas * len(y)))
+        assert set(np.round(powers, 6)) >= {-6, -4, -2, 0, 2, 4, 6}
+        assert len(powers) <= 15
+        assert np.allclose(powers * 8, np.round(powers * 8))
+        best = np.log10(path.C_)
+        if abs(best) < 6:
+            assert np.min(np.abs(powers - best - 0.125)) < 1e-9
+
+    def test_options_of_a_protocol(self, digits):
+        X, y, *_ = digits
+        with pytest.raises(UsageError, match="dinov3-logreg, clip"):
+            regularization_path(X, y, protocol="luck")
+        with pytest.raises(UsageError, match="its own alphas"):
+            regularization_path(X, y, protocol="clip", cv=3)

@@ -1,0 +1,109 @@
+"""The race: everybody solves the same problem, is charged what they use, and the page shows it."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from sklearn.datasets import load_digits
+
+from linearhead.cli import cli
+from linearhead.errors import UsageError
+from linearhead.race import ENTRANTS, charts, entrants, page, race
+
+
+@pytest.fixture(scope="module")
+def rows():
+    X, y = load_digits(return_X_y=True)
+    return X.astype(np.float32), y
+
+
+@pytest.fixture(scope="module")
+def run(rows):
+    X, y = rows
+    return race(X[:400], y[:400], passes=25, X_test=X[400:], y_test=y[400:])
+
+
+def test_all_the_lectures_methods_race(run):
+    assert [f.name for f in run.finishers] == [n for n in ENTRANTS if n != "multipliers"]
+    assert len(run.finishers) == 10
+    for finish in run.finishers:
+        trace = finish.trace
+        assert trace.value[0] == pytest.approx(np.log(10), rel=1e-5)  # everybody starts at W = 0
+        assert trace.passes[0] == 1
+        assert np.all(np.diff(trace.passes) > 0)
+        assert np.all(np.diff(trace.seconds) >= 0)
+        assert finish.value < trace.value[0]
+        assert finish.gap > -1e-6
+
+
+def test_the_optimum_is_proven_and_the_later_methods_reach_it(run):
+    assert run.proven < 1e-9
+    gap = {f.name: f.gap for f in run.finishers}
+    assert gap["L-BFGS, preconditioned"] < 1e-5
+    assert gap["gradient descent"] > 0.1
+    assert gap["momentum"] < gap["gradient descent"]
+    crossed = {f.name: f.passes_to for f in run.finishers}
+    assert crossed["gradient descent"][-1] is None
+    steps = [p for p in crossed["L-BFGS, preconditioned"] if p is not None]
+    assert steps == sorted(steps)
+
+
+def test_passes_are_what_was_read(run):
+    passes = {f.name: f.trace.passes for f in run.finishers}
+    assert passes["gradient descent"] == list(map(float, range(1, 26)))
+    for name in ("SGD, batch 1", "SGD, batch 32", "SGD, batch 256", "SGD, batch n"):
+        assert passes[name] == pytest.approx(np.arange(1, 27))
+    assert passes["Nesterov"][2] == 5  # a look ahead and the new point: two reads a step
+    assert passes["L-BFGS"][-1] <= 25 + 5  # a line search may end a little later
+
+
+def test_full_batches_are_gradient_descent_with_another_rate(run, rows):
+    """The first step of batch n and of gradient descent go in the same direction."""
+    ends = {f.name: f for f in run.finishers}
+    assert ends["SGD, batch n"].learning_rate != ends["gradient descent"].learning_rate
+    assert ends["SGD, batch 1"].value < ends["SGD, batch n"].value
+
+
+def test_out_of_time(rows):
+    X, y = rows
+    (finish,) = race(X[:300], y[:300], passes=100_000, seconds=0.05, only=["gradient descent"]).finishers
+    assert finish.outcome == "out of time"
+    assert finish.trace.seconds[-1] < 1
+
+
+def test_kinks_leave_those_at_home_who_need_a_slope():
+    assert set(entrants("hinge")) == {"SGD, batch 1", "SGD, batch 32", "SGD, batch 256", "SGD, batch n", "multipliers"}
+    assert "multipliers" not in entrants("cross_entropy")
+    with pytest.raises(UsageError, match="Nobody called 'Newton' races on hinge"):
+        race(np.eye(2), [0, 1], loss="hinge", only=["Newton"])
+
+
+def test_the_page_is_one_file_that_loads_nothing(run):
+    html = page(run, "<digits>", "pixels")
+    assert "&lt;digits&gt;" in html
+    assert html.count("<svg") == len(charts(run)) == 4
+    assert "default-src 'none'" in html
+    assert "<script" not in html
+    for finish in run.finishers:
+        assert html.count(finish.name) >= 7  # four pictures, three tables
+
+
+def test_the_command(tmp_path):
+    done = CliRunner().invoke(cli, ["sample", "digits", str(tmp_path / "digits")])
+    assert done.exit_code == 0
+    for label in range(10):
+        for path in sorted((tmp_path / "digits" / str(label)).iterdir())[15:]:
+            path.unlink()
+    words = ["race", str(tmp_path / "digits"), "--out", str(tmp_path / "a.html"), "--passes", "5"]
+    done = CliRunner().invoke(cli, [*words, "--json"])
+    assert done.exit_code == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["n"] == 120
+    assert len(found["finishers"]) == 10
+    assert (tmp_path / "a.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    again = CliRunner().invoke(cli, words)
+    assert again.exit_code == 2
+    assert "--force" in again.stderr
+    text = CliRunner().invoke(cli, [*words, "--force"])
+    assert text.stdout.count("above F*") == 10

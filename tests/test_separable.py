@@ -1,0 +1,201 @@
+"""Separable rows without a penalty: found in every separable set and in none of the others, by a truth from linear
+programs. SEPARABLE_TRIALS=200 is the full campaign of 200 sets each: 200 of 200 found, 0 of 200 accused.
+"""
+
+import os
+import re
+import warnings
+
+import numpy as np
+import pytest
+from scipy.optimize import linprog
+
+from linearhead import LinearClassifier
+from linearhead.errors import DataWarning
+from linearhead.records import Status
+
+TRIALS = int(os.environ.get("SEPARABLE_TRIALS", "40"))
+
+
+# ── the truth ─────────────────────────────────────────────────────────────────────────────────────
+def widest(rows):
+    """max t with rows v ≥ t, |v| ≤ 1, per row in units of its length; > 0: one v has all rows on its side."""
+    rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    found = linprog(
+        np.append(np.zeros(rows.shape[1]), -1.0),
+        A_ub=np.hstack([-rows, np.ones((len(rows), 1))]),
+        b_ub=np.zeros(len(rows)),
+        bounds=[(-1, 1)] * rows.shape[1] + [(None, 1)],
+    )
+    return -found.fun
+
+
+def grows(rows):
+    """max Σ rows v with rows v ≥ 0, |v| ≤ 1; > 0: along v no loss rises and some fall, so no finite optimum exists."""
+    rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return -linprog(-rows.sum(axis=0), A_ub=-rows, b_ub=np.zeros(len(rows)), bounds=[(-1, 1)] * rows.shape[1]).fun
+
+
+def pairs(A, y, k):
+    """Rows (a ⊗ (e_y − e_j)) for every row and other class: the margins of all scores."""
+    return np.stack(
+        [np.kron(np.eye(k)[c] - np.eye(k)[j], a) for a, c in zip(A, y, strict=True) for j in range(k) if j != c]
+    )
+
+
+def against_the_rest(A, y, j):
+    return A * np.where(y == j, 1.0, -1.0)[:, None]
+
+
+def with_ones(X):
+    Z = (X - X.mean(axis=0)) / X.std(axis=0)
+    return np.hstack([Z, np.ones((len(X), 1))])
+
+
+def truth(X, y, loss):
+    """Whether no finite optimum exists: True where strictly separable, all or one class; None: in between."""
+    A, k = with_ones(X), int(y.max()) + 1
+    ways = [against_the_rest(A, y, j) for j in range(k)] + ([pairs(A, y, k)] if loss == "cross_entropy" else [])
+    if any(widest(rows) > 1e-7 for rows in ways):
+        return True
+    hidden = pairs(A, y, k) if loss == "cross_entropy" else None
+    return None if any(grows(rows) > 1e-7 for rows in (ways if hidden is None else [hidden])) else False
+
+
+# ── rows ──────────────────────────────────────────────────────────────────────────────────────────
+def separable(rng, kind):
+    """X (n, d), y of a kind: all classes apart, by much or little; fewer rows than columns; one class apart."""
+    k, d, n = int(rng.choice([2, 3, 5])), int(rng.choice([2, 3, 6])), int(rng.choice([15, 40]))
+    scale = 10.0 ** rng.uniform(-2, 2, size=d)
+    if kind == "few rows":
+        n = d + 1
+        return rng.normal(size=(n, d)) * scale, rng.permutation(np.arange(n) % min(k, n))
+    if kind == "one class":
+        X, y = rng.normal(size=(n, d)), rng.permutation(np.arange(n) % 3)
+        direction = rng.normal(size=d)
+        direction /= np.linalg.norm(direction)
+        own = y == rng.integers(3)
+        X -= np.outer(X @ direction, direction)
+        X += np.outer(np.where(own, 1, -1) * (10.0 ** rng.uniform(-1.5, 0.5) + np.abs(rng.normal(size=n))), direction)
+        return X * scale, y
+    X = rng.normal(size=(20 * n, d))
+    s = np.sort(scores := X @ rng.normal(size=(d, k)) + 0.3 * rng.normal(size=k), axis=1)
+    lead, y = s[:, -1] - s[:, -2], scores.argmax(axis=1)
+    kept = np.flatnonzero(lead > (0.01 if kind == "narrow" else 0.5) * lead.std())[:n]
+    return X[kept] * scale, np.unique(y[kept], return_inverse=True)[1]
+
+
+KINDS = ("wide", "narrow", "few rows", "one class")
+
+
+def fitted(X, y, loss, **options):
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        model = LinearClassifier(loss, penalty="none", **options).fit(X, y)
+    return model, [str(w.message) for w in heard if w.category is DataWarning]
+
+
+def margin_of(text):
+    return float(re.search(r"at least ([\d.e+-]+) (?:times|away)", text).group(1))
+
+
+def test_all_are_found_with_their_margin():
+    rng, tried, single = np.random.default_rng(0), 0, 0
+    while tried < TRIALS:
+        kind, loss = KINDS[tried % 4], ("cross_entropy", "logistic")[(tried // 4) % 2]
+        X, y = separable(rng, kind)
+        if y.max() < 1 or truth(X, y, loss) is not True:
+            continue
+        model, texts = fitted(X, y, loss)
+        assert len(texts) == 1, (tried, kind, loss, X.shape, model.status_)
+        assert model.status_ is Status.UNBOUNDED
+        assert not model.converged_
+        assert "no finite optimum exists" in texts[0]
+        assert margin_of(texts[0]) > 0
+        if "every row is right" in texts[0]:
+            s = X @ model.coef_.T + model.intercept_
+            own = s[np.arange(len(y)), y].copy()
+            s[np.arange(len(y)), y] = -np.inf
+            lead = np.min(own - s.max(axis=1)) / np.linalg.norm(model.coef_)
+            assert lead > 0
+            assert margin_of(texts[0]) == pytest.approx(lead, rel=1e-2)
+        else:
+            single += 1
+            j = int(re.match(r"Class (\d+) is perfectly separable", texts[0]).group(1))
+            assert widest(against_the_rest(with_ones(X), y, j)) > 1e-9
+        tried += 1
+    assert single > TRIALS // 10
+
+
+def test_none_of_the_others_is_accused():
+    rng, tried = np.random.default_rng(1), 0
+    while tried < TRIALS:
+        loss = ("cross_entropy", "logistic")[tried % 2]
+        n, d, k = int(rng.choice([25, 50])), int(rng.choice([1, 2, 4])), int(rng.choice([2, 3]))
+        X, y = rng.normal(size=(n, d)), rng.permutation(np.arange(n) % k)
+        X[:, 0] += rng.choice([0.0, 0.5, 1.5]) * y
+        if tried % 5 == 0:  # all but one row of a separable set
+            X, y = separable(rng, "wide")
+            y = y.copy()
+            y[rng.integers(len(y))] = (y[0] + 1) % (y.max() + 1)
+        if y.max() < 1 or truth(X, y, loss) is not False:
+            continue
+        model, texts = fitted(X, y, loss)
+        assert not texts, (tried, X.shape, texts)
+        assert model.status_ is not Status.UNBOUNDED
+        assert np.isfinite(model.coef_).all()
+        tried += 1
+
+
+@pytest.mark.parametrize("loss", ["squared_hinge"])
+def test_margin_losses_reach_no_loss_and_say_that_it_is_not_the_only_optimum(loss):
+    rng, seen = np.random.default_rng(2), 0
+    for i in range(40):
+        X, y = separable(rng, KINDS[i % 2])
+        X = X / X.std(axis=0)
+        if y.max() < 1:
+            continue
+        model, texts = fitted(X, y, loss)
+        assert len(texts) == 1, (i, X.shape, model.status_)
+        assert "infinitely many weights have no loss" in texts[0]
+        assert model.status_ is not Status.UNBOUNDED
+        assert model.score(X, y) == 1
+        seen += 1
+    assert seen >= 35
+    mixed = rng.normal(size=(40, 2))
+    assert not fitted(mixed, np.arange(40) % 2, loss)[1]
+
+
+def test_least_squares_always_has_an_optimum():
+    X, y = separable(np.random.default_rng(3), "wide")
+    model, texts = fitted(X, y, "squared")
+    assert not texts
+    assert model.converged_
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "newton", "gd", "sgd", "proximal"])
+def test_every_solver_stops_where_it_is_proven(solver):
+    rng = np.random.default_rng(4)
+    X, y = separable(rng, "wide")
+    X = X / X.std(axis=0)
+    model, texts = fitted(X, y, "cross_entropy", solver=solver, random_state=0)
+    assert model.status_ is Status.UNBOUNDED
+    assert "every row is right" in texts[0]
+
+
+def test_rows_of_no_weight_and_float32_do_not_hide_it():
+    rng = np.random.default_rng(5)
+    X, y = separable(rng, "wide")
+    w = np.ones(len(y))
+    X, y, w = np.vstack([X, X[:1]]), np.append(y, (y[0] + 1) % (y.max() + 1)), np.append(w, 0.0)
+    with pytest.warns(DataWarning, match="perfectly separable"):
+        LinearClassifier(penalty="none").fit(X.astype(np.float32), y, sample_weight=w)
+
+
+def test_alpha_zero_is_no_penalty():
+    X, y = separable(np.random.default_rng(6), "wide")
+    with pytest.warns(DataWarning, match="Set alpha > 0"):
+        LinearClassifier(alpha=0).fit(X, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DataWarning)
+        LinearClassifier(alpha=1e-3).fit(X, y)

@@ -1,0 +1,172 @@
+"""Second witnesses: scikit-learn's solvers run to convergence, and for kinked penalties FISTA with a dense Newton.
+
+Two classes: ours have W₀ = −W₁ at the optimum, so with w = W₁ − W₀ the penalty α/2 ‖W‖² is α/4 ‖w‖², and C = 2/(αn).
+"""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import ElasticNet, LogisticRegression, Ridge
+from sklearn.svm import LinearSVC
+from threadpoolctl import threadpool_limits
+
+from linearhead import LinearClassifier, LogisticClassifier, SoftmaxClassifier
+from linearhead.records import Status
+from linearhead.solvers import SOLVERS
+from test_solvers_agree import (
+    PROBLEMS,
+    SHIFT_FREE,
+    SMOOTH,
+    assert_same,
+    blobs,
+    dense_hessian,
+    objective_of,
+    value_slope_bend,
+)
+
+SEVERAL = ["condition 1", "condition 1e2", "imbalanced", "every row three times", "fewer rows than columns"]
+
+
+def fitted(loss, X, y, alpha, **options):
+    return LinearClassifier(loss, alpha=alpha, tol=1e-10, **options).fit(X, y)
+
+
+def near(found, wanted, rtol=1e-6):
+    assert np.linalg.norm(found - wanted) <= rtol * np.linalg.norm(wanted)
+
+
+# ── scikit-learn ──────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize("kind", SEVERAL)
+def test_softmax_is_scikit_learns(kind):
+    X, y = PROBLEMS[kind](np.random.default_rng(0))
+    alpha = 1e-2
+    theirs = LogisticRegression(C=1 / (alpha * len(X)), solver="newton-cholesky", tol=1e-12, max_iter=500).fit(X, y)
+    ours = SoftmaxClassifier(alpha=alpha, tol=1e-10).fit(X, y)
+    near(ours.coef_, theirs.coef_)
+    near(ours.intercept_ - ours.intercept_.mean(), theirs.intercept_ - theirs.intercept_.mean())
+    np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-7)
+
+
+def test_two_classes_are_scikit_learns():
+    X, y = PROBLEMS["two classes"](np.random.default_rng(1))
+    alpha = 3e-3
+    theirs = LogisticRegression(C=2 / (alpha * len(X)), solver="newton-cholesky", tol=1e-12, max_iter=500).fit(X, y)
+    ours = SoftmaxClassifier(alpha=alpha, tol=1e-11).fit(X, y)
+    near(ours.coef_[1:] - ours.coef_[:1], theirs.coef_)
+    near(ours.decision_function(X), theirs.decision_function(X))
+
+
+@pytest.mark.parametrize("kind", SEVERAL)
+def test_one_against_the_rest_is_scikit_learns(kind):
+    X, y = PROBLEMS[kind](np.random.default_rng(2))
+    alpha = 1e-2
+    ours = LogisticClassifier(alpha=alpha, tol=1e-10).fit(X, y)
+    for j in range(len(ours.classes_)):
+        binary = LogisticRegression(C=1 / (alpha * len(X)), solver="newton-cholesky", tol=1e-12, max_iter=500)
+        binary.fit(X, y == j)
+        near(ours.coef_[j], binary.coef_[0])
+        assert ours.intercept_[j] == pytest.approx(binary.intercept_[0], rel=1e-6)
+
+
+@pytest.mark.parametrize("solver", ["closed_form", "lbfgs", "newton"])
+@pytest.mark.parametrize("kind", ["condition 1", "condition 1e4", "imbalanced", "fewer rows than columns"])
+def test_least_squares_is_ridge(kind, solver):
+    X, y = PROBLEMS[kind](np.random.default_rng(3))
+    alpha, w = 1e-2, np.random.default_rng(4).uniform(0.2, 2, len(X))
+    theirs = Ridge(alpha=alpha * w.sum(), solver="svd").fit(X, np.eye(3)[y], sample_weight=w)
+    ours = LinearClassifier("squared", alpha=alpha, tol=1e-10, solver=solver).fit(X, y, sample_weight=w)
+    near(ours.coef_, theirs.coef_)
+    near(ours.intercept_, theirs.intercept_)
+
+
+def test_squared_hinge_of_two_classes_is_liblinears():
+    X, y = PROBLEMS["two classes"](np.random.default_rng(5))
+    alpha = 1e-2
+    options = {"fit_intercept": False, "dual": False, "tol": 1e-12, "max_iter": 100_000}
+    theirs = LinearSVC(C=2 / (alpha * len(X)), **options).fit(X, y)
+    ours = fitted("squared_hinge", X, y, alpha, fit_intercept=False)
+    near(ours.coef_[1] - ours.coef_[0], theirs.coef_[0])
+
+
+@pytest.mark.parametrize("ratio", [0.3, 0.9, 1.0])
+def test_kinked_least_squares_is_elastic_net(ratio):
+    X, y = PROBLEMS["condition 1e2"](np.random.default_rng(6))
+    for alpha in (0.3, 0.03):
+        ours = fitted("squared", X, y, alpha, penalty="elastic_net", l1_ratio=ratio)
+        for j in range(3):
+            theirs = ElasticNet(alpha=alpha, l1_ratio=ratio, tol=1e-14, max_iter=1_000_000).fit(X, y == j)
+            near(ours.coef_[j], theirs.coef_)
+            assert np.array_equal(ours.coef_[j] != 0, theirs.coef_ != 0)
+
+
+def test_l1_logistic_is_liblinears():
+    X, y = PROBLEMS["imbalanced"](np.random.default_rng(7))
+    alpha = 2e-2
+    ours = fitted("logistic", X, y, alpha, penalty="l1", fit_intercept=False)
+    for j in range(3):
+        options = {"solver": "liblinear", "l1_ratio": 1, "fit_intercept": False, "tol": 1e-12, "max_iter": 100_000}
+        theirs = LogisticRegression(C=1 / (alpha * len(X)), **options).fit(X, y == j)
+        near(ours.coef_[j], theirs.coef_[0])
+
+
+# ── kinked penalties, by a method of first steps and a dense Newton on what is left ───────────────
+@threadpool_limits.wrap(limits=1)
+def kinked_optimum(X, y, loss, alpha, ratio, w):
+    """(W (d, k), b (k,), F*) of mean loss + α (ρ Σ|W| + (1 − ρ)/2 ‖W‖²)."""
+    w, hot = w / w.sum(), np.eye(int(y.max()) + 1)[y]
+    mean = w @ X
+    A = np.hstack([X - mean, np.ones((len(X), 1))])
+    bound = {"cross_entropy": 0.5, "logistic": 0.25, "squared": 1.0, "squared_hinge": 2.0 * hot.shape[1]}[loss]
+    step = 1 / (bound * np.linalg.eigvalsh((A * w[:, None]).T @ A)[-1])
+    weights = np.append(np.full(X.shape[1], alpha), 0.0)[:, None]
+
+    def slope(theta):
+        return A.T @ (w[:, None] * value_slope_bend(loss, A @ theta, hot)[1])
+
+    theta, ahead, t = (z := np.zeros((A.shape[1], hot.shape[1]))), z, 1.0
+    for _ in range(3000):
+        v = ahead - step * slope(ahead)
+        new = np.sign(v) * np.maximum(np.abs(v) - step * ratio * weights, 0) / (1 + step * (1 - ratio) * weights)
+        t, before = (1, 1) if np.vdot(ahead - new, new - theta) > 0 else ((1 + (1 + 4 * t * t) ** 0.5) / 2, t)
+        ahead, theta = new + (before - 1) / t * (new - theta), new
+    free = (theta != 0) | (weights == 0)
+    sign = ratio * weights * np.sign(theta)
+    for _ in range(8):
+        bend = value_slope_bend(loss, A @ theta, hot)[2]
+        gradient = slope(theta) + (1 - ratio) * weights * theta + sign
+        H = dense_hessian(A, w, bend) + np.diag(np.repeat((1 - ratio) * weights[:, 0], theta.shape[1]))
+        inside = free.ravel()
+        move = np.linalg.lstsq(H[np.ix_(inside, inside)], gradient.ravel()[inside], rcond=1e-13)[0]
+        theta[free] -= move
+    gradient = slope(theta) + (1 - ratio) * weights * theta
+    assert np.abs(gradient + sign)[free].max() < 1e-12
+    assert (np.abs(gradient) <= ratio * weights + 1e-12)[~free].all()
+    W, b = theta[:-1], theta[-1] - mean @ theta[:-1]
+    F = w @ value_slope_bend(loss, A @ theta, hot)[0]
+    return W, b, F + alpha * (ratio * np.abs(W).sum() + (1 - ratio) / 2 * (W**2).sum())
+
+
+@pytest.mark.parametrize("ratio", [0.5, 1.0])
+@pytest.mark.parametrize("kind", ["condition 1", "imbalanced", "two classes", "eight classes"])
+@pytest.mark.parametrize("loss", SMOOTH)
+def test_proximal_reaches_the_reference(loss, kind, ratio):
+    rng = np.random.default_rng(8)
+    X, y = PROBLEMS[kind](rng) if kind in PROBLEMS else blobs(rng, 90, 4, 8)
+    w, alpha = rng.uniform(0.2, 2, len(X)), 2e-2
+    W, b, F = kinked_optimum(X, y, loss, alpha, ratio, w)
+    objective = objective_of(X, y, loss, alpha, w, penalty="elastic_net", l1_ratio=ratio)
+    solution = SOLVERS["proximal"](tol=1e-10)(objective, objective.start())
+    assert solution.status is Status.CONVERGED
+    assert abs(solution.point.value - F) <= 1e-10 * F
+    assert 0 < np.mean(W == 0) < 1 or ratio < 1 or kind != "imbalanced"
+    if ratio < 1 or loss not in SHIFT_FREE:  # else the optimum is a set: one number may move between the classes
+        assert_same(solution.point.theta, objective, X, W, b)
+    gradient = SOLVERS["gd"](tol=1e-5, max_iter=3000)(objective, objective.start())
+    assert gradient.point.value - F <= 1e-6 * F
+
+
+def test_strong_l1_leaves_nothing():
+    X, y = blobs(np.random.default_rng(9), 60, 5, 3)
+    model = fitted("cross_entropy", X, y, 10.0, penalty="l1")
+    assert not model.coef_.any()
+    shares = np.log(np.bincount(y) / len(y))
+    near(model.intercept_ - model.intercept_.mean(), shares - shares.mean())

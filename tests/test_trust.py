@@ -1,0 +1,99 @@
+"""Calibration, sets of labels, abstention and what is unlike: their promises on data where the truth is known."""
+
+import numpy as np
+import pytest
+
+from linearhead.losses import LOSSES
+from linearhead.trust import Conformal, Novelty, answered, fit_temperature, reliability
+from linearhead.trust.calibration import expected_ece
+from linearhead.trust.conformal import strangeness
+
+softmax = LOSSES["cross_entropy"]().probabilities
+
+
+def drawn(n=4000, k=5, t=1.0, seed=0):
+    """Scores whose probabilities are true, then multiplied by t; and labels drawn from them."""
+    rng = np.random.default_rng(seed)
+    s = rng.normal(0, 2, (n, k))
+    y = np.array([rng.choice(k, p=p) for p in softmax(s)])
+    return s * t, y
+
+
+@pytest.mark.parametrize("t", [0.4, 1.0, 2.5])
+def test_temperature_is_found_and_lowers_ece_and_log_loss(t):
+    s, y = drawn(t=t)
+    found = fit_temperature(s, y, softmax)
+    assert found == pytest.approx(t, rel=0.08)
+    rows = np.arange(len(y))
+    before, after = (
+        reliability(p[rows, y], p.max(axis=1), p.argmax(axis=1) == y) for p in (softmax(s), softmax(s / found))
+    )
+    assert after.log_loss <= before.log_loss * 1.001
+    if before.ece > 0.02:
+        assert after.ece < before.ece
+    assert sum(b[2] for b in after.bins) == len(y)
+    assert after.ece < expected_ece(softmax(s / found).max(axis=1))
+
+
+def test_few_rows_leave_the_temperature_alone():
+    s, y = drawn(n=12)
+    assert fit_temperature(s, y, softmax) == 1.0
+
+
+@pytest.mark.parametrize("proper", [True, False])
+@pytest.mark.parametrize("coverage", [0.8, 0.95])
+def test_sets_cover_what_they_promise(proper, coverage):
+    covered = []
+    for seed in range(40):
+        s, y = drawn(n=1200, seed=seed)
+        p = softmax(s) if proper else None
+        cut = 600
+        conformal = Conformal.fit(s[:cut], None if p is None else p[:cut], y[:cut])
+        sets = conformal.sets(s[cut:], None if p is None else p[cut:], coverage)
+        covered.append(sets[np.arange(600), y[cut:]].mean())
+    assert np.mean(covered) == pytest.approx(coverage, abs=0.01)
+
+
+def test_sets_of_many_rows_keep_bounded_order_statistics_and_never_promise_what_they_cannot():
+    s, y = drawn(n=5000)
+    conformal = Conformal.fit(s, softmax(s), y)
+    assert len(conformal.kept) == 2000
+    own = strangeness(s, softmax(s))[np.arange(5000), y]
+    assert np.mean(own <= conformal.limit(0.9)) == pytest.approx(0.9, abs=0.001)
+    few = Conformal.fit(s[:10], softmax(s[:10]), y[:10])
+    assert few.limit(0.99) == np.inf
+    assert few.sets(s[:3], softmax(s[:3]), 0.99).all()
+
+
+def test_answering_only_when_sure():
+    rows = answered(np.array([0.9, 0.8, 0.7, 0.6]), np.array([True, True, False, False]))
+    assert [row[:2] for row in rows] == [[0.25, 1.0], [0.5, 1.0], [0.75, 2 / 3], [1.0, 0.5]]
+    assert rows[-1][2] == 0.6
+
+
+@pytest.mark.parametrize("d", [3, 40, 500])
+def test_unlike_is_uniform_on_the_usual_and_small_on_the_strange(d):
+    rng = np.random.default_rng(0)
+    mix = rng.normal(size=(min(d, 6), d))
+
+    def rows(n):
+        return (rng.normal(size=(n, len(mix))) @ mix + 0.1 * rng.normal(size=(n, d))).astype(np.float32)
+
+    novelty = Novelty.fit(rows(900))
+    assert novelty is not None
+    assert np.mean(novelty.unlike(rows(1500)) < 0.1) == pytest.approx(0.1, abs=0.06)
+    assert np.all(novelty.unlike(rows(200) + 40) < 0.01)
+    again = Novelty.restore(novelty.tensors(), d)
+    x = rows(20)
+    assert np.array_equal(again.unlike(x), novelty.unlike(x))
+    with pytest.raises(ValueError, match="shapes"):
+        Novelty.restore(novelty.tensors(), d + 1)
+
+
+def test_constant_columns_and_few_rows():
+    X = np.zeros((60, 4), np.float32)
+    X[:, 0] = np.arange(60)
+    novelty = Novelty.fit(X)
+    assert novelty is not None
+    assert np.isfinite(novelty.strangeness(X)).all()
+    assert Novelty.fit(X[:10]) is None
