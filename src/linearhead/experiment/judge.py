@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +15,8 @@ from .. import metrics
 from ..records import Evaluation
 from ..store import Model
 
-# Rows scored at a time, always so many: a product of matrices of another height may round differently in the last
-# bit, and a picture's confidence should not depend on how many others were asked about.
+# Rows asked about at a time, always so many: a matrix product, and a sum over the columns of a single row, may round
+# differently in the last bit, and a picture's confidence should not depend on how many others were asked about.
 BLOCK = 64
 
 
@@ -34,17 +35,23 @@ class Answers:
 
 def answer(model: Model, X: np.ndarray, y: np.ndarray | None = None) -> Answers:
     """The best and second-best class of every row of X (n, d), in blocks of rows; with labels y also what they got."""
-    starts = range(0, max(len(X), 1), BLOCK)
-    parts = [_block(model, X[i : i + BLOCK], None if y is None else y[i : i + BLOCK]) for i in starts]
-    columns: list[Any] = [None if part[0] is None else np.concatenate(part) for part in zip(*parts, strict=True)]
-    return Answers(*columns)
+    tables = (X,) if y is None else (X, y)
+    return Answers(*by_blocks(lambda X, y=None: _columns(model, model.scores(X), y), *tables))
 
 
-def _block(model: Model, X: np.ndarray, y: np.ndarray | None) -> tuple[np.ndarray | None, ...]:
-    """The columns of `Answers` for up to BLOCK rows."""
-    padded = np.zeros((BLOCK, X.shape[1]), dtype=X.dtype)
-    padded[: len(X)] = X
-    return _columns(model, model.scores(padded)[: len(X)], y)
+def by_blocks(ask: Callable[..., tuple[np.ndarray | None, ...]], *tables: np.ndarray) -> list[Any]:
+    """The columns (n, …) that `ask` answers to BLOCK rows of the tables at a time, the last filled up with zeros."""
+    parts = []
+    for start in range(0, max(len(tables[0]), 1), BLOCK):
+        rows = [table[start : start + BLOCK] for table in tables]
+        columns = ask(*(_filled(part) for part in rows))
+        parts.append([None if column is None else column[: len(rows[0])] for column in columns])
+    return [None if part[0] is None else np.concatenate(part) for part in zip(*parts, strict=True)]
+
+
+def _filled(rows: np.ndarray) -> np.ndarray:
+    missing = BLOCK - len(rows)
+    return np.concatenate([rows, np.zeros((missing, *rows.shape[1:]), rows.dtype)]) if missing else rows
 
 
 def answer_scores(model: Model, scores: np.ndarray, y: np.ndarray) -> Answers:
@@ -71,12 +78,7 @@ def _columns(model: Model, scores: np.ndarray, y: np.ndarray | None) -> tuple[An
 
 def all_scores(model: Model, X: np.ndarray) -> np.ndarray:
     """(n, d) → (n, k), the same bits as in `answer`."""
-    out = np.empty((len(X), len(model.classes)), dtype=np.result_type(model.coef, X))
-    for i in range(0, len(X), BLOCK):
-        padded = np.zeros((BLOCK, X.shape[1]), dtype=X.dtype)
-        padded[: len(X[i : i + BLOCK])] = X[i : i + BLOCK]
-        out[i : i + BLOCK] = model.scores(padded)[: len(out[i : i + BLOCK])]
-    return out
+    return by_blocks(lambda X: (model.scores(X),), X)[0]
 
 
 def evaluation(model: Model, answers: Answers, y: np.ndarray) -> Evaluation:

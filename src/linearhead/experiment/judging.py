@@ -18,7 +18,7 @@ from ..records import Duplicates, Evaluation, Skipped, to_json
 from ..store import Model
 from . import copies, roles
 from .extract import BATCH, Pictures, Tolerance
-from .judge import Answers, all_scores, answer, evaluation
+from .judge import Answers, answer, by_blocks, evaluation
 from .names import open_readable
 from .progress import Progress
 from .recipe import Recipe
@@ -242,10 +242,11 @@ def _fill(model: Model, pictures: np.ndarray, predictions: list[Prediction], cov
     X = model.features(pictures)
     answers = answer(model, X)
     if coverage is not None:
-        for prediction, inside in zip(predictions, model.label_sets(all_scores(model, X), coverage), strict=True):
+        sets = by_blocks(lambda X: (model.label_sets(model.scores(X), coverage),), X)[0]
+        for prediction, inside in zip(predictions, sets, strict=True):
             prediction.labels = [model.classes[j] for j in np.flatnonzero(inside)]
-    if model.novelty is not None:
-        for prediction, share in zip(predictions, model.novelty.unlike(X), strict=True):
+    if (novelty := model.novelty) is not None:
+        for prediction, share in zip(predictions, by_blocks(lambda X: (novelty.unlike(X),), X)[0], strict=True):
             prediction.unlike = float(share)
     for i, prediction in enumerate(predictions):
         prediction.label = model.classes[answers.predicted[i]]
