@@ -195,13 +195,23 @@ class Objective:
         return g
 
     def _point(self, theta: np.ndarray, value: float, correct: float, sums: np.ndarray) -> Point:
-        total = self.total
-        gradient = self.design.from_rows(sums)
-        gradient /= total
+        total, gradient = self.total, self._mean(sums)
         loss, W = value / total, theta[:-1]
         if self.alpha:
             gradient[:-1] += self.alpha * self.penalty.gradient(W)
         return Point(theta, loss + self.penalised(W), gradient, loss, correct / total if self.watch else None)
+
+    def _mean(self, sums: np.ndarray) -> np.ndarray:
+        """Sums over stored rows, owned, → means in the design's columns, (d+1, k).
+
+        Where a shift of all scores changes no loss, derivatives add up to 0 over the classes: what rounding leaves of
+        that is taken away, as no step can make it vanish (the intercept's is not even penalised).
+        """
+        mean = self.design.from_rows(sums)
+        mean /= self.total
+        if self.loss.shift_invariant:
+            mean -= mean.mean(axis=1, keepdims=True)
+        return mean
 
     def penalised(self, W: np.ndarray) -> float:
         """α R(W)."""
@@ -257,7 +267,7 @@ class Objective:
             self._weigh(block.rows, h)
             return (block.adjoint(h),)
 
-        product = self.design.from_rows(self.design.sweep(share)[0]) / self.total
+        product = self._mean(self.design.sweep(share)[0])
         self.count.passes += self.share
         if self.alpha:
             product[:-1] += self.alpha * self.penalty.hessian_product(theta[:-1], v[:-1])

@@ -17,6 +17,8 @@ from .contract import Problem, Progress, Solver
 from .lbfgs import noise
 from .line_search import search
 
+LOST = 1e4  # times the least residual: conjugate gradients that come back from there are not worth their passes
+
 
 @dataclass(frozen=True)
 class Newton(Solver):
@@ -67,26 +69,30 @@ class Newton(Solver):
 
 
 def conjugate_gradients(product: Any, target: np.ndarray, apply: Any, tol: float, most: int) -> np.ndarray:
-    """x with H x ≈ target, ‖residual‖ ≤ tol ‖target‖; stops at the best so far where curvature is not positive."""
+    """x with H x ≈ target, ‖residual‖ ≤ tol ‖target‖, or the x of least residual where the curvature stops being
+    positive or the products run out: in directions that H does not see, rounding makes later ones grow without end."""
     x = np.zeros_like(target)
     r = target.copy()
     z = apply(r)
     p = z.copy()
     rz = float(np.vdot(r, z))
-    goal = tol * float(np.linalg.norm(target))
+    first = float(np.linalg.norm(target))
+    best = (np.inf, z)
     for _ in range(most):
         hp = product(p)
         bend = float(np.vdot(p, hp))
         if not bend > 0:
-            return x if x.any() else z
+            break
         a = rz / bend
-        x += a * p
+        x = x + a * p
         r -= a * hp
-        if float(np.linalg.norm(r)) <= goal:
+        norm = float(np.linalg.norm(r))
+        best = min(best, (norm, x), key=lambda seen: seen[0])
+        if norm <= tol * first or norm > LOST * best[0]:
             break
         z = apply(r)
         rz, before = float(np.vdot(r, z)), rz
         if not before > 0:
             break
         p = z + (rz / before) * p
-    return x
+    return best[1]
