@@ -7,6 +7,7 @@ import pytest
 
 from linearhead.losses import LOSSES
 from linearhead.objective import choose_solver
+from linearhead.objective.duality import gap_from
 from linearhead.solvers import SOLVERS
 from test_objective_contract import Case, close, direction, problem, some_theta
 
@@ -31,6 +32,16 @@ def test_the_gap_bounds_the_distance_and_closes(loss, penalty):
             close(gap.point.value, value, 1e-12)
             assert value - best - 1e-9 <= gap.bound <= value * (1 + 1e-12)
         assert objective.gap_at(solution.point.theta).bound <= 1e-8 * (1 + best)
+
+
+@pytest.mark.parametrize("common", [1e-17, 1e-300, -(2.0**-60)])
+def test_what_all_classes_share_in_the_intercept_s_gradient_is_rounding(common):
+    """Its sum over classes is 0 where adding a number to all scores changes no loss: the rest may vanish entirely."""
+    objective, _, _ = problem(Case(n=40, k=3))
+    point = objective.precise().smooth_at(objective.start())
+    gap, price = gap_from(objective.precise(), point, 0.0, 0 * point.gradient[:-1], np.full(3, common))
+    assert price == 0
+    assert gap.bound >= 0
 
 
 def test_an_intercept_slightly_off_costs_the_square():

@@ -53,6 +53,8 @@ def gap_from(objective: Objective, point: Point, rows_gap: float, U: np.ndarray,
 
 def _bound(objective: Objective, point: Point, rows_gap: float, U: np.ndarray, r: np.ndarray) -> tuple[float, float]:
     """The gap with r mixed away, and what the mixing added to it."""
+    if objective.loss.shift_invariant:
+        r = r - r.mean()  # zero but for rounding, which dividing by what is left of r would blow up
     if not (objective.design.intercept and np.any(r)):
         return _penalty_gap(objective, point, rows_gap, U), 0.0
     mixed = _mix(objective, U, r)
@@ -148,10 +150,8 @@ def class_sums(objective: Objective) -> np.ndarray:
 
 
 def _mix(objective: Objective, U: np.ndarray, r: np.ndarray) -> tuple[float, np.ndarray, np.ndarray, float] | None:
-    """(ε, q, Z-sums of q − e_y, mean ℓ*(q − e_y)) with (1 − ε) r + ε (q − shares) = 0; None where no q does it."""
+    """(ε, q, Z-sums of q − e_y, mean ℓ*(q − e_y)) with (1 − ε) r + ε (q − shares) = 0 for r ≠ 0; None if no q does."""
     shares = class_shares(objective)
-    if objective.loss.shift_invariant:
-        r = r - r.mean()  # zero but for rounding, which dividing by c would blow up
     with np.errstate(divide="ignore", invalid="ignore"):
         need = np.where(r > 0, r / shares, np.where(r < 0, -r / (1 - shares), 0.0))
     c = float(np.max(need))
