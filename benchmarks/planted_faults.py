@@ -28,6 +28,7 @@ import numpy as np
 
 from linearhead.data import open_dataset
 from linearhead.data.contract import Dataset
+from linearhead.data.feature_store import Store
 from linearhead.diagnose import CHECKS
 from linearhead.experiment.fitting import Rows, fit
 from linearhead.experiment.progress import Progress
@@ -93,7 +94,7 @@ def run(trial: Trial, after: Any = None) -> Run:
     dataset = Dataset("planted", "arrays", names, trial.y, trial.classes, trial.splits, lambda i: trial.x[i])
     options: dict[str, Any] = {"features": "pixels", "loss": "cross_entropy", "alpha": 0.01, "tol": 1e-5}
     plan, quiet, clock = Recipe(**options | trial.options), Progress(), Clock()
-    prepared = prepare_dataset(dataset, plan, quiet, clock)
+    prepared = prepare_dataset(dataset, plan, Store(None, quiet.say), quiet, clock)
     rows = Rows(prepared.extracted.X[: prepared.n_trained], prepared.y[: prepared.n_trained], prepared.n_train)
     fitted = fit(rows, plan, quiet)
     if after is not None:

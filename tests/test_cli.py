@@ -51,16 +51,17 @@ def trained(digits, tmp_path_factory):
     return folder, result
 
 
-def test_train_writes_four_files_and_says_where(trained):
+def test_train_writes_its_files_and_says_where(trained):
     folder, result = trained
-    assert sorted(p.name for p in folder.iterdir()) == ["model.safetensors", "report.html", "run.json", "skipped.csv"]
+    files = ["judged.jsonl", "model.safetensors", "report.html", "run.json", "skipped.csv"]
+    assert sorted(p.name for p in folder.iterdir()) == files
     lines = result.stdout.splitlines()
     assert lines[0].startswith("Test accuracy ")
     assert "always the largest class" in lines[0]
     assert f"Model   {folder / 'model.safetensors'}" in lines
     assert f"Report  {folder / 'report.html'}" in lines
     assert lines[-1].startswith("Next    linearhead predict ")
-    assert len(lines) <= 14
+    assert len(lines) <= 16
     assert result.stderr.startswith("Features ")  # the leaderboard; no bars off a terminal
     assert result.stderr.count("← chosen") == 1
     assert "\x1b" not in result.stdout

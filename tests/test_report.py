@@ -31,7 +31,7 @@ from linearhead.records import (
     from_json,
     to_json,
 )
-from linearhead.report import LIMIT, confusion, render, sentences
+from linearhead.report import LIMIT, classes, confusion, render, sentences
 
 CASES = ["digits_run", "letters_run", "two_class_run", "hinge_run", "without_pictures", "bare_run"]
 VOID = {"meta", "img", "link", "br", "hr", "input", "col"}
@@ -314,9 +314,14 @@ def test_pairs_are_the_most_confused_ones_and_taken_for_the_worst_of_a_class():
         (0, 1, 2, 7),
         (1, 2, 1, 14),
     ]
-    assert confusion.taken_for(judged.confusion, 1) == (0, 4)
-    assert confusion.taken_for(judged.confusion, 2) is None
-    assert confusion.taken_for([], 0) is None
+    judged = replace(judged, per_class=[replace(judged.per_class[0], label=name) for name in "abc"])
+    rows = {row["index"]: row for row in classes.table(fake_run.two_class_run(), judged)["rows"]}
+    assert rows[1]["taken_for"] == (0, 4)
+    assert rows[1]["called_as"] == [(0, 4), (2, 1)]
+    assert rows[1]["mistaken_for_it"] == [(0, 2)]
+    assert (rows[1]["found"], rows[1]["called"]) == (9, 11)
+    assert rows[2]["taken_for"] is None
+    assert classes.table(fake_run.two_class_run(), replace(judged, confusion=[]))["rows"][0]["taken_for"] is None
 
 
 def test_136_classes_are_drawn_whole_and_1000_by_their_worst():

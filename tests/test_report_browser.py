@@ -16,7 +16,17 @@ import pytest
 
 import fake_run
 from linearhead.charts import bar_chart, trace_chart
-from linearhead.records import Finding, LearningCurve, Reliability, Run, Skipped, Trust
+from linearhead.records import (
+    Candidate,
+    Duplicates,
+    Finding,
+    Leaderboard,
+    LearningCurve,
+    Reliability,
+    Run,
+    Skipped,
+    Trust,
+)
 from linearhead.report import render
 
 CHROMIUM = shutil.which("chromium")
@@ -264,6 +274,44 @@ def test_the_gallery_opens_at_the_picture_that_was_pressed(browser, tmp_path):
         visit.assert_quiet()
 
 
+def test_a_class_has_its_own_page(browser, tmp_path):
+    """By its link, by its address, by the keyboard; its pictures are those behind its row and its column."""
+    run = fake_run.digits_run()
+    counts, names = run.evaluations["test"].confusion, run.data.classes
+    worst = max(range(10), key=lambda i: sum(counts[i]) - counts[i][i])
+    with Visit(browser, render(run), tmp_path) as visit:
+        page = visit.page
+        assert page.locator(".class-page:visible").count() == 0
+        page.focus(f'#classes-table a[href="#class-{worst}"]')
+        page.keyboard.press("Enter")
+        shown = page.locator(".class-page:visible")
+        assert shown.count() == 1
+        text = shown.inner_text()
+        assert text.startswith(names[worst])
+        assert f"{counts[worst][worst]} of its {sum(counts[worst])} pictures found" in text.replace("\u202f", "")
+        expected = {"otherwise": [], "is not": [], "least sure": []}
+        for key, members in run.cells.items():
+            r, c = map(int, key.split(","))
+            if worst in (r, c):
+                kind = "is not" if r != worst else "otherwise" if c != worst else "least sure"
+                expected[kind] += [run.pictures[i].thumbnail for i in members]
+        galleries = """(nodes) => nodes.map((g) => [g.dataset.title,
+          [...g.querySelectorAll(".open img:first-child")].map((i) => i.src)])"""
+        for title, sources in shown.locator(".gallery").evaluate_all(galleries):
+            kind = next(k for k in expected if k in title)
+            assert sorted(sources) == sorted(expected.pop(kind))
+        assert not any(expected.values())
+        shown.locator(".picture .open").first.click()
+        assert page.locator("#viewer").is_visible()
+        page.keyboard.press("Escape")
+        shown.get_by_role("link", name="Next" if worst < 9 else "Previous").click()
+        assert visit.run("document.activeElement.id") == f"class-{worst + 1 if worst < 9 else worst - 1}"
+        assert page.locator(".class-page:visible").count() == 1
+        visit.assert_quiet()
+        page.goto(page.url.split("#")[0] + "#class-3")
+        assert page.locator("#class-3 .picture").count() > 0
+
+
 def test_the_class_table_sorts_both_ways(browser, tmp_path):
     run = fake_run.digits_run()
     with Visit(browser, render(run), tmp_path) as visit:
@@ -403,6 +451,7 @@ HOSTILE = [
     "a" * 5000,
 ]
 N = len(HOSTILE)
+EMPTY = {"filters", "probes", "model", "judged_pictures", "judged_right"}  # no name of the user's is in these
 
 
 def hostile_run() -> Run:
@@ -411,7 +460,7 @@ def hostile_run() -> Run:
     names = HOSTILE
     pictures = [replace(p, path=f"{names[i % N]}/{names[(i + 7) % N]}") for i, p in enumerate(run.pictures)]
     severities = ("problem", "warning", "note", "good", names[0])
-    findings = [Finding(n, n, severities[i % 5], n, f"{n} `{n}`") for i, n in enumerate(names)]
+    findings = [Finding(n, n, severities[i % 5], n, f"{n} `{n}`", n) for i, n in enumerate(names)]
     everywhere = " ".join(names[:-1])
     data = replace(
         run.data,
@@ -443,6 +492,17 @@ def hostile_run() -> Run:
         seconds=dict.fromkeys(names, 1.0),
         environment={n: n for n in names},
         suspects=[replace(p, regions=p.thumbnail) for p in pictures],
+        leaderboard=Leaderboard(
+            [Candidate(n, n, 3, 0.1, 9, 0.5, [0.3, 0.7], 1.0, 0.1, i == 0) for i, n in enumerate(names)],
+            names,
+            9,
+            everywhere,
+            1.0,
+        ),
+        duplicates=Duplicates(
+            9, 1, 1, 1, 1, 0, [[n, n] for n in names], [[p.thumbnail, p.thumbnail] for p in pictures[:N]]
+        ),
+        muted=names,
         doubted=names,
         unsure=list(range(len(pictures))),
         trust=Trust(3, everywhere, 2.0, Reliability(1.0, 0.1, [[0.5, 0.5, 3.0]]), Reliability(1.0, 0.0, [])),
@@ -451,8 +511,13 @@ def hostile_run() -> Run:
 
 
 def use_everything(visit: Visit) -> None:
-    """Open a cell of every class, every pair and some of the gallery; sort every column; point at every chart."""
-    visit.run("""() => {
+    """Open a cell and the page of every class, every pair and some of the gallery; sort every column; point at every
+    chart."""
+    visit.run("""async () => {
+      for (const link of document.querySelectorAll("#classes-table tbody a")) {
+        link.click();
+        await new Promise((done) => setTimeout(done));
+      }
       for (const d of document.querySelectorAll("details")) d.open = true;
       const some = ".confusion td[class^=g] button, .pair, .picture:nth-child(-n+2) .open";
       for (const button of document.querySelectorAll(some)) {
@@ -473,6 +538,7 @@ def use_everything(visit: Visit) -> None:
 def test_hostile_names_execute_nothing(browser, tmp_path, policy):
     """66 names at every place; without its policy the page must hold by its escaping alone."""
     assert N >= 60
+    assert not [name for name in vars(hostile_run()) if not getattr(hostile_run(), name) and name not in EMPTY]
     html = render(hostile_run())
     if not policy:
         html = html.replace("Content-Security-Policy", "X-Nothing")

@@ -22,6 +22,8 @@ _HOMES = {
     "predict": "experiment",
     "evaluate": "experiment",
     "load": "store",
+    "EvaluationDisplay": "displays",
+    "WeightsDisplay": "displays",
     "LinearheadError": "errors",
 }
 

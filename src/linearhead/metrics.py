@@ -84,9 +84,17 @@ def class_scores(counts: np.ndarray, classes: Sequence[str]) -> list[ClassScore]
                 recall=hits / present if present else None,
                 recall_interval=wilson(hits, present) if present else None,
                 f1=2 * hits / (present + called) if present + called else None,
+                precision_interval=wilson(hits, called) if called else None,
+                f1_interval=f1_interval(hits, present + called - hits),
             )
         )
     return scores
+
+
+def f1_interval(hits: int, either: int) -> list[float] | None:
+    """F1 = 2J / (1 + J) grows with J = hits / rows that are of the class or called so, a share of rows: Wilson's for J,
+    carried over (Lam et al. 2023). None where there are no such rows."""
+    return [2 * j / (1 + j) for j in wilson(hits, either)] if either else None
 
 
 def resampled(statistic: Callable[[np.random.Generator], float], seed: int = 0) -> list[float]:

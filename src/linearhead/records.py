@@ -116,6 +116,8 @@ class ClassScore:
     recall: float | None
     recall_interval: list[float] | None
     f1: float | None
+    precision_interval: list[float] | None = None
+    f1_interval: list[float] | None = None
 
 
 @dataclass
@@ -244,6 +246,7 @@ class Finding:
     severity: str
     evidence: str
     advice: str
+    command: str = ""  # that the advice comes to; words in capitals are to be filled in
 
 
 @dataclass
@@ -258,6 +261,7 @@ class Duplicates:
     judged: int  # judged pictures with a copy among those that trained the model
     together: int = 0  # pictures that were kept on one side of the random split with their copies
     examples: list[list[str]] = field(default_factory=list)  # some groups of copies, by path
+    thumbnails: list[list[str]] = field(default_factory=list)  # data: URIs of the first of them, where they are shown
     without: Evaluation | None = (
         None  # the judged numbers without the pictures counted in `judged`, where there are any
     )
@@ -290,8 +294,9 @@ class Run:
     suspects: list[Picture] = field(default_factory=list)  # trained pictures whose label is doubted, worst first
     doubted: list[str] = field(default_factory=list)  # the paths of more of them, in the same order
     unsure: list[int] = field(default_factory=list)  # indices into pictures, the least sure first
-    judged_pictures: str = ""  # SHA-256 of the names of the test pictures, in their order
+    judged_pictures: str = ""  # SHA-256 of the contents of the test pictures, in their order
     judged_right: str = ""  # "1" or "0" for each of them
+    model: str = ""  # the model's identity: 16 hexadecimal digits of its weights' SHA-256
     muted: list[str] = field(default_factory=list)  # codes of findings that the user does not want to hear
     schema: int = SCHEMA
 

@@ -7,6 +7,7 @@ anything ≤ 0 on a logarithmic axis) are left out, never drawn as zero.
 
 from .bars import Bin, bar_chart, reliability_chart
 from .chart import STYLE, Chart
+from .confusion import confusion_chart
 from .lines import Mark, Series, line_chart
 from .traces import path_chart, trace_chart
 from .words import number, percent, printable
@@ -18,6 +19,7 @@ __all__ = [
     "Mark",
     "Series",
     "bar_chart",
+    "confusion_chart",
     "line_chart",
     "number",
     "path_chart",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,12 @@ import click
 if TYPE_CHECKING:
     from ..course import Report
     from ..experiment import Judged, Outcome, Prediction, Raced
-    from ..records import Duplicates, Evaluation
+    from ..records import Duplicates, Evaluation, Finding, Skipped, Trust
 
 RARE = 0.01  # below this share of training pictures at least as unusual, a picture is called unlike them
 COLOURS = {"good": "green", "note": "blue", "warning": "yellow", "problem": "red"}
 LISTED = 5  # classes named in `evaluate`'s text
+SET = 0.95  # coverage of the sets of labels that the text tells of
 
 
 def percent(share: float) -> str:
@@ -49,8 +51,9 @@ def outcome_lines(outcome: Outcome) -> Iterator[str]:
     yield f"Fit: {fit.loss_label} + {fit.penalty}, alpha {fit.alpha:.3g} ({how}), {fit.solver}: {fit.status}"
     if run.duplicates is not None:
         yield copies_line(run.duplicates)
-    for finding in run.findings:
-        yield click.style(f"{finding.severity}: ", fg=COLOURS.get(finding.severity)) + finding.title
+    if run.trust is not None and run.trust.judged is not None:
+        yield trust_line(run.trust)
+    yield from finding_lines(run.findings)
     yield f"Took {run.seconds['total']:.1f} s"
     yield f"Model   {outcome.model}"
     yield f"Report  {outcome.report}"
@@ -70,23 +73,48 @@ def copies_line(found: Duplicates) -> str:
 
 
 def judged_lines(judged: Judged) -> Iterator[str]:
-    """The headline, on what, and the classes with the lowest recall."""
+    """About ten lines: the headline, on what, the findings, and the classes with the lowest recall."""
     numbers = judged.evaluation
     yield click.style(accuracy_line("Accuracy:", numbers).replace(": accuracy", ""), bold=True)
     yield f"Judged on {judged.sentence}"
     used = judged.found - len(judged.skipped)
-    yield f"Pictures: {judged.found} found = {used} used + {len(judged.skipped)} skipped"
+    yield f"Pictures: {judged.found} found = {used} used + {len(judged.skipped)} skipped{_reasons(judged.skipped)}"
     if judged.duplicates is not None:
-        yield copies_line(judged.duplicates)
-        yield f"  compared with {judged.compared}"
-    for skipped in judged.skipped[:LISTED]:
-        yield f"  skipped {skipped.path}: {skipped.reason}"
+        yield f"{copies_line(judged.duplicates)} (compared with {judged.compared})"
+    if judged.trust is not None and judged.trust.judged is not None:
+        yield trust_line(judged.trust)
+    yield from finding_lines(judged.findings)
     known = sorted((c for c in numbers.per_class if c.recall is not None), key=lambda c: c.recall or 0.0)
-    for score in known[:LISTED]:
-        precision = "never called" if score.precision is None else f"precision {percent(score.precision)}"
-        yield f"  {score.label}: recall {percent(score.recall or 0.0)}, {precision}, {score.n} pictures"
-    if len(known) > LISTED:
-        yield f"  … and {len(known) - LISTED} classes with a higher recall (all with --json)"
+    worst = [f"{c.label} {percent(c.recall or 0.0)} of {c.n}" for c in known[:LISTED]]
+    more = f", … {len(known) - LISTED} classes have more (--json)" if len(known) > LISTED else ""
+    yield f"Lowest recall: {', '.join(worst)}{more}"
+
+
+def _reasons(skipped: Sequence[Skipped]) -> str:
+    """The commonest reasons, counted."""
+    common = Counter(one.reason for one in skipped).most_common(2)
+    return f" ({'; '.join(f'{n} × {reason}' for reason, n in common)})" if common else ""
+
+
+def trust_line(trust: Trust) -> str:
+    """Whether confidence means what it says, how large a set of labels has to be, and what is unlike anything seen."""
+    assert trust.judged is not None
+    line = f"Trust: stated confidence and share right differ by {percent(trust.judged.ece)} on average"
+    sets = next((row for row in trust.coverage if row["asked"] == SET), None)
+    if sets is not None:
+        line += (
+            f"; sets of {sets['labels']:.1f} labels hold the true one for {percent(sets['covered'])} ({SET:.0%} asked)"
+        )
+    return line if trust.unlike is None else f"{line}; {percent(trust.unlike)} are unlike the training pictures"
+
+
+def finding_lines(findings: Sequence[Finding]) -> Iterator[str]:
+    """A line each, the gravest first; what to run next for the gravest."""
+    ranked = sorted(findings, key=lambda f: list(COLOURS)[::-1].index(f.severity) if f.severity in COLOURS else 9)
+    for i, finding in enumerate(ranked):
+        yield click.style(f"{finding.severity}: ", fg=COLOURS.get(finding.severity)) + finding.title
+        if i == 0 and finding.severity in ("problem", "warning") and finding.command:
+            yield f"  try: {finding.command}"
 
 
 def prediction_lines(predictions: Sequence[Prediction]) -> Iterator[str]:
@@ -127,6 +155,12 @@ def compared_lines(found: dict[str, Any]) -> Iterator[str]:
         yield (
             f"{names}{word} (only the first right on {pair['only_first']}, only the second on {pair['only_second']}; "
             f"McNemar p = {pair['p']:.3g})"
+        )
+    counted = max(found["judged_by"], key=lambda seen: seen["models"] or 0)
+    if (counted["models"] or 0) > 2:
+        yield (
+            f"These test pictures have judged {counted['models']} models: the best of them looks better than it is by "
+            f"up to {100 * counted['flatters_by']:.1f} points. Choose by validation accuracy."
         )
 
 

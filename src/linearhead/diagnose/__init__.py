@@ -6,7 +6,7 @@ line here; `verdict` runs them in the order in which a reader should hear them. 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from ..errors import UsageError
 from ..records import Finding, Run
@@ -62,6 +62,21 @@ CHECKS: dict[str, Callable[[Run], Finding | None]] = {
     )
 }
 
+# those that the judged pictures decide: what `evaluate` asks when others judge a finished model
+JUDGING = frozenset(
+    module.CODE
+    for module in (
+        no_better_than_majority,
+        duplicates_across_splits,
+        shifted,
+        overfitting,
+        underfitting,
+        miscalibrated,
+        few_judged,
+        test_reused,
+    )
+)
+
 
 def check_codes(codes: Iterable[str]) -> None:
     """UsageError for a code that no check has."""
@@ -70,12 +85,15 @@ def check_codes(codes: Iterable[str]) -> None:
         raise UsageError(f"--mute: no finding has the code {unknown[0]!r}. Codes: {', '.join(CHECKS)}.")
 
 
-def verdict(run: Run) -> list[Finding]:
-    """Every finding about the run that is not muted; when none warns, `sound` says what was looked at."""
-    checks = [check for code, check in CHECKS.items() if code not in run.muted]
+def verdict(run: Run, among: Collection[str] | None = None) -> list[Finding]:
+    """Every finding about the run that is not muted, or those `among` some codes; when none warns, `sound` says what
+    was looked at."""
+    asked = CHECKS.keys() if among is None else among
+    checks = [check for code, check in CHECKS.items() if code in asked and code not in run.muted]
     findings = [finding for check in checks if (finding := check(run)) is not None]
     quiet = not any(finding.severity in ("warning", "problem") for finding in findings)
-    return [*([sound.finding(run)] if quiet else []), *findings]
+    good = sound.finding(run) if among is None else sound.of_judged(run)
+    return [*([good] if quiet else []), *findings]
 
 
-__all__ = ["CHECKS", "check_codes", "verdict"]
+__all__ = ["CHECKS", "JUDGING", "check_codes", "verdict"]

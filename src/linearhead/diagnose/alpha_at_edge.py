@@ -7,6 +7,7 @@ pictures; a plateau that reaches the end is no reason to look further.
 from __future__ import annotations
 
 from ..records import Finding, Run
+from .next_command import again
 
 CODE = "alpha-at-edge"
 
@@ -19,12 +20,14 @@ def check(run: Run) -> Finding | None:
         best, next_to = tried[end], tried[neighbour]
         accuracies = (best["valid_accuracy"] or 0.0, next_to["valid_accuracy"] or 0.0)
         if best["alpha"] == run.fit.alpha and accuracies[0] > accuracies[1]:
+            beyond = f"{run.fit.alpha / 10 if end == 0 else run.fit.alpha * 10:.1g}"
             return Finding(
                 code=CODE,
                 title=f"The {side} penalty tried was the best",
                 severity="note",
                 evidence=f"alpha = {run.fit.alpha:.3g}: {accuracies[0]:.1%} of the validation pictures right, its "
                 f"neighbour {accuracies[1]:.1%}; nothing beyond was tried.",
-                advice=f"Try --alpha {run.fit.alpha / 10 if end == 0 else run.fit.alpha * 10:.1g}.",
+                advice=f"Try --alpha {beyond}.",
+                command=again(run, "--alpha", beyond),
             )
     return None

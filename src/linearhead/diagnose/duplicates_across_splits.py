@@ -9,6 +9,7 @@ from __future__ import annotations
 from math import sqrt
 
 from ..records import Finding, Run
+from .next_command import again
 
 CODE = "duplicates-across-splits"
 SHARE = 0.01
@@ -31,4 +32,5 @@ def check(run: Run) -> Finding | None:
         evidence=f"{found.judged} of {test.n} test pictures are equal or nearly equal to a trained one"
         f"{', such as ' + ' and '.join(found.examples[0][:2]) if found.examples else ''}. {told}",
         advice="Remove the copies from one side, or keep them together with a group (--group), and train again.",
+        command=again(run, "--group", "COLUMN_OR_PATTERN"),
     )

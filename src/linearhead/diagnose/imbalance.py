@@ -7,6 +7,7 @@ and more); balanced accuracy then says something that accuracy hides.
 from __future__ import annotations
 
 from ..records import Finding, Run
+from .next_command import again
 
 CODE = "imbalance"
 RATIO = 10
@@ -28,4 +29,5 @@ def check(run: Run) -> Finding | None:
         f"{counts[small]} ({counts[large] / counts[small]:.0f} to 1){balanced}.",
         advice="Read the recall per class instead of the accuracy; add pictures of the small classes, "
         "or train with --class-weight balanced if every class matters alike.",
+        command=again(run, "--class-weight", "balanced"),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ..records import Finding, Run
 from . import no_shuffling
+from .next_command import with_lbfgs
 
 CODE = "intercept-frozen"
 GAP = 0.008
@@ -24,4 +25,5 @@ def check(run: Run) -> Finding | None:
         evidence=f"One class gets a mean probability {100 * gap:.1f} points off its share of the training pictures; "
         "with a trained intercept the two are equal.",
         advice="Update b with the gradient ŷ − y as well as W, unpenalised; or train until the fit converges.",
+        command=with_lbfgs(run),
     )

@@ -12,6 +12,7 @@ from __future__ import annotations
 from math import sqrt
 
 from ..records import Finding, Run
+from .next_command import again
 
 CODE = "label-errors"
 LOST, RATIO, FAR = 0.02, 2.2, 0.42
@@ -34,4 +35,5 @@ def check(run: Run) -> Finding | None:
         f"them give next to no probability; true probabilities would make that {expected:.1%}. First to look at: "
         f"{', '.join(run.doubted[:3])}.",
         advice="Look through the pictures under Likely mislabelled, mend or remove the wrong ones, and train again.",
+        command=again(run),
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from ..records import Finding, Run, Status
+from .next_command import again
 
 CODE = "learning-rate-large"
 STEPPING = ("gd", "sgd")
@@ -36,4 +37,5 @@ def check(run: Run) -> Finding | None:
         f"went as low as {min(values):.4g} and ended at {values[-1]:.4g}.",
         advice="Divide --learning-rate by 3 until the loss falls at every epoch, or leave it out: the default is "
         "measured on the data.",
+        command=again(run, without=("--learning-rate",)),
     )

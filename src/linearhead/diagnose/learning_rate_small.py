@@ -7,6 +7,7 @@ eighth of it where mini-batches make the end noisy. At a rate that suits, almost
 from __future__ import annotations
 
 from ..records import Finding, Run
+from .next_command import with_lbfgs
 
 CODE = "learning-rate-small"
 STEPPING = {"gd": 0.01, "sgd": 0.125}
@@ -27,4 +28,5 @@ def check(run: Run) -> Finding | None:
         evidence=f"The iterations ran out while the objective was still falling: {last / whole:.0%} of its whole "
         f"decrease, from {values[0]:.4g} to {values[-1]:.4g}, came in the last quarter of the steps.",
         advice="Multiply --learning-rate by 3, raise --max-iter, or use --solver lbfgs, which needs no rate.",
+        command=with_lbfgs(run),
     )

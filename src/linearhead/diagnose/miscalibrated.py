@@ -7,6 +7,7 @@ show by chance where every confidence is true (simulated; `trust.calibration.exp
 from __future__ import annotations
 
 from ..records import Finding, Run
+from .next_command import again
 
 CODE = "miscalibrated"
 ECE, FACTOR = 0.08, 1.25
@@ -26,4 +27,5 @@ def check(run: Run) -> Finding | None:
         f"right; bin by bin they differ by {100 * ece:.1f} points (chance alone: up to {100 * chance:.1f}).",
         advice="Train again with pictures like those it will be used on: held-out training pictures calibrate it. "
         "Until then trust the order of confidences, not their size.",
+        command=again(run),
     )

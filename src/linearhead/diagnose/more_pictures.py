@@ -8,6 +8,7 @@ own error is in docs/decisions/verdict.md.
 from __future__ import annotations
 
 from ..records import Finding, Run
+from .next_command import again
 
 CODE = "more-pictures"
 GAIN = 0.015
@@ -29,4 +30,5 @@ def check(run: Run) -> Finding | None:
         f"from {curve.accuracy[-2]:.1%} to {curve.accuracy[-1]:.1%}; twice as many should give about "
         f"{curve.twice:.1%}.",
         advice="Collect pictures of the classes with the lowest recall first, then train again with the same command.",
+        command=again(run),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..records import Finding, Run
+from .next_command import again
 
 CODE = "no-better-than-majority"
 
@@ -20,4 +21,5 @@ def check(run: Run) -> Finding | None:
         f"the largest class alone scores {judged.majority_accuracy:.1%}.",
         advice="Do not use this model. Look at the most wrong pictures for wrong labels, try other features, "
         "or add pictures so that a real difference can show.",
+        command=again(run, "--features", "auto", "--quality", "best"),
     )

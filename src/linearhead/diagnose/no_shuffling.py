@@ -8,6 +8,7 @@ than any other. With a free intercept and a new order in every epoch that differ
 from __future__ import annotations
 
 from ..records import Finding, Run
+from .next_command import with_lbfgs
 
 CODE = "no-shuffling"
 EXCESS = 0.015
@@ -25,4 +26,5 @@ def check(run: Run) -> Finding | None:
         evidence=f"The class whose pictures come last is expected {100 * excess:.1f} points more often than it occurs "
         "among the training pictures: the last batches had the last word.",
         advice="Visit the rows in a new random order in every epoch; `linearhead train` always does.",
+        command=with_lbfgs(run),
     )

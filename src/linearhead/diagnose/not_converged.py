@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..records import Finding, Run
+from .next_command import again
 
 CODE = "not-converged"
 
@@ -21,4 +22,5 @@ def check(run: Run) -> Finding | None:
         evidence=f"{fit.solver} after {fit.iterations} iterations: {fit.status}{residual}{gap}.",
         advice="Train again with a larger --max-iter, another --solver, or a stronger --alpha; "
         "until then other runs on the same pictures may give other predictions.",
+        command=again(run, "--max-iter", str(4 * max(fit.iterations, 25))),
     )

@@ -1,7 +1,9 @@
 """Whether the test pictures differ from the trained ones: a classifier can tell which is which.
 
-Threshold: right on more than 57 % of as many of each (½ where they are alike), by four standard errors. A classifier
-two-sample test (Lopez-Paz & Oquab 2017) with exact leave-one-out answers.
+Threshold: right on more than 57 % of as many of each (½ where they are alike), by four standard errors: a classifier
+two-sample test (Lopez-Paz & Oquab 2017) with exact leave-one-out answers. Where the trained pictures are not at hand,
+the model's own measure of what is usual: more than three times as many pictures as should be are stranger than 95 %
+of the trained ones, by four standard errors.
 """
 
 from __future__ import annotations
@@ -12,19 +14,38 @@ from ..records import Finding, Run
 
 CODE = "shifted"
 APART, ERRORS = 0.57, 4.0
+RARE, TIMES = 0.05, 3.0
 
 
 def check(run: Run) -> Finding | None:
     seen = run.probes.get("told_apart", {})
     found, n = seen.get("accuracy"), seen.get("n") or 0
-    if found is None or n == 0 or found < max(APART, 0.5 + ERRORS * 0.5 / sqrt(n)):
+    evidence = _unusual(run)
+    if found is not None and n and found >= max(APART, 0.5 + ERRORS * 0.5 / sqrt(n)):
+        evidence = (
+            f"A small classifier tells which of the two a picture belongs to on {found:.1%} of {n:.0f} pictures; where "
+            "they are alike it would be right on half."
+        )
+    if evidence is None:
         return None
     return Finding(
         code=CODE,
         title="The test pictures are not like the training pictures",
         severity="warning",
-        evidence=f"A small classifier tells which of the two a picture belongs to on {found:.1%} of {n:.0f} pictures; "
-        "where they are alike it would be right on half.",
+        evidence=evidence,
         advice="Find out what differs (camera, place, time, processing) and train on pictures of both kinds; the test "
         "accuracy speaks of the test kind only.",
+        command="linearhead evaluate RUN OTHER_PICTURES",
+    )
+
+
+def _unusual(run: Run) -> str | None:
+    """That too many of the judged pictures are unusual, where they are."""
+    seen = run.probes.get("unlike", {})
+    share, n = seen.get("share"), seen.get("n") or 0
+    if share is None or n == 0 or share < max(TIMES * RARE, RARE + ERRORS * sqrt(RARE * (1 - RARE) / n)):
+        return None
+    return (
+        f"{share:.1%} of the {n:.0f} judged pictures are stranger than {1 - RARE:.0%} of the training pictures; where "
+        f"they are alike it would be {RARE:.0%}."
     )

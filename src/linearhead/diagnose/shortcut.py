@@ -9,6 +9,7 @@ from __future__ import annotations
 from math import sqrt
 
 from ..records import Finding, Run
+from .next_command import again
 
 CODE = "shortcut"
 SHARE = {"brightness": 0.5, "border": 0.8}
@@ -33,5 +34,6 @@ def check(run: Run) -> Finding | None:
             f"the right class (guessing: {guess:.1%}; the classifier: {test.accuracy:.1%}).",
             advice="Take pictures of every class in the same places and light, or crop the rim away (--fit crop); "
             "judge on pictures from elsewhere before trusting the accuracy.",
+            command=again(run, "--fit", "crop"),
         )
     return None

@@ -17,4 +17,20 @@ def finding(run: Run) -> Finding:
         evidence="The fit reached its tolerance, training pictures are not shown to be told apart more than 5 points "
         f"better than new ones, the classes are even enough and each has pictures to learn from.{figure}",
         advice="Judge it once more on pictures from where it will be used.",
+        command="linearhead evaluate RUN NEW_PICTURES",
+    )
+
+
+def of_judged(run: Run) -> Finding:
+    """The same where only the judged pictures were asked."""
+    test = run.evaluations["test"]
+    low, high = test.accuracy_interval
+    return Finding(
+        code=CODE,
+        title="Nothing found on these pictures that speaks against this model",
+        severity="good",
+        evidence=f"{test.accuracy:.1%} of {test.n} right (95 % interval {low:.1%} to {high:.1%}); they are like the "
+        "training pictures as far as can be told, none too few, and confidence comes true within chance.",
+        advice="Look at the classes with the lowest recall.",
+        command="linearhead report RUN",
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ..metrics import difference
 from ..records import Finding, Run
+from .next_command import again
 
 CODE = "underfitting"
 ERROR, GAP = 0.10, 0.05
@@ -28,4 +29,5 @@ def check(run: Run) -> Finding | None:
         f"{1 - test.accuracy:.1%} of the {test.n} test pictures: more pictures would not change much.",
         advice=f"Use stronger features than {run.features.get('name')} (--features), larger pictures (--size), "
         "or check the labels of the most wrong pictures.",
+        command=again(run, "--features", "auto", "--quality", "best"),
     )

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from ..diagnose.test_reused import flattery
 from ..errors import UsageError
 from ..metrics import mcnemar
 from ..records import Run
+from . import ledger
 from .run_folder import load_record
 
 
@@ -18,11 +20,27 @@ def compare(runs: Sequence[str | Path]) -> dict[str, Any]:
     """The object of `compare --json`: one entry per run, and one per pair of the first run with another."""
     if len(runs) < 2:
         raise UsageError(f"compare needs at least two runs; found {len(runs)}. linearhead compare RUN RUN …")
-    records = [load_record(run)[1] for run in runs]
+    found = [load_record(run) for run in runs]
+    records = [record for _, record in found]
     return {
         "runs": [_numbers(str(name), run) for name, run in zip(runs, records, strict=True)],
         "pairs": [_pair(str(runs[0]), records[0], str(n), r) for n, r in zip(runs[1:], records[1:], strict=True)],
+        "judged_by": [_counted(folder, records, record) for folder, record in found],
     }
+
+
+def _counted(folder: Path, records: list[Run], record: Run) -> dict[str, Any]:
+    """How many models the test pictures of this run have judged, itself among them, and by how much the best of so many
+    flatters; that they are compared is written into its folder."""
+    test, alike = record.evaluations.get("test"), [r for r in records if r.judged_pictures == record.judged_pictures]
+    if test is None or not record.judged_pictures:
+        return {"models": None, "times": None, "flatters_by": None}
+    accuracies = {r.model: r.evaluations["test"].accuracy for r in alike if r.model}
+    if len(accuracies) > 1:
+        ledger.note(folder, ledger.line("compare", record.judged_pictures, test.n, accuracies))
+    seen = ledger.seen(folder, record.judged_pictures, record.model)
+    models = int(seen["models"] or 0) + 1
+    return {"models": models, "times": seen["times"], "flatters_by": flattery(test, models)}
 
 
 def _numbers(name: str, run: Run) -> dict[str, Any]:

@@ -18,9 +18,11 @@ from . import gallery, probes, trusting
 from .fitting import Fit
 from .judge import Answers, all_scores, answer_scores
 from .outside import outside
+from .progress import Progress
 from .recipe import Recipe
 
 SUSPECTS, UNSURE, EXPLAINED = 24, 24, 60  # pictures shown of each kind
+GROUPS, COPIES = 8, 3  # groups of copies shown, and pictures of each
 
 
 @dataclass
@@ -56,7 +58,7 @@ def judged(prepared: Any, plan: Recipe, model: Model, run: Run, answers: Answers
     if p is not None and model.loss == "cross_entropy" and plan.class_weight is None:
         run.probes["intercept"] = probes.bias(p, y[:n])
     if run.trust is not None:
-        run.probes["calibration"] = trusting.measure(run.trust, model, answers, X[n:], y[n:])
+        run.probes |= trusting.measure(run.trust, model, answers, X[n:], y[n:])
     run.probes["told_apart"] = probes.told_apart(X, n, plan.seed)
 
 
@@ -68,6 +70,41 @@ def audit(evaluation: Evaluation, name: str, run: Run) -> None:
         "chose": roles["chose"],
         "judged": roles["judged"] if name == "test" else "the trained pictures themselves: these numbers flatter",
     }
+
+
+def illustrate(
+    run: Run,
+    prepared: Any,
+    model: Model,
+    answers: Answers,
+    doubted: Doubted | None,
+    progress: Progress,
+) -> None:
+    """The pictures worth looking at, and the weights as pictures."""
+    dataset, rows, n = prepared.dataset, prepared.extracted.rows, prepared.n_trained
+    X, y, looks = prepared.extracted.X, prepared.y, prepared.preprocessing
+    chosen, run.most_wrong, run.cells = gallery.choose(answers, y[n:])
+    unsure = gallery.least_sure(answers, UNSURE)
+    place = {row: i for i, row in enumerate(dict.fromkeys([*chosen, *unsure]))}
+    chosen, run.unsure = list(place), [place[row] for row in unsure]
+    suspects = [] if doubted is None else doubted.rows
+    with progress.bar(len(chosen) + len(suspects), "pictures for the report") as done:
+        for i in chosen:
+            run.pictures.append(gallery.show(dataset, int(rows[n + i]), i, y[n:], answers, looks))
+            done(1)
+        for i in suspects:
+            assert doubted is not None
+            run.suspects.append(gallery.show(dataset, int(rows[i]), i, y[:n], doubted.answers, looks))
+            done(1)
+    if run.duplicates is not None:
+        place = {dataset.names[row]: int(row) for row in rows}
+        run.duplicates.thumbnails = [
+            [gallery.thumbnail(dataset.read(place[name]), looks) for name in group[:COPIES]]
+            for group in run.duplicates.examples[:GROUPS]
+        ]
+    explain(run, model, X[n:], chosen, X[:n].mean(axis=0, dtype=np.float64))
+    run.weights = gallery.weights(model, looks.shape, X[:n])
+    run.filters = gallery.filters(model, looks.shape, X[:n])
 
 
 def explain(run: Run, model: Model, X: np.ndarray, chosen: list[int], mean: np.ndarray) -> None:

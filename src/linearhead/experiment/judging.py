@@ -13,17 +13,19 @@ from ..data import Dataset
 from ..data.feature_store import Store
 from ..errors import DataError, LinearheadError, UsageError
 from ..features import Extractor
+from ..files import sha256
 from ..images import Preprocessing, decode_many, find_copies
-from ..records import Duplicates, Evaluation, Skipped, to_json
+from ..records import Duplicates, Evaluation, Finding, Run, Skipped, Trust, to_json
 from ..store import Model
-from . import copies, roles
+from . import copies, ledger, roles
 from .extract import BATCH, Pictures, Tolerance
 from .judge import Answers, answer, by_blocks, evaluation
 from .names import open_readable
 from .progress import Progress
 from .recipe import Recipe
-from .run_folder import load_model, model_path
+from .run_folder import RECORD, load_model, model_path
 
+RARE = 0.01  # below this share of training pictures at least as unusual, a picture is called unlike them
 SPLITS = ("auto", "all", "train", "valid", "test")
 
 
@@ -39,6 +41,9 @@ class Judged:
     skipped: list[Skipped] = field(default_factory=list)
     duplicates: Duplicates | None = None
     compared: str = ""  # with which pictures they were compared
+    findings: list[Finding] = field(default_factory=list)
+    trust: Trust | None = None  # what the model may be believed on these pictures
+    reuse: dict[str, float | None] = field(default_factory=dict)  # how often they have judged before (`ledger.seen`)
 
     def to_json(self) -> dict[str, Any]:
         """The object of `evaluate --json`."""
@@ -51,8 +56,17 @@ class Judged:
             "used": self.found - len(self.skipped),
             "skipped": len(self.skipped),
             "duplicates": to_json(self.duplicates) | {"compared_with": self.compared} if self.duplicates else None,
+            "findings": to_json(self.findings),
+            "trust": to_json(self.trust),
+            "judged_before": to_json(self.reuse) or None,
             **numbers,
         }
+
+    def _repr_html_(self) -> str:
+        from ..displays import EvaluationDisplay
+
+        sure = None if self.trust is None else self.trust.judged
+        return EvaluationDisplay(self.evaluation, sure, self.sentence, self.findings)._repr_html_()
 
 
 @dataclass
@@ -67,6 +81,23 @@ class Prediction:
     labels: list[str] | None = None  # with a coverage: the set that holds the true label so often; may be empty
     unlike: float | None = None  # share of training pictures at least as unusual: near 0, nothing like it was seen
     error: str | None = None
+
+
+class Predictions(list[Prediction]):
+    """What `predict` answers, one a picture; a notebook shows it as a table."""
+
+    def _repr_html_(self) -> str:
+        from ..charts import percent
+        from ..displays import answers_table
+
+        def share(p: float | None) -> str:
+            return "–" if p is None else percent(p)
+
+        return answers_table([
+            (p.path, p.label or "", share(p.confidence), f"{p.runner_up or ''} {share(p.runner_up_confidence)}",
+             p.error or ("unlike the training pictures" if p.unlike is not None and p.unlike < RARE else ""))
+            for p in self
+        ])  # fmt: skip
 
 
 def evaluate(
@@ -103,7 +134,32 @@ def evaluate(
     judged = evaluation(model, answers, y)
     skipped = [*skipped, *extracted.skipped]
     found, compared = look_for_copies(model, pictures, extracted.rows, y, answers)
-    return Judged(model_path(run).absolute(), which, sentence, judged, len(rows), skipped, found, compared)
+    out = Judged(model_path(run).absolute(), which, sentence, judged, len(rows), skipped, found, compared)
+    from . import second_look  # not for `predict`, which starts faster without
+
+    record = second_look.record_of(run, model)
+    judged.audit = audited(record, sentence, which)
+    if which != "train":
+        shown = sha256(b"".join(pictures.keys[row] for row in extracted.rows.tolist()))
+        out.reuse = counted(out.model.parent, shown, model, judged)
+        out.findings, out.trust = second_look.look(record, model, judged, answers, (extracted.X, y), found, out.reuse)
+    return out
+
+
+def audited(record: Run, sentence: str, which: str) -> dict[str, str]:
+    """Which pictures trained, chose and judged these numbers."""
+    parts = {role: record.data.roles[role] for role in ("trained", "chose") if role in record.data.roles}
+    flatters = " The model was trained on them: these numbers flatter." if which in ("train", "valid") else ""
+    return {**parts, "judged": f"{sentence}.{flatters}"}
+
+
+def counted(folder: Path, pictures: str, model: Model, judged: Evaluation) -> dict[str, float | None]:
+    """How often these pictures have judged before; this time is written down, where the model lies in a run folder."""
+    own = ledger.identity(model)
+    before = ledger.seen(folder, pictures, own)
+    if (folder / RECORD).is_file():
+        ledger.note(folder, ledger.line("evaluate", pictures, judged.n, {own: judged.accuracy}))
+    return before
 
 
 def look_for_copies(
@@ -200,7 +256,7 @@ def match_classes(dataset: Dataset, rows: np.ndarray, model: Model) -> tuple[np.
 
 def predict(
     run: str | Path, paths: Sequence[str | Path], *, coverage: float | None = None, progress: Progress | None = None
-) -> list[Prediction]:
+) -> Predictions:
     """What the model of RUN says of each picture file in `paths`; folders are walked. A file that is no readable
     picture gets an `error` and no label. With `coverage` each gets the set of `labels` that holds the true one in that
     share of pictures. DataError where there is nothing to look at."""
@@ -220,7 +276,7 @@ def predict(
             if len(indices):
                 _fill(model, pictures, [predictions[places[i]] for i in indices], coverage)
             done(len(indices) + len(failures))
-    return predictions
+    return Predictions(predictions)
 
 
 def list_files(paths: Sequence[str | Path]) -> tuple[list[Path], list[Prediction]]:

@@ -1,4 +1,5 @@
-"""What a run leaves behind: model.safetensors, run.json (the record), report.html (the page), skipped.csv.
+"""What a run leaves behind: model.safetensors, run.json (the record), report.html (the page), skipped.csv, and
+judged.jsonl where pictures judged it (`ledger`).
 
 A RUN is named by its folder or by the model file in it. The folder appears whole or not at all.
 """
@@ -14,18 +15,23 @@ from ..errors import FileError
 from ..files import explained, write_atomic
 from ..records import Run, Skipped, from_json, to_json
 from ..store import Model, load, save
+from . import ledger
 
 MODEL, RECORD, REPORT, SKIPPED = "model.safetensors", "run.json", "report.html", "skipped.csv"
 
 
-def write(folder: Path, model: Model, run: Run) -> None:
-    """The four files into a folder that exists."""
+def write(folder: Path, model: Model, run: Run, judged_before: bytes = b"") -> None:
+    """The files into a folder that exists; `judged_before` are the ledger's lines of the run that it replaces."""
     from ..report import render
 
     save(model, folder / MODEL)
     write_atomic(folder / RECORD, json.dumps(to_json(run), ensure_ascii=False, indent=1).encode("utf-8"))
     write_atomic(folder / SKIPPED, _csv(run.data.skipped))
     write_atomic(folder / REPORT, render(run).encode("utf-8"))
+    if test := run.evaluations.get("test"):
+        judged_before += ledger.line("train", run.judged_pictures, test.n, {run.model: test.accuracy})
+    if judged_before:
+        write_atomic(folder / ledger.FILE, judged_before)
 
 
 def model_path(run: str | Path) -> Path:

@@ -22,7 +22,7 @@ from ..records import DataSummary, Duplicates, Evaluation, Finding, Leaderboard,
 from ..store import Model
 from . import copies as copying
 from . import examine as examining
-from . import gallery, leaderboard, roles, run_folder
+from . import leaderboard, ledger, roles, run_folder
 from .environment import versions
 from .extract import Extracted, Pictures, Tolerance, choose_pictures
 from .fitting import Fit, Rows, fit
@@ -47,6 +47,13 @@ class Outcome:
     @property
     def report(self) -> Path:
         return self.folder / run_folder.REPORT
+
+    def _repr_html_(self) -> str:
+        from ..displays import EvaluationDisplay
+
+        test = self.run.evaluations.get("test") or self.run.evaluations["train"]
+        sure = None if self.run.trust is None else self.run.trust.judged
+        return EvaluationDisplay(test, sure, str(self.report), self.run.findings)._repr_html_()
 
     def to_json(self) -> dict[str, Any]:
         """The object of `train --json`."""
@@ -74,6 +81,17 @@ class Outcome:
             **parts,
             "duplicates": to_json(run.duplicates),
             "findings": to_json(run.findings),
+            "evaluations": to_json(run.evaluations),
+            "certificate": to_json(run.fit.certificate),
+            "path": to_json(run.fit.path),
+            "trace": to_json(run.fit.trace),
+            "learning_curve": to_json(run.learning_curve),
+            "trust": to_json(run.trust),
+            "probes": to_json(run.probes),
+            "doubted": run.doubted,
+            "counts": run.data.counts,
+            "roles": run.data.roles,
+            "stages": run.seconds,
         }
 
 
@@ -109,6 +127,7 @@ class Prepared:
     n_train: int
     n_trained: int  # train and valid
     copies: Copies  # of the rows of X
+    keys: list[bytes]  # SHA-256 of each picture, of the rows of X
 
 
 def train(
@@ -140,8 +159,8 @@ def train(
             progress.say("Interrupted: the best classifier so far is kept, judged and written.")
         model = build_model(prepared, plan, fitted)
         clock.seconds |= fitted.seconds
-        run = judge(prepared, plan, fitted, model, progress, clock, command)
-        run_folder.write(folder.path, model, run)
+        run = judge(prepared, plan, fitted, model, progress, clock, command, folder.target)
+        run_folder.write(folder.path, model, run, ledger.kept(folder.target))
     return Outcome(folder.target, run, fitted.interrupted)
 
 
@@ -205,7 +224,8 @@ def prepare_dataset(dataset: Dataset, plan: Recipe, store: Store, progress: Prog
     n_train, n_valid = (int(np.sum(used == name)) for name in ("train", "valid"))
     y = dataset.labels[extracted.rows]
     n = n_train + n_valid
-    return Prepared(dataset, plan, board, role, preprocessing, extractor, extracted, y, n_train, n, copies)
+    keys = [pictures.keys[row] for row in extracted.rows.tolist()]
+    return Prepared(dataset, plan, board, role, preprocessing, extractor, extracted, y, n_train, n, copies, keys)
 
 
 def choose_features(
@@ -246,18 +266,32 @@ def build_model(prepared: Prepared, plan: Recipe, fitted: Fit) -> Model:
 
 
 def judge(
-    prepared: Prepared, plan: Recipe, fitted: Fit, model: Model, progress: Progress, clock: Clock, command: str
+    prepared: Prepared,
+    plan: Recipe,
+    fitted: Fit,
+    model: Model,
+    progress: Progress,
+    clock: Clock,
+    command: str,
+    place: Path,
 ) -> Run:
-    """The record: numbers on training and test pictures, findings, and the pictures worth looking at."""
-    run, answers, doubted = record(prepared, plan, fitted, model, clock, command)
+    """The record: numbers on training and test pictures, findings, and the pictures worth looking at. `place` is where
+    the run will be, among others that the same pictures may have judged."""
+    run, answers, doubted = record(prepared, plan, fitted, model, clock, command, place)
     with clock.stage("pictures for the report"):
-        illustrate(run, prepared, model, answers, doubted, progress)
+        examining.illustrate(run, prepared, model, answers, doubted, progress)
     run.seconds = clock.stop()
     return run
 
 
 def record(
-    prepared: Prepared, plan: Recipe, fitted: Fit, model: Model, clock: Clock, command: str
+    prepared: Prepared,
+    plan: Recipe,
+    fitted: Fit,
+    model: Model,
+    clock: Clock,
+    command: str,
+    place: Path | None = None,
 ) -> tuple[Run, Answers, examining.Doubted | None]:
     """The record without pictures, the answers to the test pictures, and the trained ones whose label is doubted.
 
@@ -274,6 +308,7 @@ def record(
         evaluations={},
         environment=versions(),
         leaderboard=prepared.board,
+        model=ledger.identity(model),
         muted=sorted(plan.mute),
     )
     with clock.stage("examine"):
@@ -284,13 +319,14 @@ def record(
         if len(y) > n:
             run.evaluations["test"] = evaluation(model, answers, y[n:])
             nearest_baseline(run.evaluations["test"], X, y, n, plan.seed)
-            names = [prepared.dataset.names[row] for row in prepared.extracted.rows[n:]]
-            run.judged_pictures = sha256("\0".join(names).encode("utf-8", "surrogateescape"))
+            run.judged_pictures = sha256(b"".join(prepared.keys[n:]))
             run.judged_right = "".join("01"[int(hit)] for hit in answers.predicted == y[n:])
         run.duplicates = copied(prepared, model, answers)
         for name, judged in run.evaluations.items():
             examining.audit(judged, name, run)
         examining.judged(prepared, plan, model, run, answers)
+        if place is not None and len(y) > n:
+            run.probes["reuse"] = ledger.seen(place, run.judged_pictures, run.model)
     run.findings = [*diagnose.verdict(run), *(warned(text) for text in fitted.warned)]
     return run, answers, doubted
 
@@ -303,35 +339,6 @@ def copied(prepared: Prepared, model: Model, answers: Answers) -> Duplicates:
     found = copying.duplicates(copies, y, names, ~trained, trained)
     copying.without(model, answers, y[n:], copying.leaked(copies, ~trained, trained)[n:], found)
     return found
-
-
-def illustrate(
-    run: Run,
-    prepared: Prepared,
-    model: Model,
-    answers: Answers,
-    doubted: examining.Doubted | None,
-    progress: Progress,
-) -> None:
-    """The pictures worth looking at, and the weights as pictures."""
-    dataset, rows, n = prepared.dataset, prepared.extracted.rows, prepared.n_trained
-    X, y, looks = prepared.extracted.X, prepared.y, prepared.preprocessing
-    chosen, run.most_wrong, run.cells = gallery.choose(answers, y[n:])
-    unsure = gallery.least_sure(answers, examining.UNSURE)
-    place = {row: i for i, row in enumerate(dict.fromkeys([*chosen, *unsure]))}
-    chosen, run.unsure = list(place), [place[row] for row in unsure]
-    suspects = [] if doubted is None else doubted.rows
-    with progress.bar(len(chosen) + len(suspects), "pictures for the report") as done:
-        for i in chosen:
-            run.pictures.append(gallery.show(dataset, int(rows[n + i]), i, y[n:], answers, looks))
-            done(1)
-        for i in suspects:
-            assert doubted is not None
-            run.suspects.append(gallery.show(dataset, int(rows[i]), i, y[:n], doubted.answers, looks))
-            done(1)
-    examining.explain(run, model, X[n:], chosen, X[:n].mean(axis=0, dtype=np.float64))
-    run.weights = gallery.weights(model, looks.shape, X[:n])
-    run.filters = gallery.filters(model, looks.shape, X[:n])
 
 
 def warned(text: str) -> Finding:

@@ -19,6 +19,7 @@ from .judge import Answers, all_scores
 
 RARE_LABEL = 0.1  # times 1/k: a probability so low that few labels should have it
 ASKED = (0.8, 0.9, 0.95, 0.99)
+UNUSUAL = 0.05  # of the trained pictures are as strange, at most: as many of the judged ones should be
 
 
 def calibrate(model: Model, scores: np.ndarray, y: np.ndarray, X: np.ndarray, seed: int) -> Trust:
@@ -42,16 +43,31 @@ def calibrate(model: Model, scores: np.ndarray, y: np.ndarray, X: np.ndarray, se
     return trust
 
 
-def measure(trust: Trust, model: Model, answers: Answers, X: np.ndarray, y: np.ndarray) -> dict[str, float | None]:
-    """What the calibrated model is worth on judged rows X (m, d); its calibration against chance."""
+def kept(model: Model) -> Trust | None:
+    """What a model file remembers of its calibration."""
+    facts = model.facts.get("trust")
+    if not facts:
+        return None
+    return Trust(facts["strangeness"]["n"], facts.get("source", ""), facts.get("temperature"))
+
+
+def measure(
+    trust: Trust, model: Model, answers: Answers, X: np.ndarray, y: np.ndarray
+) -> dict[str, dict[str, float | None]]:
+    """What the calibrated model is worth on judged rows X (m, d); as probes: its calibration against chance, and how
+    many of the rows are unusual."""
     if not len(y):
         return {}
-    seen: dict[str, float | None] = {}
+    seen: dict[str, dict[str, float | None]] = {}
     right = answers.predicted == y
     if answers.confidence is not None and answers.label_confidence is not None:
         trust.judged = reliability(answers.label_confidence, answers.confidence, right)
-        seen = {"ece": trust.judged.ece, "chance": expected_ece(answers.confidence),
-                "stated": float(np.mean(answers.confidence)), "right": float(np.mean(right))}  # fmt: skip
+        seen["calibration"] = {
+            "ece": trust.judged.ece,
+            "chance": expected_ece(answers.confidence),
+            "stated": float(np.mean(answers.confidence)),
+            "right": float(np.mean(right)),
+        }
     scores = all_scores(model, X)
     trust.answered = [row[:2] for row in answered(certainty(answers, scores), right)]
     for asked in ASKED:
@@ -59,7 +75,9 @@ def measure(trust: Trust, model: Model, answers: Answers, X: np.ndarray, y: np.n
         covered = float(np.mean(sets[np.arange(len(y)), y]))
         trust.coverage.append({"asked": asked, "covered": covered, "labels": float(sets.sum(axis=1).mean())})
     if model.novelty is not None:
-        trust.unlike = float(np.mean(model.novelty.unlike(X) < RARE))
+        unlike = model.novelty.unlike(X)
+        trust.unlike = float(np.mean(unlike < RARE))
+        seen["unlike"] = {"n": len(X), "share": float(np.mean(unlike < UNUSUAL))}
     return seen
 
 

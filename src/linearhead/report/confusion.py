@@ -83,15 +83,6 @@ def pairs(judged: Evaluation, limit: int = PAIRS) -> list[dict[str, Any]]:
     return [{"count": c, "row": i, "column": j, "of": sum(counts[i])} for c, i, j in worst]
 
 
-def taken_for(counts: list[list[int]], i: int) -> tuple[int, int] | None:
-    """The class that class i is most often mistaken for, and how often."""
-    if i >= len(counts):
-        return None
-    others = [*counts[i][:i], 0, *counts[i][i + 1 :]]
-    count = max(others, default=0)
-    return (others.index(count), count) if count else None
-
-
 def cell_of_picture(run: Run) -> list[str]:
     """For every picture the key "true,predicted" of the cell it stands behind, by the record's own list."""
     keys = [f"{picture.label},{picture.predicted}" for picture in run.pictures]

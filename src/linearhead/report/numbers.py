@@ -36,7 +36,8 @@ def _without_bulk(run: Run) -> tuple[Run, list[str]]:
     left_out = ["the pictures' data"]
     pictures = [replace(picture, thumbnail="", regions="") for picture in run.pictures]
     suspects = [replace(picture, thumbnail="", regions="") for picture in run.suspects]
-    run = replace(run, pictures=pictures, suspects=suspects, weights=[], filters="")
+    copies = None if run.duplicates is None else replace(run.duplicates, thumbnails=[])
+    run = replace(run, pictures=pictures, suspects=suspects, duplicates=copies, weights=[], filters="")
     if len(run.data.skipped) > MOST:
         run = replace(run, data=replace(run.data, skipped=run.data.skipped[:MOST]))
         left_out.append(f"all but {MOST} of the skipped files")

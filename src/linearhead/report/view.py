@@ -15,12 +15,11 @@ from ..charts.words import duration
 from ..errors import DataError
 from ..metrics import wilson
 from ..records import Evaluation, Picture, Run
-from . import confusion, sentences
+from . import classes, confusion, sentences
 from .pictures import Kept, everything, is_picture
 
 CHART = (400, 276)  # pixels: legible at half a desktop's and at a phone's whole width
 SKIPPED = 40  # files listed by name
-CLASSES = 200  # rows of the class table
 
 
 def view(run: Run, kept: Kept) -> dict[str, Any]:
@@ -38,7 +37,7 @@ def view(run: Run, kept: Kept) -> dict[str, Any]:
         "audit": audit(run),
         "curves": curves(run),
         "path": path(run),
-        "classes": classes(run, judged) if judged else None,
+        "classes": classes.table(run, judged) if judged else None,
         "matrix": confusion.matrix(judged) if judged and judged.confusion else None,
         "pairs": confusion.pairs(judged) if judged else [],
         "gallery": gallery(run, kept),
@@ -46,6 +45,7 @@ def view(run: Run, kept: Kept) -> dict[str, Any]:
         "learning": learning(run),
         "trust": trust(run),
         "weights": [(i, run.weights[i]) for i in sorted(kept.weights)],
+        "copies": copies(run),
         "filters": run.filters if is_picture(run.filters) else "",
         "leaderboard": leaderboard(run),
         "left_out": left_out(run, kept),
@@ -134,28 +134,6 @@ def path(run: Run) -> list[Chart]:
     return [chart for chart in charts if chart is not None]
 
 
-def classes(run: Run, judged: Evaluation) -> dict[str, Any]:
-    """One row per class; of many classes the lowest recall first, and of very many only the first CLASSES."""
-    rows = [
-        {
-            "index": i,
-            "score": score,
-            "trained": _count(run, "train", i),
-            "taken_for": confusion.taken_for(judged.confusion, i),
-        }
-        for i, score in enumerate(judged.per_class)
-    ]
-    worst_first = len(rows) > confusion.WIDE
-    if worst_first:
-        rows = sorted(rows, key=lambda row: 2.0 if row["score"].recall is None else row["score"].recall)[:CLASSES]
-    return {"rows": rows, "left_out": len(judged.per_class) - len(rows), "worst_first": worst_first}
-
-
-def _count(run: Run, split: str, i: int) -> int | None:
-    counts = run.data.counts.get(split, [])
-    return counts[i] if i < len(counts) else None
-
-
 def gallery(run: Run, kept: Kept) -> dict[str, Any]:
     """The most wrong pictures, worst first, and all others that are on the page."""
     keys = confusion.cell_of_picture(run)
@@ -182,6 +160,15 @@ def suspects(run: Run) -> list[dict[str, Any]]:
     """Trained pictures whose label is doubted."""
     shown = [p for p in run.suspects if is_picture(p.thumbnail)]
     return [figure(f"s{i}", p, "") for i, p in enumerate(shown)]
+
+
+def copies(run: Run) -> list[list[tuple[str, str]]]:
+    """Groups of copies as (path, picture), those that can be shown."""
+    found = run.duplicates
+    groups = [] if found is None else zip(found.examples, found.thumbnails, strict=False)
+    return [
+        list(zip(paths, uris, strict=False)) for paths, uris in groups if len(uris) > 1 and all(map(is_picture, uris))
+    ]
 
 
 def learning(run: Run) -> dict[str, Any] | None:

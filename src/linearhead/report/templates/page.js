@@ -89,13 +89,14 @@
     choose(to);
   });
 
-  for (const button of $$(".picture .open")) {
+  function opens(button) {
     button.addEventListener("click", () => {
       const gallery = $$(".picture", button.closest(".gallery"));
       const title = button.closest(".gallery").dataset.title || (button.closest(".small") ? "Pictures from the confusion matrix" : "Most wrong");
       open(title, `${gallery.length} on this page`, gallery, button, gallery.indexOf(button.closest(".picture")));
     });
   }
+  for (const button of $$(".picture .open")) opens(button);
 
   // ---- the confusion matrix
   const table = $(".confusion");
@@ -184,6 +185,44 @@
       }
     });
   }
+
+  // ---- a class's page gets its pictures when it is first opened: copies of those on this page
+  function fillClass() {
+    const page = location.hash.startsWith("#class-") && document.getElementById(location.hash.slice(1));
+    if (!page || !page.classList.contains("class-page")) return;
+    const of = page.dataset.class, name = $("h3", page).textContent;
+    if (!page.dataset.filled) {
+      page.dataset.filled = "yes";
+      const groups = [[`${name}, called otherwise`, []], [`Called ${name}, but is not`, []], [`Right, the least sure first`, []]];
+      for (const [cell, figures] of behind) {
+        const [is, called] = cell.split(",");
+        if (is === of || called === of) groups[is !== of ? 1 : called !== of ? 0 : 2][1].push(...figures);
+      }
+      const sure = (figure) => Number(figure.dataset.sure || 0);
+      groups[2][1].sort((a, b) => sure(a) - sure(b));
+      const weights = $(`[data-weights="${of}"]`);
+      if (weights) $("header", page).after(Object.assign(weights.cloneNode(true), { className: "own-weights" }));
+      for (const [title, figures] of groups) {
+        if (!figures.length) continue;
+        make("h4", title, page);
+        const gallery = make("div", "", page);
+        gallery.className = "gallery small";
+        gallery.dataset.title = title;
+        for (const figure of figures) {
+          const copy = figure.cloneNode(true);
+          copy.removeAttribute("id");
+          opens($(".open", copy));
+          for (const image of $$("img", copy)) sharpen(image);
+          gallery.append(copy);
+        }
+      }
+      if (!groups.some(([, figures]) => figures.length)) make("p", "This page holds no pictures of this class.", page).className = "quiet";
+    }
+    page.focus({ preventScroll: true });
+    page.scrollIntoView({ block: "start" });
+  }
+  addEventListener("hashchange", fillClass);
+  fillClass();
 
   // ---- the class table sorts by its columns
   const classes = $("#classes-table");

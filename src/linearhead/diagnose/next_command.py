@@ -1,0 +1,36 @@
+"""The command that a finding's advice comes to: that of the run with some options changed. Not a check itself."""
+
+from __future__ import annotations
+
+import shlex
+
+from ..records import Run
+
+STEPPING = ("--learning-rate", "--momentum", "--nesterov", "--batch-size", "--schedule", "--averaging")
+FLAGS = ("--json", "--force", "--nesterov", "--averaging")  # without a value
+RUNS_OWN = ("--out", "--json", "--force")
+
+
+def again(run: Run, *options: str, without: tuple[str, ...] = ()) -> str:
+    """`linearhead train …` as it was called, `options` in place of the same ones before, without some options."""
+    left_out = {*RUNS_OWN, *without, *(word for word in options if word.startswith("--"))}
+    try:
+        words = shlex.split(run.command)
+    except ValueError:
+        words = []
+    if words[:2] != ["linearhead", "train"] or len(words) < 3:
+        words = ["linearhead", "train", run.data.source]
+    kept: list[str] = []
+    value_of_left_out = False
+    for word in words:
+        name = word.split("=", 1)[0]
+        drop = value_of_left_out or name in left_out
+        value_of_left_out = not value_of_left_out and name in left_out and "=" not in word and name not in FLAGS
+        if not drop:
+            kept.append(word)
+    return shlex.join([*kept, *options])
+
+
+def with_lbfgs(run: Run) -> str:
+    """The same by a method that needs no step size and no order of the rows."""
+    return again(run, "--solver", "lbfgs", without=STEPPING)
