@@ -1,5 +1,7 @@
 """The leaderboard behind --features auto: who is tried, on which pictures, who wins, and what it may cost."""
 
+import itertools
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -81,6 +83,17 @@ def test_without_time_the_first_candidate_alone_is_tried_and_the_others_named(di
     assert (len(board.candidates), plan.features, plan.loss) == (1, "patches", "squared")
     assert "hog with squared" in board.not_tried
     assert "Not tried for want of time" in list(leaderboard.lines(board))[-2]
+
+
+def test_the_clock_decides_nothing(digits, held, monkeypatch):
+    clock = itertools.count(0, 1e4)
+    slow = SimpleNamespace(perf_counter=lambda: next(clock), process_time=lambda: next(clock))
+    monkeypatch.setattr(leaderboard, "time", slow)
+    plan, board = leaderboard.hold(digits, np.arange(300), Recipe(), Progress())
+    assert board.seconds >= 1e4
+    assert plan == held[0]
+    assert board.not_tried == held[1].not_tried
+    assert [replace(c, seconds=0.0) for c in board.candidates] == [replace(c, seconds=0.0) for c in held[1].candidates]
 
 
 def test_too_few_pictures_to_compare_get_the_last_that_applies(digits):

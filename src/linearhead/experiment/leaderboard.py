@@ -6,7 +6,8 @@ Each candidate has its own path of alphas, and is judged picture by picture on p
 see. The best has the lowest cost −log p(label) among those whose accuracy chance cannot tell from the highest; the
 winner is the one with the fewest numbers within one standard error of the best, by the paired differences: a rule like
 Breiman's one standard error, so that the largest of many noisy figures is not mistaken for the truth.
-The sample's size follows from arithmetic alone; a slow machine tries fewer candidates and says which it left out.
+The sample's size, and how many candidates there is time for, follow from arithmetic alone: a slow or busy machine
+chooses what a fast one does. What was left out is said.
 """
 
 from __future__ import annotations
@@ -34,7 +35,12 @@ THRICE = 1200  # up to so many pictures all of them judge, in three parts; of mo
 WORK = 2e12  # multiply-adds that all fits together may take, by the estimate of `sample_size`
 ROUGH = 2e-3  # tolerance of the fits: the ranks are settled long before the last digits
 EVERY = 2  # of the path's alphas, each so manieth
-BUDGET, EACH = 14.0, 2e-3  # seconds of processor time for all candidates together: so many, and so many more a picture
+BUDGET, EACH = 24.0, 2e-3  # seconds for all candidates together, as `price` reckons: so many, and more per picture
+SPEED, FIXED, LOOK = (
+    2e10,
+    0.4,
+    4e-8,
+)  # of one usual core: multiply-adds a second; seconds a path; seconds a channel value
 
 
 @dataclass
@@ -88,8 +94,7 @@ def hold(pictures: Pictures, among: np.ndarray, plan: Recipe, progress: Progress
     sample = draw(pictures, among, plan, singles) if len(singles) > 1 else None
     if sample is None:
         return settled(plan, singles[-1] if singles else "pixels", _losses(plan)[0]), None
-    until = time.process_time() + BUDGET + EACH * len(pictures.rows)
-    contest = Contest(sample, plan, until, singles)
+    contest = Contest(sample, plan, BUDGET + EACH * len(pictures.rows), singles)
     with progress.bar(2 * len(singles) + 1, "candidates") as done:
         contest.run(done)
     winner = contest.winner()
@@ -182,13 +187,24 @@ def sample_size(n: int, k: int, dimensions: list[int]) -> int:
     return int(min(n, MOST, max(LEAST, 10 * k, WORK / (200 * 2 * k * columns))))
 
 
+def price(sample: Sample, spec: str) -> float:
+    """Seconds that a candidate takes: its blocks that are still to be computed, its paths, the span of long rows."""
+    n, *shape = sample.pictures.shape
+    parts = spec.split("+")
+    d = sum(make(part, QUALITY).dimension(*shape) for part in parts)
+    look = LOOK * n * int(np.prod(shape)) * sum(part not in sample.blocks for part in parts)
+    passes = 400 * n * min(n, d) * (int(sample.y.max()) + 1)
+    span = n * n * d + 10 * n**3 if d > n else 0
+    return look + len(sample.judges) * (FIXED + passes / SPEED) + span / SPEED
+
+
 @dataclass
 class Contest:
-    """The rounds, within the time that they may take."""
+    """The rounds, within the seconds that they may take by the reckoning of `price`: the clock decides nothing."""
 
     sample: Sample
     plan: Recipe
-    until: float  # of time.process_time: what others do on the machine decides nothing
+    budget: float
     singles: list[str]
     tried: list[Tried] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
@@ -208,10 +224,11 @@ class Contest:
             self.attempt(self.best().spec, loss, done)
 
     def attempt(self, spec: str, loss: str, done: Any) -> None:
-        """Tries it where there is time; the first candidate is always tried."""
-        if self.tried and time.process_time() > self.until:
+        """Tries it where there is time left; the first candidate is always tried."""
+        if self.tried and self.budget <= 0:
             self.left_out.append(f"{spec} with {loss}")
             return
+        self.budget -= price(self.sample, spec)
         start = time.perf_counter()
         X = self.sample.rows(spec)
         alpha, right, cost = compare(X, self.sample, replace(self.plan, loss=loss))
