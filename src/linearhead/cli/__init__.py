@@ -16,6 +16,7 @@ from .course import course
 from .doctor import doctor
 from .errors import reported
 from .evaluate import evaluate
+from .export import export
 from .extract import extract
 from .predict import predict
 from .race import race
@@ -46,7 +47,7 @@ def cli() -> None:
     """
 
 
-for verb in (train, predict, evaluate, extract, compare, report, race, course, sample, doctor):
+for verb in (train, predict, evaluate, extract, compare, report, export, race, course, sample, doctor):
     cli.add_command(verb)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .comparing import compare
+    from .exporting import Exported, export
     from .judging import Judged, Prediction, evaluate, predict
     from .progress import Progress
     from .racing import Raced, race
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from .training import Outcome, train
 
 _HOMES = {
+    "Exported": "exporting",
     "Judged": "judging",
     "Outcome": "training",
     "Prediction": "judging",
@@ -32,6 +34,7 @@ _HOMES = {
     "Recipe": "recipe",
     "compare": "comparing",
     "evaluate": "judging",
+    "export": "exporting",
     "predict": "judging",
     "race": "racing",
     "rewrite_report": "run_folder",
@@ -40,6 +43,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Exported",
     "Judged",
     "Outcome",
     "Prediction",
@@ -48,6 +52,7 @@ __all__ = [
     "Recipe",
     "compare",
     "evaluate",
+    "export",
     "predict",
     "race",
     "rewrite_report",

@@ -1,0 +1,100 @@
+// What both pages share: pictures in by drop, paste, choice or camera; one card with bars for each. `classify(file)`
+// comes from the script after this one and answers {label, chances: [[class, share], …], notes: [{text, warn}], regions}.
+const $ = (id) => document.getElementById(id);
+let waiting = Promise.resolve();
+
+function percent(share) { return (100 * share).toFixed(1) + " %"; }
+
+function element(kind, text, className) {
+  const made = document.createElement(kind);
+  if (text !== undefined) made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}
+
+function card(file) {
+  const item = element("li"), seen = element("div", undefined, "seen"), picture = element("img");
+  picture.alt = "";
+  picture.src = URL.createObjectURL(file);
+  picture.onload = picture.onerror = () => URL.revokeObjectURL(picture.src);
+  seen.append(picture);
+  item.append(seen, element("p", file.name || "picture", "name"), element("p", "…", "label"));
+  $("results").prepend(item);
+  $("clear").hidden = false;
+  return item;
+}
+
+function fill(item, answer) {
+  item.querySelector(".label").textContent = answer.label;
+  if (answer.chances.length) {
+    const bars = element("dl", undefined, "bars");
+    for (const [name, share] of answer.chances.slice(0, 5)) {
+      const meter = element("meter");
+      meter.min = 0; meter.max = 1; meter.value = share;
+      meter.setAttribute("aria-label", name);
+      const bar = element("dd");
+      bar.append(meter);
+      bars.append(element("dt", name), bar, element("dd", percent(share)));
+    }
+    item.append(bars);
+  }
+  for (const note of answer.notes || []) item.append(element("p", note.text, note.warn ? "note warn" : "note quiet"));
+  if (answer.regions) regions(item, answer.regions);
+}
+
+function regions(item, squares) { // blue spoke for the label, orange against it; drawn only when asked for
+  const side = squares.length, canvas = element("canvas"), button = element("button", "Show what spoke for it");
+  canvas.width = canvas.height = side;
+  canvas.hidden = true;
+  const peak = Math.max(1e-12, ...squares.flat().map(Math.abs)), ink = canvas.getContext("2d"), drawn = ink.createImageData(side, side);
+  squares.flat().forEach((value, i) => {
+    drawn.data.set(value > 0 ? [37, 99, 235] : [234, 120, 12], 4 * i);
+    drawn.data[4 * i + 3] = Math.round(200 * Math.min(1, Math.abs(value) / peak));
+  });
+  ink.putImageData(drawn, 0, 0);
+  button.type = "button";
+  button.setAttribute("aria-pressed", "false");
+  button.onclick = () => {
+    canvas.hidden = !canvas.hidden;
+    button.setAttribute("aria-pressed", String(!canvas.hidden));
+    button.textContent = canvas.hidden ? "Show what spoke for it" : "Blue spoke for it, orange against";
+  };
+  item.querySelector(".seen").append(canvas);
+  item.append(button);
+}
+
+function take(files) {
+  const pictures = [...files].filter((file) => !file.type || file.type.startsWith("image/"));
+  if (pictures.length < files.length) $("status").textContent = "Files that are no pictures were left out.";
+  for (const file of pictures) {
+    const item = card(file);
+    waiting = waiting.then(async () => {
+      $("status").textContent = "Looking at " + (file.name || "the picture") + " …";
+      try {
+        const answer = await classify(file);
+        fill(item, answer);
+        $("status").textContent = (file.name || "picture") + ": " + answer.label;
+      } catch (error) {
+        item.querySelector(".label").textContent = "Cannot be read";
+        item.append(element("p", String(error.message || error), "note warn"));
+        $("status").textContent = "A picture could not be read.";
+      }
+    });
+  }
+  return waiting;
+}
+
+for (const id of ["files", "camera"]) {
+  $(id).addEventListener("change", (event) => { take(event.target.files); event.target.value = ""; });
+}
+$("clear").addEventListener("click", () => { $("results").replaceChildren(); $("clear").hidden = true; $("status").textContent = ""; });
+for (const name of ["dragenter", "dragover"]) {
+  document.addEventListener(name, (event) => { event.preventDefault(); $("drop").classList.add("over"); });
+}
+document.addEventListener("dragleave", () => $("drop").classList.remove("over"));
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  $("drop").classList.remove("over");
+  take(event.dataTransfer.files);
+});
+document.addEventListener("paste", (event) => { if (event.clipboardData.files.length) take(event.clipboardData.files); });

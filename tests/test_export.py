@@ -1,0 +1,393 @@
+"""A model taken elsewhere answers as at home: the Python file, the ONNX graph, the page in Chromium, the card."""
+
+import base64
+import io
+import json
+import runpy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+from sklearn.datasets import load_digits
+
+import fake_run
+from linearhead.cli import cli
+from linearhead.errors import DataError, UsageError
+from linearhead.experiment import exporting, predict, run_folder
+from linearhead.experiment.exporting import compared, export, made_pictures
+from linearhead.export import FORMS, card, predictor, source
+from linearhead.export.page import described
+from linearhead.features import FEATURES, make
+from linearhead.features.hog import SPAN, _bins
+from linearhead.images import Preprocessing, decode
+from linearhead.store import Model
+
+CHROMIUM = shutil.which("chromium")
+SPECS = ["pixels", "color(grid=3,chroma=4)", "hog", "hog(cell=5,block=3,orientations=12)", "patches(filters=24)"]
+SPECS += ["patches(filters=24,mirror=1,dtype=uint8)", "patches(quality=best,filters=16,side=20,stride=2)"]
+JOINED = ["hog+color+patches(filters=12,mirror=1)+pixels", "color+patches(quality=best,filters=16,side=20,stride=2)"]
+SHAPES = [(24, 30, "RGB"), (21, 21, "L")]
+
+
+def picture_file(pixels: np.ndarray, format: str = "PNG") -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(file, format)
+    return file.getvalue()
+
+
+def model_of(spec: str, height: int, width: int, mode: str, loss: str = "cross_entropy", **looks) -> Model:
+    """Weights as a fit would give them: scores of a few units on natural pictures."""
+    rng = np.random.default_rng(1)
+    looks = Preprocessing(height, width, mode, **looks)
+    extractor = make(spec).fit(made_pictures(looks.shape), seed=0)
+    X = extractor.transform(made_pictures(looks.shape)).astype(np.float32)
+    spread = X.std(axis=0) + 0.05 * X.std()
+    W = (rng.normal(size=(5, X.shape[1])) / spread / np.sqrt(X.shape[1])).astype(np.float32)
+    facts = {"trust": {"temperature": 0.7}}
+    names = ["one", "zwei", "<b>drei</b>", "«four»", "五"]
+    return Model(names, W, (-X @ W.T).mean(axis=0), looks, extractor, loss, facts)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run folder with a model and a record that need no training."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    folder.mkdir()
+    run_folder.write(folder, model_of("hog+color", 24, 30, "RGB"), fake_run.digits_run())
+    return folder
+
+
+# ---- the Python file ----
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=["colour", "grey"])
+@pytest.mark.parametrize("spec", SPECS + JOINED)
+def test_the_python_file_has_the_models_numbers(spec, shape):
+    model = model_of(spec, *shape, loss="logistic" if "color" in spec else "cross_entropy")
+    content = predictor.predictor(model)
+    assert compared(model, *exporting.CHECKS["numpy"](content, model)) <= 1e-6
+    compile(content, "predictor.py", "exec")
+
+
+def test_a_loss_without_probabilities_gives_scores_and_labels():
+    model = model_of("pixels", 8, 8, "L", "hinge")
+    s, p = exporting.CHECKS["numpy"](predictor.predictor(model), model)
+    assert p is None
+    assert compared(model, s, p) == 0
+
+
+def odd_files(folder: Path) -> list[Path]:
+    """Pictures of many kinds: sizes, modes, an EXIF turn, transparency, a palette, 16 bits, a large JPEG."""
+    rng = np.random.default_rng(5)
+    folder.mkdir()
+    base = np.rint(255 * rng.uniform(size=(9, 11, 3))).astype(np.uint8)
+    big = Image.fromarray(base).resize((640, 480), Image.Resampling.BICUBIC)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    big.save(folder / "turned.jpg", exif=exif)
+    big.resize((50, 37)).save(folder / "small.webp", lossless=True)
+    big.convert("P").resize((41, 60)).save(folder / "palette.gif")
+    Image.fromarray(np.dstack([base, np.arange(99).reshape(9, 11, 1).astype(np.uint8) * 2])).save(folder / "clear.png")
+    Image.fromarray(rng.integers(0, 65536, (20, 31), dtype=np.uint16)).save(folder / "deep.png")
+    big.convert("L").save(folder / "grey.jpg")
+    big.convert("CMYK").save(folder / "cmyk.jpg")
+    big.convert("1").save(folder / "bits.bmp")
+    return sorted(folder.iterdir())
+
+
+@pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
+def test_the_python_file_alone_reads_pictures_as_predict_does(fit, tmp_path):
+    """In a process that has no linearhead and no current folder on its path."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    run_folder.write(folder, model_of("hog+color", 24, 30, "RGB", fit=fit), fake_run.digits_run())
+    file, pictures = export(folder, to="numpy").path, odd_files(tmp_path / "pictures")
+    code = (
+        "import sys, runpy; made = runpy.run_path(sys.argv[1]); import json\n"
+        "print(json.dumps([made['predict'](p) for p in sys.argv[2:]]))\n"
+        "assert not {'linearhead', 'scipy', 'sklearn', 'safetensors'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", code, file, *pictures], capture_output=True, text=True, cwd="/")
+    assert done.returncode == 0, done.stderr
+    expected = predict(folder, pictures)
+    for (label, chances), own in zip(json.loads(done.stdout), expected, strict=True):
+        assert label == own.label
+        assert abs(chances[label] - own.confidence) < 1e-5
+    line = subprocess.run([sys.executable, file, pictures[0]], capture_output=True, text=True, check=True).stdout
+    assert line.split("\t")[0] == expected[0].label
+
+
+def test_the_python_file_is_readable_and_holds_no_code_but_ours(run):
+    text = export(run, to="numpy", force=True).path.read_text(encoding="utf-8")
+    code = text.split('ENCODED = """')[0]
+    assert code.count("\n") < 600
+    assert "«" not in code.replace("\\u00ab", "")
+    assert "pickle=False" in text
+    assert not {"import pickle", "exec(", "eval("} & {
+        word for word in ("import pickle", "exec(", "eval(") if word in code
+    }
+
+
+def test_every_extractor_that_needs_nothing_can_leave():
+    assert {kind for kind in FEATURES.values() if kind.ready} == set(predictor.ROOTS)
+    with pytest.raises(UsageError, match=r"linearhead predict or linearhead serve"):
+        predictor.parts_of(FEATURES["timm"]())
+    with pytest.raises(UsageError, match="feature rows"):
+        predictor.parts_of(None)
+
+
+def test_gathering_takes_what_is_named_and_no_more():
+    imports, text = source.gathered(["features.hog:Hog._rows"])
+    made: dict = {}
+    exec(compile("from __future__ import annotations\n" + "\n".join(imports) + "\n" + text, "x", "exec"), made)  # ours
+    assert "def _histogram" in text
+    assert "def fit" not in text
+    assert "def transform" not in text
+    pictures = made_pictures((16, 16, 3))
+    own = make("hog").fit(pictures)
+    assert np.array_equal(made["Hog"](cell=own.cell)._rows(pictures), own.transform(pictures, 1))
+    with pytest.raises(ValueError, match="one name"):
+        source.gathered(["features.backbone:FITS", "images.preprocessing:FITS"])
+
+
+# ---- ONNX ----
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=["colour", "grey"])
+@pytest.mark.parametrize("spec", SPECS + JOINED)
+def test_the_onnx_graph_has_the_models_numbers(spec, shape):
+    pytest.importorskip("onnx", reason="the extra onnx is not installed")
+    pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+    model = model_of(spec, *shape, loss="logistic" if "color" in spec else "cross_entropy")
+    content = FORMS["onnx"].make(model, None)
+    coarse = model.extractor.row_type != np.float32
+    assert compared(model, *exporting.CHECKS["onnx"](content, model)) <= (2e-3 if coarse else 1e-5)
+
+
+def test_the_onnx_graph_says_what_it_is():
+    onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
+    model = model_of("pixels", 8, 8, "L", "hinge")
+    graph = onnx.load_from_string(FORMS["onnx"].make(model, None))
+    facts = {p.key: p.value for p in graph.metadata_props}
+    assert json.loads(facts["classes"]) == model.classes
+    assert Preprocessing.from_dict(json.loads(facts["preprocessing"])) == model.preprocessing
+    assert [o.name for o in graph.graph.output] == ["scores", "label"]
+
+
+def test_weights_of_64_bits_stay(monkeypatch):
+    pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+    model = model_of("hog", 24, 30, "RGB")
+    model.coef, model.intercept = model.coef.astype(np.float64), model.intercept.astype(np.float64)
+    for form in ("onnx", "numpy"):
+        assert compared(model, *exporting.CHECKS[form](FORMS[form].make(model, None), model)) <= 1e-6
+
+
+# ---- the page ----
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine")
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield running
+        running.close()
+
+
+class Page:
+    """The exported page of a model, with everything that it must not do noted."""
+
+    def __init__(self, browser, model: Model, folder: Path, width: int = 1000):
+        file = folder / "page.html"
+        file.write_bytes(FORMS["html"].make(model, None))
+        self.context = browser.new_context(viewport={"width": width, "height": 800}, offline=True)
+        self.page = self.context.new_page()
+        self.noise: list[str] = []
+        self.page.on("console", lambda message: self.noise.append(message.text))
+        self.page.on("pageerror", lambda error: self.noise.append(str(error)))
+        self.page.on("request", lambda r: None if r.url.startswith(("file:", "blob:")) else self.noise.append(r.url))
+        self.page.goto(file.as_uri())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.context.close()
+
+    def answers(self, files: list[bytes]) -> list[dict]:
+        """What the page's functions say of PNG files: pixels, scores, probabilities, label."""
+        script = """async (files) => { const out = []; for (const text of files) {
+          const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+          const file = new File([bytes], "a.png", {type: "image/png"});
+          const seen = looked(await decoded(file), MODEL.looks), s = scores(features(seen));
+          out.push({seen: [...seen], s, p: probabilities(s), label: (await classify(file)).label}); } return out; }"""
+        return self.page.evaluate(script, [base64.b64encode(file).decode() for file in files])
+
+
+def assert_same(model: Model, files: list[bytes], answers: list[dict]) -> None:
+    seen = np.stack([decode(file, model.preprocessing)[0] for file in files])
+    assert np.array_equal([a["seen"] for a in answers], seen.reshape(len(seen), -1))
+    s = model.scores(model.features(seen))
+    assert [a["label"] for a in answers] == [model.classes[j] for j in s.argmax(axis=1)]
+    p = model.probabilities(s)
+    mine, theirs = (s, [a["s"] for a in answers]) if p is None else (p, [a["p"] for a in answers])
+    close = 1e-5 if model.extractor.row_type == np.float32 else 2e-3
+    assert np.abs(np.array(theirs) - mine).max() < close * max(1, np.abs(mine).max())
+
+
+def scanned(count: int) -> list[bytes]:
+    """Real scanned digits, enlarged and cut to all kinds of sizes, in grey and tinted."""
+    rng = np.random.default_rng(3)
+    files = []
+    for i, digit in enumerate(load_digits().images[:count]):
+        image = Image.fromarray(np.rint(digit * 255 / 16).astype(np.uint8))
+        width, height = (int(n) for n in rng.integers(5, 90, 2))
+        grey = np.asarray(image.resize((width, height), Image.Resampling.BICUBIC), np.float64)
+        colour = grey[..., None] * rng.uniform(0.3, 1, 3) + rng.uniform(0, 20, (height, width, 3))
+        pixels = np.rint(np.minimum(colour, 255)).astype(np.uint8)
+        files.append(picture_file(pixels if i % 3 else np.rint(grey).astype(np.uint8)[..., None]))
+    return files
+
+
+def test_200_pictures_get_the_same_labels_in_the_browser(browser, tmp_path):
+    files = scanned(200)
+    model = model_of("hog+color+patches(filters=16,mirror=1)", 32, 28, "RGB")
+    with Page(browser, model, tmp_path) as page:
+        answers = page.answers(files)
+        assert len(answers) == 200
+        assert_same(model, files, answers)
+        assert page.noise == []
+
+
+@pytest.mark.parametrize("spec", [*SPECS, JOINED[1]])
+def test_every_extractor_in_the_browser(browser, tmp_path, spec):
+    files = scanned(12)
+    for i, shape in enumerate(SHAPES):
+        model = model_of(spec, *shape, loss=("cross_entropy", "logistic")[i])
+        with Page(browser, model, tmp_path) as page:
+            assert_same(model, files, page.answers(files))
+
+
+@pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
+@pytest.mark.parametrize("interpolation", ["box", "bilinear", "bicubic", "lanczos"])
+def test_the_pages_resize_is_pillows_to_the_bit(browser, tmp_path, fit, interpolation):
+    files = scanned(30)
+    grey = {"mode": "L", "background": (9, 200, 77)} if interpolation == "bicubic" else {"mode": "RGB"}
+    model = model_of("pixels", 19, 26, loss="hinge", fit=fit, interpolation=interpolation, **grey)
+    with Page(browser, model, tmp_path) as page:
+        assert_same(model, files, page.answers(files))
+
+
+def test_the_pages_bins_of_gradients_are_those_of_the_table(browser, tmp_path):
+    with Page(browser, model_of("hog", 24, 30, "RGB"), tmp_path) as page:
+        script = """(o) => { let t = ""; for (let r = -255; r < 256; r++) for (let c = -255; c < 256; c++)
+          t += String.fromCharCode(97 + orientation(r, c, o)); return t; }"""
+        for orientations in (1, 4, 8, 9, 12, 18):
+            text = page.page.evaluate(script, orientations)
+            assert len(text) == SPAN**2
+            assert np.array_equal(np.frombuffer(text.encode(), np.uint8) - 97, _bins(orientations))
+
+
+def test_a_person_drops_a_picture_and_sees_its_label(browser, tmp_path):
+    model = model_of("pixels", 24, 30, "RGB")
+    file = scanned(1)[0]
+    place = tmp_path / "a<b>.png"
+    place.write_bytes(file)
+    other = tmp_path / "no.png"
+    other.write_bytes(b"nothing")
+    s = model.scores(model.features(decode(file, model.preprocessing)[0][None]))
+    for width in (1000, 390):
+        with Page(browser, model, tmp_path, width) as page:
+            page.page.set_input_files("#files", [str(place), str(other)])
+            page.page.wait_for_selector("#results li:nth-child(1) .warn")
+            cards = page.page.query_selector_all("#results > li")
+            assert cards[1].query_selector(".label").inner_text() == model.classes[int(s.argmax())]
+            assert len(cards[1].query_selector_all("meter")) == 5
+            assert cards[1].query_selector(".name").inner_text() == "a<b>.png"
+            assert "cannot decode" in cards[0].inner_text()
+            assert page.page.evaluate("document.documentElement.scrollWidth") <= width
+            assert page.noise == []
+
+
+def test_what_the_page_is_told_is_the_whole_model():
+    model = model_of("hog+patches(filters=12)", 24, 30, "RGB")
+    told = described(model)
+    assert [e["name"] for e in told["extractors"]] == ["hog", "patches"]
+    assert told["temperature"] == 0.7
+    assert len(base64.b64decode(told["coef"])) == 4 * model.coef.size
+
+
+# ---- the card, and the command ----
+
+
+def test_the_card_is_one_that_the_hub_reads(run):
+    hub = pytest.importorskip("huggingface_hub", reason="the extra onnx is not installed")
+    record = run_folder.load_record(run)[1]
+    made = hub.ModelCard(card.card(record).decode("utf-8"))
+    assert made.data.pipeline_tag == "image-classification"
+    assert made.data.library_name == "linearhead"
+    result = made.data.eval_results[0]
+    assert result.metric_type == "accuracy"
+    assert result.metric_value == record.evaluations["test"].accuracy
+    for name in record.data.classes:
+        assert f"| {name} |" in made.text
+
+
+def test_a_card_escapes_what_people_wrote():
+    record = fake_run.digits_run()
+    record.data.classes = record.data.classes[:]
+    record.evaluations["test"].per_class[0].label = "<script>|x\n# y"
+    record.data.source = "/data/a: b\n---\nx: [y"
+    text = card.card(record).decode("utf-8")
+    assert "<script>" not in text
+    assert "\n# y" not in text
+    assert text.split("\n---\n")[0].count("\n") <= 6
+
+
+def test_the_command_says_what_it_checked_and_keeps_what_is_there(run, tmp_path):
+    words = ["export", str(run), "--to", "numpy", "--out", str(tmp_path / "p.py")]
+    first = CliRunner().invoke(cli, [*words, "--json"])
+    assert first.exit_code == 0, first.stderr
+    told = json.loads(first.stdout)
+    assert told["checked"] == 48
+    assert told["difference"] <= 1e-6
+    assert Path(told["path"]).stat().st_size == told["bytes"]
+    again = CliRunner().invoke(cli, words)
+    assert again.exit_code == 2
+    assert "--force" in again.stderr
+    forced = CliRunner().invoke(cli, [*words, "--force"])
+    assert forced.exit_code == 0
+    assert "Checked: 48 pictures" in forced.stdout
+    assert callable(runpy.run_path(told["path"])["predict"])
+
+
+@pytest.mark.parametrize("form", ["numpy", "onnx"])
+def test_a_file_that_answers_otherwise_is_not_written(run, tmp_path, monkeypatch, form):
+    """The check is seen to fail: the weights that are exported are not the model's."""
+    if form == "onnx":
+        pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+    right = FORMS[form]
+
+    def wrong(model, record):
+        other = model_of("hog+color", 24, 30, "RGB")
+        other.coef[2] += 1e-3 * np.abs(other.coef).max()
+        return right.make(other, record)
+
+    monkeypatch.setitem(FORMS, form, right._replace(make=wrong))
+    with pytest.raises(DataError, match="does not answer as the model does"):
+        export(run, to=form, out=tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_card_needs_the_record(run, tmp_path):
+    shutil.copy(run / "model.safetensors", tmp_path)
+    assert CliRunner().invoke(cli, ["export", str(tmp_path), "--to", "card"]).exit_code == 4
+    with pytest.raises(UsageError, match="one of numpy, onnx, html, card"):
+        export(run, to="pickle")
