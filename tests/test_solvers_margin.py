@@ -59,3 +59,18 @@ def test_a_weight_of_two_is_a_row_twice(loss):
     again = LinearClassifier(loss, alpha=1e-2, tol=1e-9).fit(np.repeat(X, w, axis=0), np.repeat(y, w))
     np.testing.assert_allclose(once.certificate_.value, again.certificate_.value, rtol=1e-8)
     np.testing.assert_allclose(once.coef_, again.coef_, atol=1e-4 * np.abs(again.coef_).max())
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("shares", [(0.9, 0.05, 0.05), (0.55, 0.4, 0.05), (0.98, 0.02)], ids=str)
+def test_classes_of_very_different_size_need_an_intercept_that_is_found(loss, shares):
+    """With most rows in one class all multipliers start at a corner, where the intercept's curvature is zero."""
+    rng = np.random.default_rng(3)
+    y = rng.choice(len(shares), 120, p=shares)
+    y[: len(shares)] = np.arange(len(shares))
+    X = rng.normal(size=(120, 4)) + 0.5 * rng.normal(size=(len(shares), 4))[y]
+    model = LinearClassifier(loss, alpha=0.1, tol=1e-5).fit(X, y)
+    assert model.converged_
+    assert np.abs(model.intercept_).max() < 20
+    without = LinearClassifier(loss, alpha=0.1, tol=1e-5, fit_intercept=False).fit(X, y)
+    assert objective(model, X, y, loss, 0.1) <= objective(without, X, y, loss, 0.1) * (1 + 1e-5)

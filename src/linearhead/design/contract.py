@@ -138,13 +138,26 @@ class Design:
             inner[:-1] *= self.scale[:, None]
         return inner
 
+    def lengths(self, block: Any) -> np.ndarray:
+        """‖z‖² of a block's rows in the centred, scaled columns, (m,), not below the exact ones."""
+        metric = np.ones(self.d) if self.scale is None else self.scale**-2.0
+        squares = block.squares(metric)
+        if self.shift is None:
+            return squares * (1 + 1e-9)
+        moved = self.shift * metric
+        own = float(self.shift @ moved)
+        theta = np.append(-2 * moved, own)[:, None].astype(self.dtype)
+        noise = (self.d + 16) * float(np.finfo(self.dtype).eps) * (squares + own)
+        return np.maximum(squares + block.forward(theta)[:, 0], 0) + noise
+
     def block_rows(self) -> int:
         """Rows of a block: what fits BLOCK_BYTES, at least 128 so that products stay efficient."""
         return int(np.clip(BLOCK_BYTES // max(self.row_bytes, 1), 128, 4096))
 
     def fitted(self, weights: np.ndarray | None = None, standardize: bool = False) -> Design:
         """The same rows with centred columns (if there is an intercept to absorb it), of unit variance if asked."""
-        mean, deviation = self.moments(weights)
+        # a scale is part of F, so it is exact; a centre is not, the intercept takes up whatever it is
+        mean, deviation = (self.precise() if standardize else self).moments(weights)
         spread = deviation if self.intercept else np.hypot(mean, deviation)
         scale = np.where(spread > 0, spread, 1.0) if standardize else None
         energy = squares(spread if scale is None else spread / scale)

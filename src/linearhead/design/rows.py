@@ -40,6 +40,14 @@ class RowBlock:
         out[-1] = g.sum(axis=0) if self.intercept else 0
         return out
 
+    def squares(self, metric: np.ndarray) -> np.ndarray:
+        """Σⱼ metricⱼ xⱼ², (m,)"""
+        return np.square(self.x) @ metric.astype(self.x.dtype)
+
+    def absolute(self, theta: np.ndarray) -> np.ndarray:
+        """|x| W + b, (m, k)"""
+        return np.abs(self.x) @ theta[:-1] + theta[-1]
+
     def part(self, rows: slice) -> RowBlock:
         """Some of these rows."""
         return type(self)(self.rows[rows], self.x[rows], self.intercept)
@@ -80,6 +88,11 @@ class Rows(Design):
         if self.centre_blocks:
             return replace(self, shift=None, centre_blocks=False).from_rows(gradient)
         return super().from_rows(gradient)
+
+    def lengths(self, block: Any) -> np.ndarray:
+        if self.centre_blocks:
+            return replace(self, shift=None, centre_blocks=False).lengths(block)
+        return super().lengths(block)
 
     def moments(self, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         with np.errstate(over="ignore", invalid="ignore"):

@@ -19,6 +19,12 @@ class SparseBlock(RowBlock):
     def adjoint(self, g: np.ndarray) -> np.ndarray:
         return np.vstack([self.x.T @ g, g.sum(axis=0)[None] * self.intercept])
 
+    def squares(self, metric: np.ndarray) -> np.ndarray:
+        return self.x.multiply(self.x) @ metric.astype(self.x.dtype)
+
+    def absolute(self, theta: np.ndarray) -> np.ndarray:
+        return abs(self.x) @ theta[:-1] + theta[-1]
+
 
 @dataclass(frozen=True)
 class SparseRows(Design):

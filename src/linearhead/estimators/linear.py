@@ -17,7 +17,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from ..certificate import certify, sentence
+from ..certificate import prove, sentence
 from ..design import StoredArray, design_of
 from ..errors import ConvergenceWarning, DataError, DataWarning, UsageError
 from ..losses import LOSSES
@@ -255,7 +255,8 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
         self.alpha_ = objective.alpha
         returned = objective.design.from_stored(stored.astype(np.float64))  # what is returned, rounding included
         with objective.design.session():
-            self.certificate_ = certify(objective, returned, self._tolerance(), solution.extras.get("multipliers"))
+            multipliers = solution.extras.get("multipliers")
+            self.certificate_, self._reach = prove(objective, returned, self._tolerance(), multipliers)
             proof = self._separation(objective, returned)
         if proof is not None and objective.loss.proper:
             self.status_ = Status.UNBOUNDED
@@ -317,6 +318,19 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
         """The class of the highest score for every row, (n,)."""
         s = self._scores(X)
         return self.classes_[np.argmax(s, axis=1)]
+
+    def undecided(self, X):
+        """Which predictions of these rows could be others at the exact optimum of F, (n,) bool: True where nothing
+        rules it out. Their number is its sum, their places its flatnonzero; proof: certificate/reach.py.
+
+        Every row is undecided without an L2 part in the penalty, after `partial_fit`, and for hinges with intercept.
+        """
+        scores = self._scores(X)
+        labels = np.argmax(scores, axis=1)
+        reach = getattr(self, "_reach", None)
+        if reach is None:
+            return np.ones(len(labels), dtype=bool)
+        return reach.undecided(checked_rows(self, X), self.coef_, self.intercept_, labels)
 
     def _proper(self) -> bool:
         if LOSSES[self.loss].proper:

@@ -52,6 +52,7 @@ def partial_fit(estimator: Any, X: Any, y: Any, classes: Any, sample_weight: Any
     estimator.trace_ = solution.trace if fresh else _joined(estimator.trace_, solution.trace)
     estimator.status_, estimator.converged_, estimator.n_iter_ = Status.MAX_ITER, False, estimator._calls
     estimator.alpha_, estimator.solver_, estimator.certificate_ = objective.alpha, "sgd", None
+    estimator._reach = None
     return estimator
 
 

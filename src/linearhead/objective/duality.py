@@ -157,7 +157,7 @@ def _mix(objective: Objective, U: np.ndarray, r: np.ndarray) -> tuple[float, np.
     c = float(np.max(need))
     if not np.isfinite(c):
         return None
-    q = np.clip(shares - r / c, 0.0, 1.0)
+    q = np.clip(shares - r / c, 0.0, 1.0) if c else shares  # r is 0 already, its mean apart
     y = np.arange(objective.k)
     conjugate = float(shares @ objective.loss.conjugate(q[None, :] - np.eye(objective.k), y))
     sums = class_sums(objective)

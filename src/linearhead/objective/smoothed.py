@@ -118,31 +118,39 @@ class Smoothed(Objective):
         point = Point(theta, loss + self.penalised(theta[:-1]), sums, loss)
         return Settled(theta, u, s, sums, gap_from(self, point, rows_gap / self.total, sums[:-1], sums[-1])[0])
 
-    def _balance(self, s: np.ndarray, steps: int = 20) -> np.ndarray:
-        """What to add to the intercept so that Σ wᵢ uᵢ vanishes, by Newton steps with W held: no products with rows."""
-        shift, best, t = np.zeros(self.k), None, 1.0
-        blocks = [slice(i, i + 8192) for i in range(0, self.n, 8192)]
-        step = shift
+    def _balance(self, s: np.ndarray, steps: int = 60) -> np.ndarray:
+        """What to add to the intercept so that Σ wᵢ uᵢ vanishes, W held: Newton steps on the smoothed loss in a
+        trust region (where all rows are at corners the curvature is 0, a plain step endless); no products with rows."""
+        best, shift, radius = None, np.zeros(self.k), 1.0
+        newton = step = shift
         for _ in range(steps):
-            value, r, H = 0.0, np.zeros(self.k), np.zeros((self.k, self.k))
-            for rows in blocks:
-                moved = s[rows] + shift  # in float64: rounding of the sum is what a gap would show
-                w = np.ones(len(moved)) if self.weights is None else self.weights[rows]
-                terms, dual = self.score_terms(moved, rows)
-                value += float(w @ terms)
-                r += w @ dual
-                H += self.score_hessian_mean(moved, rows, w)
-            norm = float(np.max(np.abs(r))) / self.total
-            if best is None or norm < best[0]:
-                best, t = (norm, shift), 1.0
+            value, r, H = self._balance_terms(s, shift)
+            norm = float(np.max(np.abs(r)))
+            noise = 1e-14 * abs(value)
+            if best is None or value < best[0] - noise or (value <= best[0] + noise and norm < best[1]):
+                best = value, norm, shift
                 if norm <= 4e-16 * self.k:
                     break
-                H[np.diag_indices(self.k)] += 1e-10 * max(float(np.trace(H)), 1e-6 * self.total)
-                step = -np.linalg.solve(H, r)
+                newton, radius = _downhill(r, H, 4 * radius), 4 * radius
             else:
-                t *= 0.5
-            shift = best[1] + t * step
-        return best[1] if best is not None else shift
+                radius = 0.25 * float(np.max(np.abs(step)))
+                if radius <= 1e-17 * (1 + float(np.max(np.abs(best[2])))):
+                    break
+            step = newton * min(1.0, radius / max(float(np.max(np.abs(newton))), 1e-300))
+            shift = best[2] + step
+        return best[2] if best is not None else shift
+
+    def _balance_terms(self, s: np.ndarray, shift: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """Mean smoothed loss at the scores s + shift, its slope (k,) and curvature (k, k) in the shift."""
+        value, r, H = 0.0, np.zeros(self.k), np.zeros((self.k, self.k))
+        for rows in (slice(i, i + 8192) for i in range(0, self.n, 8192)):
+            moved = s[rows] + shift  # in float64: rounding of the sum is what a gap would show
+            w = np.ones(len(moved)) if self.weights is None else self.weights[rows]
+            terms, dual = self.score_terms(moved, rows)
+            value += float(w @ terms)
+            r += w @ dual
+            H += self.score_hessian_mean(moved, rows, w)
+        return value / self.total, r / self.total, H / self.total
 
     def part(self, settled: Settled, reach: float) -> Smoothed:
         """Only the rows whose margins are within `reach` of a kink; all rows where these would be too many."""
@@ -163,3 +171,14 @@ class Smoothed(Objective):
 
         own = held.design.from_rows(held.design.sweep(share)[0]) / self.total
         return replace(held, linear=settled.sums - own, count=self.count)
+
+
+def _downhill(r: np.ndarray, H: np.ndarray, radius: float) -> np.ndarray:
+    """Newton's step where there is curvature; straight down, as far as `radius`, where there is a slope alone."""
+    values, V = np.linalg.eigh(H)
+    bent = values > 1e-9 * max(float(values[-1]), 1e-6)
+    along = V.T @ r
+    lone = np.where(bent, 0.0, along)
+    size = float(np.linalg.norm(lone))
+    step = np.where(bent, -along / np.where(bent, values, 1.0), 0.0)
+    return V @ (step - (lone * (radius / size) if size > 1e-13 else 0.0))

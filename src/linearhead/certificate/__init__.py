@@ -4,16 +4,17 @@ For a loss whose gradient in the scores is L-Lipschitz the dual is 1/L-strongly 
 ‖gᵢ − gᵢ*‖² ≤ 2 L gap Σw, g = ∇ℓ at the row's scores (Nesterov 2004, thm 2.1.5 applied to the conjugate). For softmax
 g + e_y are the probabilities, for least squares the scores: row i can change its label only if ‖gᵢ − gᵢ*‖ ≥ (first −
 second)/√2, and all rows share one budget. No α enters, so weak penalties do not loosen it. `undecided` is the largest
-number of rows the budget could pay for.
+number of training rows the budget could pay for; rows that the fit has not seen are judged by `Reach` (reach.py).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from .design import Block
-from .objective import Objective
-from .records import Certificate
+from ..design import Block
+from ..objective import Objective
+from ..records import Certificate
+from .reach import Curvature, Reach
 
 MONOTONE = ("cross_entropy", "logistic", "squared")  # g + e_y orders the classes as the scores do
 
@@ -25,6 +26,13 @@ def certify(
 
     Smooth problems are certified when max |∂F| ≤ tol, kinked losses or those asked to (`relative`) when gap ≤ tol · F.
     """
+    return prove(objective, theta, tol, multipliers, relative)[0]
+
+
+def prove(
+    objective: Objective, theta: np.ndarray, tol: float, multipliers: np.ndarray | None = None, relative: bool = False
+) -> tuple[Certificate, Reach]:
+    """The certificate, and how far scores of any rows can still move."""
     precise = objective.precise()
     found = precise.gap_at(theta, multipliers)
     value = found.point.value
@@ -34,28 +42,41 @@ def certify(
         residual = precise.prox_residual(precise.smooth_at(theta)) if precise.kinked else found.point.residual
     gap = float(found.bound) if objective.alpha else None
     certified = bool(residual <= tol)
-    return Certificate(float(value), gap, float(residual), tol, certified, undecided(precise, theta, found.bound))
+    undecided, reach = settle(precise, theta, found.bound)
+    return Certificate(float(value), gap, float(residual), tol, certified, undecided), reach
 
 
-def undecided(objective: Objective, theta: np.ndarray, gap: float) -> int | None:
-    """At most how many of the objective's rows could have another label at the exact optimum; None: not known."""
-    if objective.loss.name not in MONOTONE or not np.isfinite(gap):
-        return None
+def settle(objective: Objective, theta: np.ndarray, gap: float) -> tuple[int | None, Reach]:
+    """At most how many of the objective's rows could have another label at the exact optimum (None: not known), and
+    the reach of all other rows: one pass, none where neither can be known."""
+    count = objective.loss.name in MONOTONE and bool(np.isfinite(gap))
+    curvature = Curvature(objective, gap)
+    if not (count or curvature.needed):
+        return None, curvature.reach()
     distances = np.empty(objective.n)
     stored = objective.design.to_rows(theta)
 
-    def fill(block: Block) -> tuple:
+    def look(block: Block) -> tuple:
         s = block.forward(stored)
-        _, g = objective.score_terms(s, block.rows)
-        g[np.arange(len(g)), objective.y[block.rows]] += 1
-        top = np.partition(g, -2, axis=1)[:, -2:]
-        w = 1.0 if objective.weights is None else objective.weights[block.rows]
-        distances[block.rows] = w * 0.5 * (top[:, 1] - top[:, 0]) ** 2
-        return ()
+        if count:
+            distances[block.rows] = _distances(objective, s, block.rows)
+        return curvature.share(block, s) if curvature.needed else ()
 
-    objective.design.sweep(fill)
+    sums = objective.design.sweep(look)
+    if not count:
+        return None, curvature.reach(*sums)
     budget = 2 * objective.loss.curvature(objective.k) * gap * objective.total
-    return int(np.searchsorted(np.cumsum(np.sort(distances)), budget, side="right"))
+    undecided = int(np.searchsorted(np.cumsum(np.sort(distances)), budget, side="right"))
+    return undecided, curvature.reach(*sums)
+
+
+def _distances(objective: Objective, s: np.ndarray, rows: slice) -> np.ndarray:
+    """What a row's change of label would take of the budget, (m,)."""
+    _, g = objective.score_terms(s, rows)
+    g[np.arange(len(g)), objective.y[rows]] += 1
+    top = np.partition(g, -2, axis=1)[:, -2:]
+    w = 1.0 if objective.weights is None else objective.weights[rows]
+    return w * 0.5 * (top[:, 1] - top[:, 0]) ** 2
 
 
 def sentence(certificate: Certificate) -> str:
@@ -69,3 +90,6 @@ def sentence(certificate: Certificate) -> str:
     if certificate.undecided == 0:
         return f"{text}; no training prediction can change"
     return f"{text}; at most {certificate.undecided} training predictions could still change"
+
+
+__all__ = ["Reach", "certify", "prove", "sentence", "settle"]

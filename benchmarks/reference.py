@@ -1,0 +1,196 @@
+"""F and its optimum in float64 by other means than the package's: dense Newton steps on small problems, to 1e-13.
+
+F(W, b) = Σ wᵢ ℓ(W zᵢ + b, yᵢ)/Σw + α R(W) as docs/architecture.md defines it, every derivative written out from the
+formulas, the Hessian assembled whole. Hinges are approached by softplus and log-sum-exp of falling temperature (their
+F is then an upper bound of the optimum to about 1e-7); L1 by L-BFGS-B on W = P − N and Newton steps on its support.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+SMOOTH = ("cross_entropy", "logistic", "squared", "squared_hinge")
+TEMPERATURES = 0.3 ** np.arange(15)  # of the smoothed hinges, down to 5e-8
+
+
+def score_terms(loss: str, s: np.ndarray, y: np.ndarray, t: float = 0.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Per row value (n,), gradient (n, k), Hessian (n, k, k) in the scores; t > 0: hinges smoothed, 0: as they are."""
+    n, k = s.shape
+    rows, Y = np.arange(n), np.eye(k)[y]
+    if loss == "cross_entropy":
+        e = np.exp(s - s.max(axis=1, keepdims=True))
+        p = e / e.sum(axis=1, keepdims=True)
+        value = np.log(e.sum(axis=1)) + s.max(axis=1) - s[rows, y]
+        return value, p - Y, p[:, :, None] * np.eye(k) - p[:, :, None] * p[:, None, :]
+    if loss == "logistic":
+        p = 1 / (1 + np.exp(-np.clip(s, -700, 700)))
+        value = (np.logaddexp(0, s) - Y * s).sum(axis=1)
+        return value, p - Y, (p * (1 - p))[:, :, None] * np.eye(k)
+    if loss == "squared":
+        return 0.5 * ((s - Y) ** 2).sum(axis=1), s - Y, np.broadcast_to(np.eye(k), (n, k, k))
+    z = 1 + s - s[rows, y][:, None]  # margins; the label's own counts for nothing
+    z[rows, y] = -np.inf
+    value, v, D = margin_terms(loss, z, t)
+    B = np.eye(k) - Y[:, None, :]  # z = 1 + B s
+    return value, np.einsum("na,nac->nc", v, B), np.einsum("nac,nab,nbe->nce", B, D, B)
+
+
+def margin_terms(loss: str, z: np.ndarray, t: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same in the margins z (n, k)."""
+    k, over = z.shape[1], np.maximum(z, 0)
+    if loss == "squared_hinge":
+        return (over**2).sum(axis=1), 2 * over, 2 * (z > 0)[:, :, None] * np.eye(k)
+    if t == 0:
+        zero = np.zeros((*z.shape, k))
+        if loss == "hinge":
+            return over.sum(axis=1), (z > 0).astype(float), zero
+        top = np.eye(k)[z.argmax(axis=1)]
+        return over.max(axis=1), top * (over.max(axis=1) > 0)[:, None], zero
+    if loss == "hinge":
+        p = 1 / (1 + np.exp(np.clip(-z / t, -700, 700)))
+        return t * np.logaddexp(0, z / t).sum(axis=1), p, (p * (1 - p) / t)[:, :, None] * np.eye(k)
+    m = np.maximum(z.max(axis=1, keepdims=True), 0)
+    e = np.exp((z - m) / t)
+    total = e.sum(axis=1, keepdims=True) + np.exp(-m / t)
+    p = e / total
+    return m[:, 0] + t * np.log(total[:, 0]), p, (p[:, :, None] * np.eye(k) - p[:, :, None] * p[:, None, :]) / t
+
+
+@dataclass
+class Problem:
+    """θ = [W; b] (d+1, k) in centred columns, scaled if `standardize`; X (n, d) float64, y in 0 … k − 1."""
+
+    X: np.ndarray
+    y: np.ndarray
+    k: int
+    loss: str
+    penalty: str
+    alpha: float
+    weights: np.ndarray | None = None
+    intercept: bool = True
+    standardize: bool = False
+    l1_ratio: float = 0.5
+
+    def __post_init__(self) -> None:
+        w = np.ones(len(self.X)) if self.weights is None else self.weights
+        self.w = w / w.sum()
+        mean = self.w @ self.X
+        spread = np.sqrt(self.w @ (self.X - mean) ** 2)
+        spread = spread if self.intercept else np.hypot(spread, mean)
+        self.centre = mean if self.intercept else np.zeros_like(mean)
+        self.scale = np.where(spread > 0, spread, 1.0) if self.standardize else np.ones_like(mean)
+        self.A = np.hstack([(self.X - self.centre) / self.scale, np.full((len(self.X), 1), float(self.intercept))])
+        share = {"none": 0.0, "l2": 0.0, "l1": 1.0, "elastic_net": self.l1_ratio}[self.penalty]
+        alpha = 0.0 if self.penalty == "none" else self.alpha
+        self.l1, self.l2 = alpha * share, alpha * (1 - share)
+
+    def inner(self, coef: np.ndarray, intercept: np.ndarray) -> np.ndarray:
+        """θ of an estimator's coef_ (k, d) and intercept_ (k,)."""
+        W, b = coef.T.astype(np.float64), intercept.astype(np.float64)
+        return np.vstack([W * self.scale[:, None], b + self.centre @ W])
+
+    def scores(self, theta: np.ndarray, X: np.ndarray) -> np.ndarray:
+        return (X - self.centre) / self.scale @ theta[:-1] + theta[-1]
+
+    def value(self, theta: np.ndarray, t: float = 0.0) -> float:
+        W = theta[:-1]
+        loss = self.w @ score_terms(self.loss, self.A @ theta, self.y, t)[0]
+        return float(loss + self.l1 * np.abs(W).sum() + 0.5 * self.l2 * np.sum(W * W))
+
+    def derivatives(self, theta: np.ndarray, t: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+        """Gradient of all but L1, (d+1, k), and Hessian ((d+1) k, (d+1) k)."""
+        _, g, H = score_terms(self.loss, self.A @ theta, self.y, t)
+        gradient = self.A.T @ (self.w[:, None] * g)
+        gradient[:-1] += self.l2 * theta[:-1]
+        n, p = self.A.shape
+        outer = (self.A[:, :, None] * self.A[:, None, :]).reshape(n, p * p)
+        whole = (outer.T @ (self.w[:, None] * H.reshape(n, -1))).reshape(p, p, self.k, self.k).transpose(0, 2, 1, 3)
+        whole = whole.reshape(p * self.k, p * self.k).copy()
+        each = np.arange((p - 1) * self.k)
+        whole[each, each] += self.l2
+        return gradient, whole
+
+    def residual(self, theta: np.ndarray) -> float:
+        """The least max |∂F|."""
+        gradient, _ = self.derivatives(theta)
+        W, G = theta[:-1], gradient[:-1]
+        gradient[:-1] = np.where(W != 0, G + self.l1 * np.sign(W), np.sign(G) * np.maximum(np.abs(G) - self.l1, 0))
+        return float(np.abs(gradient).max())
+
+
+def newton(problem: Problem, theta: np.ndarray, t: float = 0.0, steps: int = 100) -> np.ndarray:
+    """Newton steps with halving on the support of W (all of it where there is no L1), to where rounding ends it."""
+    free = np.ones(theta.shape, bool)
+    sign = np.zeros_like(theta)
+    if problem.l1:
+        free[:-1], sign[:-1] = theta[:-1] != 0, problem.l1 * np.sign(theta[:-1])
+    at = np.flatnonzero(free.ravel())
+    value = problem.value(theta, t)
+    for _ in range(steps):
+        gradient, H = problem.derivatives(theta, t)
+        g = (gradient + sign).ravel()[at]
+        if np.abs(g).max() < 1e-15:
+            break
+        part = H[np.ix_(at, at)]
+        part[np.diag_indices_from(part)] += 1e-13 * part.diagonal().max()
+        move = np.zeros(theta.size)
+        move[at] = -np.linalg.lstsq(part, g, rcond=1e-14)[0]
+        move, length = move.reshape(theta.shape), 1.0
+        while length > 1e-10:
+            new = theta + length * move
+            if problem.l1:
+                new = np.where((theta != 0) & (np.sign(new) != np.sign(theta)) & (sign != 0), 0.0, new)
+            found = problem.value(new, t)
+            if found <= value + 1e-16 * abs(value):
+                break
+            length /= 2
+        else:
+            break
+        done = value - found <= 1e-16 * abs(value) and np.abs(length * move).max() <= 1e-13 * max(
+            1, np.abs(theta).max()
+        )
+        theta, value = new, found
+        if done:
+            break
+    return theta
+
+
+def optimum(problem: Problem) -> np.ndarray:
+    """θ at the optimum, or for hinges close to it."""
+    theta = np.zeros((problem.A.shape[1], problem.k))
+    if problem.l1:
+        theta = bounded(problem, theta)
+        for _ in range(3):
+            theta = newton(problem, theta)
+        return theta
+    if problem.loss in SMOOTH:
+        return newton(problem, theta)
+    best = theta
+    for t in TEMPERATURES:
+        theta = newton(problem, theta, t, 40)
+        best = min(best, theta, key=problem.value)
+    return best
+
+
+def bounded(problem: Problem, theta: np.ndarray) -> np.ndarray:
+    """L1 by L-BFGS-B: W = P − N, P, N ≥ 0."""
+    from scipy.optimize import minimize
+
+    p, k = theta.shape
+    size = (p - 1) * k
+
+    def both(x: np.ndarray) -> tuple[float, np.ndarray]:
+        at = np.vstack([(x[:size] - x[size : 2 * size]).reshape(p - 1, k), x[2 * size :][None]])
+        gradient = problem.derivatives(at)[0]
+        g = gradient[:-1].ravel()
+        smooth = problem.value(at) - problem.l1 * np.abs(at[:-1]).sum() + problem.l1 * x[: 2 * size].sum()
+        return smooth, np.concatenate([g + problem.l1, problem.l1 - g, gradient[-1]])
+
+    bounds = [(0, None)] * (2 * size) + [(None, None)] * k
+    options = {"maxiter": 5000, "maxfun": 20000, "ftol": 1e-16, "gtol": 1e-13, "maxcor": 30}
+    x = minimize(both, np.zeros(2 * size + k), jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
+    W = x[:size] - x[size : 2 * size]
+    W = np.where(np.abs(W) > 1e-9 * np.abs(W).max(initial=0.0), W, 0.0)
+    return np.vstack([W.reshape(p - 1, k), x[2 * size :][None]])

@@ -1,0 +1,157 @@
+"""How far the scores of any row can still move: F(θ) − F* ≤ E, R m-strongly convex, a = α m, V = W* − W, β = b* − b.
+
+1. As ∇F(θ*) = 0, F(θ) − F* ≥ mean D(sᵢ, sᵢ*) + a/2 ‖V‖², D ≥ 0 the Bregman distance of ℓ (mean: weighted, over rows).
+2. dᵢ = Vᵀzᵢ + β. Along d, |φ'''| ≤ R(d) φ'' (Bach 2010, lemma 1): R = max d − min d for softmax, max |d| for logistic,
+   0 for squares. Taylor's remainder: D(s, s + d) ≥ χ(R) dᵀH(s)d, χ(R) = ∫₀¹ u e^{−Ru} du, and χ(R + B) ≥ e^{−B} χ(R).
+3. N(d)² = mean χᵢ dᵢᵀHᵢdᵢ with χᵢ = χ(√2 ρ ‖zᵢ‖), ρ² = 2E/a ≥ ‖V‖² is a seminorm; N(β)² = βᵀMβ, M = mean χᵢHᵢ, and
+   N(Vᵀz) ≤ τ‖V‖, τ² = mean χᵢ‖Hᵢ‖‖zᵢ‖². So if R(β) ≤ B, e^{−B} N(d)² + a/2 ‖V‖² ≤ E and √(βᵀMβ) ≤ N(d) + τ‖V‖,
+   hence |uᵀβ| ≤ f(B) for u = e_a − e_b (or e_a), f(B) = e^{B/2} ‖u‖_{M⁻¹} √(E (1 + 2τ²/a)).
+4. D(s, s + td) rises with t, so 3 holds for tV, tβ, t ≤ 1: were R(β) > B > f(B), the t with R(tβ) = B gives B ≤ f(B).
+   So any B with f(B) < B bounds R(β), by f(B). Then for every row z, by Cauchy and Schwarz, with c = e^{B/2}‖u‖_{M⁻¹},
+   |Δ(s_a − s_b)| ≤ √2‖z‖‖V‖ + c (N(d)e^{−B/2} + τ‖V‖) ≤ √E √(c² + 2 (√2‖z‖ + cτ)²/a); c = 0 without an intercept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..design import Block, design_of
+from ..objective import Objective
+
+BENDS = {"cross_entropy": 1.0, "logistic": 1.0, "squared": 0.0}  # |φ'''| ≤ bend · R(d) φ''
+FORMS = 64  # classes up to which ‖Hᵢ‖ is bounded row by row, which costs a product with k × k
+SAFE = 1 + 1e-9  # room for the rounding of the bound itself
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How far differences of scores can move at the exact optimum. `centre` and `scale` (d,) make z of a row x."""
+
+    gap: float  # E; inf: nothing is known
+    strength: float  # a
+    centre: np.ndarray | None
+    scale: np.ndarray | None
+    inverse: np.ndarray | None = None  # e^B M⁻¹, (k, k); None without an intercept
+    spill: float = 0.0  # τ
+
+    def __call__(self, lengths: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
+        """|Δ(s_label − s_b)| ≤ this, (n, k), for rows of these ‖z‖ and labels in 0 … k − 1."""
+        if not np.isfinite(self.gap):
+            return np.full((len(lengths), k), np.inf)
+        c = np.zeros((len(lengths), k)) if self.inverse is None else pair_lengths(self.inverse)[labels]
+        pull = np.sqrt(2.0) * lengths[:, None] + c * self.spill
+        return SAFE * np.sqrt(self.gap * (c * c + 2 * pull * pull / self.strength))
+
+    def undecided(self, X: Any, coef: np.ndarray, intercept: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Which rows of X could have another label than these at the exact optimum, (n,) bool.
+
+        coef (k, d) and intercept (k,) score X as it is; labels (n,) in 0 … k − 1 are what was predicted.
+        """
+        found = np.ones(len(labels), dtype=bool)
+        if not np.isfinite(self.gap):
+            return found
+        design = design_of(X).precise()
+        measure = replace(design, shift=self.centre, scale=self.scale)
+        theta = np.vstack([coef.T, intercept]).astype(np.float64)
+        size = np.abs(theta)
+
+        def look(block: Any) -> tuple:
+            s, rows = block.forward(theta), block.rows
+            at = np.arange(len(s))
+            noise = 4 * design.d * np.finfo(float).eps * block.absolute(size)
+            margin = s[at, labels[rows]][:, None] - s - noise - noise[at, labels[rows]][:, None]
+            safe = margin > self(np.sqrt(measure.lengths(block)), labels[rows], s.shape[1])
+            safe[at, labels[rows]] = True
+            found[rows] = ~safe.all(axis=1)
+            return ()
+
+        with np.errstate(invalid="ignore", over="ignore"):
+            design.sweep(look)
+        return found
+
+
+@dataclass(frozen=True)
+class Curvature:
+    """What the training rows tell about the intercept: M and τ² of the proof, gathered block by block."""
+
+    objective: Objective
+    gap: float
+
+    @property
+    def strength(self) -> float:
+        return self.objective.alpha * self.objective.penalty.strong_convexity
+
+    @property
+    def needed(self) -> bool:
+        """Whether a pass would bring anything: an intercept, a penalty and a loss whose bend is known."""
+        known = self.objective.design.intercept and self.objective.loss.name in BENDS
+        return bool(known and self.strength > 0 and np.isfinite(self.gap))
+
+    def share(self, block: Block, s: np.ndarray) -> tuple:
+        """A block's part of Σ w χ H and Σ w χ ‖H‖ ‖z‖², at its scores s (m, k)."""
+        objective, k = self.objective, self.objective.k
+        lengths = objective.design.lengths(block)
+        w = 1.0 if objective.weights is None else objective.weights[block.rows]
+        reach = np.sqrt(4 * self.gap / self.strength * lengths)
+        w = w * remainder(BENDS[objective.loss.name] * reach)
+        norms: Any = objective.loss.curvature(k)
+        if k <= FORMS:  # ‖H‖ ≤ tr H
+            norms = np.minimum(norms, objective.score_hessian_form(s, block.rows, np.eye(k)).sum(axis=1))
+        return objective.score_hessian_mean(s, block.rows, w), float(np.sum(w * norms * lengths))
+
+    def reach(self, M: Any = None, spill: float = 0.0) -> Reach:
+        """The reach of all rows, from the sums over the training rows."""
+        objective, design = self.objective, self.objective.design
+        known = self.strength > 0 and np.isfinite(self.gap) and (M is not None or not design.intercept)
+        gap = self.gap if known else np.inf
+        reach = Reach(gap, self.strength, design.shift, design.scale)
+        if not known or M is None:
+            return reach
+        spill = float(np.sqrt(spill / objective.total))
+        inverse = inverted(M / objective.total, objective.loss.shift_invariant)
+        if inverse is None:
+            return replace(reach, gap=np.inf)
+        most = pair_lengths(inverse).max() if objective.loss.shift_invariant else np.sqrt(inverse.diagonal().max())
+        size = SAFE * most * np.sqrt(gap * (1 + 2 * spill**2 / self.strength))
+        B = self_bound(BENDS[objective.loss.name] * size)
+        if not np.isfinite(B):
+            return replace(reach, gap=np.inf)
+        return replace(reach, inverse=np.exp(B) * inverse, spill=spill)
+
+
+def remainder(R: np.ndarray) -> np.ndarray:
+    """χ(R) = ∫₀¹ u e^{−Ru} du = (1 − (1 + R) e^{−R}) / R², from 1/2 at R = 0."""
+    r = np.minimum(R, 1e-2)
+    series = 0.5 - r / 3 + r * r / 8 - r**3 / 30  # ≤ χ: the sum ends before a positive term
+    big, end = np.maximum(R, 1e-2), np.clip(R, 1e-2, 700.0)
+    return np.where(R < 1e-2, series, (1 - (1 + end) * np.exp(-end)) / big / big)
+
+
+def self_bound(size: float) -> float:
+    """Some B with size · e^{B/2} ≤ B, near the least; inf where there is none."""
+    if not size < 2 / np.e * (1 - 1e-9):
+        return np.inf
+    B = 2.0
+    for _ in range(60):  # falls towards the fixed point, and every term is a bound
+        B = size * np.exp(B / 2)
+    return B
+
+
+def inverted(M: np.ndarray, blind: bool) -> np.ndarray | None:
+    """M⁻¹ from eigenvalues less their rounding, on differences of scores alone where the loss is blind to the rest;
+    None where M is not definite there."""
+    k = len(M)
+    values, vectors = np.linalg.eigh(M + blind * np.trace(M) * np.ones((k, k)) / k)
+    values = values - 4 * k * np.finfo(float).eps * values[-1]
+    if not values[0] > 0:
+        return None
+    return (vectors / values) @ vectors.T
+
+
+def pair_lengths(inverse: np.ndarray) -> np.ndarray:
+    """√((e_a − e_b)ᵀ M⁻¹ (e_a − e_b)), (k, k)."""
+    own = inverse.diagonal()
+    return np.sqrt(np.maximum(own[:, None] + own[None, :] - 2 * inverse, 0))

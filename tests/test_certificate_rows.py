@@ -1,0 +1,184 @@
+"""`undecided(X)`: rows that the certificate promises keep their prediction at the exact optimum, whatever is tried."""
+
+import sys
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.sparse
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from linearhead import LeastSquaresClassifier, LinearClassifier, MarginClassifier, SoftmaxClassifier
+from linearhead.certificate.reach import Reach, inverted, remainder, self_bound
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+from reference import Problem, newton, optimum, score_terms
+
+STOPPED = st.sampled_from([1, 2, 3, 5, 8, 13, 21, 1000])
+
+
+def problem_of(seed, loss, alpha, penalty="l2", standardize=False, weighted=False, intercept=True, k=3, spread=1.0):
+    rng = np.random.default_rng(seed)
+    n, d = int(rng.integers(20, 80)), int(rng.integers(1, 7))
+    X = (rng.standard_normal((n, d)) * 10.0 ** rng.uniform(-1, 1, d) + rng.standard_normal(d)) * spread
+    y = (X @ rng.standard_normal((d, k)) / spread + rng.gumbel(size=(n, k))).argmax(axis=1)
+    y[:k] = np.arange(k)
+    w = rng.uniform(0.2, 3, n) if weighted else None
+    return Problem(X, y, k, loss, penalty, alpha, w, intercept, standardize)
+
+
+def stopped(problem, stop):
+    """A fit ended after so many iterations."""
+    model = LinearClassifier(
+        loss=problem.loss, penalty=problem.penalty, alpha=problem.alpha, fit_intercept=problem.intercept,
+        standardize=problem.standardize, solver="lbfgs" if problem.penalty == "l2" else "auto",
+        callback=lambda row: row["iteration"] >= stop,
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return model.fit(problem.X, problem.y, problem.weights)
+
+
+def hostile_rows(problem, model, exact, size=200):
+    """Rows at the border of two classes, and as far as possible along what the optimum moves their difference by."""
+    rng = np.random.default_rng(0)
+    moved = exact - problem.inner(model.coef_, model.intercept_)
+    rows = [problem.X, rng.standard_normal((size, problem.X.shape[1])) * problem.X.std(axis=0) + problem.centre]
+    for a in range(problem.k):
+        for b in range(a):
+            along, W = moved[:-1, a] - moved[:-1, b], model.coef_[a] - model.coef_[b]
+            towards = along / max(float(np.linalg.norm(along)), 1e-300) * problem.scale
+            x = problem.centre + towards * 10.0 ** rng.uniform(-3, 4, size)[:, None] * rng.choice([-1, 1], (size, 1))
+            rows.append(x)
+            gap = x @ W + model.intercept_[a] - model.intercept_[b]  # onto the border, less a hair
+            rows.append(x - (gap * (1 - 1e-3))[:, None] * W / max(float(W @ W), 1e-300))
+    return np.vstack(rows)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    loss=st.sampled_from(["cross_entropy", "logistic", "squared"]),
+    power=st.floats(-4, 0),
+    penalty=st.sampled_from(["l2", "l2", "elastic_net"]),
+    stop=STOPPED,
+    flags=st.tuples(st.booleans(), st.booleans(), st.booleans()),
+    k=st.integers(2, 4),
+)
+def test_promised_predictions_are_those_of_the_optimum(seed, loss, power, penalty, stop, flags, k):
+    problem = problem_of(seed, loss, 10.0**power, penalty, *flags, k=k)
+    exact, model = optimum(problem), stopped(problem, stop)
+    rows = hostile_rows(problem, model, exact)
+    kept = ~model.undecided(rows)
+    labels = problem.scores(exact, rows).argmax(axis=1)
+    assert np.array_equal(model.predict(rows)[kept], labels[kept])
+    # the bound itself, on differences of scores
+    reach, at = model._reach, np.arange(len(rows))
+    own = rows @ model.coef_.T + model.intercept_
+    change = problem.scores(exact, rows) - own
+    change -= change[at, model.predict(rows)][:, None]
+    lengths = np.linalg.norm((rows - problem.centre) / problem.scale, axis=1)
+    bound = reach(lengths, model.predict(rows), k)
+    assert np.all(np.abs(change) <= bound * (1 + 1e-9) + 1e-11 * (1 + np.abs(own).max()))
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "logistic", "squared"])
+def test_at_the_default_tolerance_nearly_all_rows_are_decided(loss):
+    problem = problem_of(3, loss, 1e-3)
+    model = stopped(problem, 10_000)
+    assert model.converged_
+    fresh = np.random.default_rng(1).standard_normal((2000, problem.X.shape[1]))
+    assert model.undecided(fresh).sum() <= 20
+    early = stopped(problem, 1)
+    assert early.certificate_.gap >= model.certificate_.gap
+    assert early.undecided(fresh).sum() >= model.undecided(fresh).sum()
+
+
+def test_the_bound_would_be_broken_by_half_of_it():
+    """The bound is no more than some factor from the truth: along the worst direction a tenth of it is exceeded."""
+    worst = 0.0
+    for seed in range(20):
+        problem = problem_of(seed, "squared", 0.1, intercept=False)
+        model, exact = stopped(problem, 1), optimum(problem)
+        rows = hostile_rows(problem, model, exact)
+        change = problem.scores(exact, rows) - rows @ model.coef_.T
+        labels = np.zeros(len(rows), int)
+        bound = model._reach(np.linalg.norm(rows / problem.scale, axis=1), labels, problem.k)
+        worst = max(worst, float(np.max(np.abs(change - change[:, :1])[:, 1:] / np.maximum(bound[:, 1:], 1e-12))))
+    assert 0.1 < worst <= 1
+
+
+def test_hinges_without_intercept_and_nothing_known_otherwise():
+    problem = problem_of(0, "squared_hinge", 0.1, intercept=False)
+    exact, model = optimum(problem), stopped(problem, 1000)
+    kept = ~model.undecided(problem.X)
+    assert kept.mean() > 0.9
+    assert np.array_equal(model.predict(problem.X)[kept], problem.scores(exact, problem.X).argmax(axis=1)[kept])
+    X, y = problem.X, problem.y
+    assert MarginClassifier(alpha=0.1).fit(X, y).undecided(X).all()
+    assert SoftmaxClassifier(alpha=0.1).partial_fit(X, y, classes=[0, 1, 2]).undecided(X).all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert SoftmaxClassifier(penalty="l1", alpha=0.01, max_iter=3).fit(X, y).undecided(X).all()
+        assert SoftmaxClassifier(penalty="none", max_iter=3).fit(X, y).undecided(X).all()
+
+
+def test_every_kind_of_rows_gives_the_same_answer(tmp_path):
+    rng = np.random.default_rng(5)
+    X = np.round(rng.uniform(0, 255, (300, 6)))
+    y = (X @ rng.standard_normal((6, 3)) / 100 + rng.gumbel(size=(300, 3))).argmax(axis=1)
+    model = stopped(Problem(X, y, 3, "cross_entropy", "l2", 50.0, standardize=False), 5)
+    expected = model.undecided(X)
+    assert 0 < expected.sum() < 300
+    np.save(tmp_path / "rows.npy", X)
+    for rows in (X.astype(np.float32), X.astype(np.uint8), scipy.sparse.csr_matrix(X), tmp_path / "rows.npy"):
+        assert np.array_equal(model.undecided(rows), expected)
+
+
+def test_columns_far_from_zero_keep_the_answer():
+    problem = problem_of(7, "cross_entropy", 1e-2)
+    far = replace(problem, X=problem.X + 1e7)
+    assert not np.any(stopped(problem, 3).undecided(problem.X) & ~stopped(far, 3).undecided(far.X))
+
+
+def test_parts_of_the_proof():
+    for R in (0.0, 1e-6, 5e-3, 0.0101, 1.0, 30.0):
+        u = (np.arange(200_000) + 0.5) / 200_000
+        exact = np.mean(u * np.exp(-R * u))
+        assert remainder(np.array(R)) == pytest.approx(exact, rel=1e-6)
+    assert remainder(np.array(1e200)) == 0 == remainder(np.array(np.inf))
+    for size in (0.0, 1e-9, 0.1, 0.7):
+        B = self_bound(size)
+        assert size * np.exp(B / 2) <= B * (1 + 1e-12)
+        assert B < 2
+    assert self_bound(0.74) == np.inf == self_bound(np.nan)
+    M = np.diag([1.0, 2.0]) - 0.1
+    assert np.allclose(inverted(M, blind=False), np.linalg.inv(M))
+    assert inverted(np.diag([1.0, 0.0]), blind=False) is None
+    assert np.isinf(Reach(np.inf, 1.0, None, None)(np.ones(2), np.zeros(2, int), 3)).all()
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "logistic"])
+def test_the_remainder_of_taylor_is_no_more_than_the_bregman_distance(loss):
+    rng = np.random.default_rng(0)
+    s = rng.standard_normal((4000, 4)) * rng.uniform(0, 6, (4000, 1))
+    d = rng.standard_normal((4000, 4)) * 10.0 ** rng.uniform(-2, 1, (4000, 1))
+    y = np.zeros(4000, int)
+    here, _, H = score_terms(loss, s, y)
+    there, g, _ = score_terms(loss, s + d, y)
+    distance = here - there + np.sum(g * d, axis=1)
+    R = np.ptp(d, axis=1) if loss == "cross_entropy" else np.abs(d).max(axis=1)
+    least = remainder(R) * np.einsum("na,nab,nb->n", d, H, d)
+    assert np.all(least <= distance * (1 + 1e-9) + 1e-13 * (1 + np.abs(s).max() + np.abs(d).max()))
+
+
+def test_the_reference_is_an_optimum():
+    for loss in ("cross_entropy", "logistic", "squared", "squared_hinge"):
+        problem = problem_of(11, loss, 1e-2)
+        theta = newton(problem, np.zeros((problem.A.shape[1], problem.k)))
+        assert problem.residual(theta) < 1e-12
+    model = LeastSquaresClassifier(alpha=1e-2).fit(problem.X, problem.y)
+    assert model.converged_
