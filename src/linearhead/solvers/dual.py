@@ -42,12 +42,14 @@ class Dual(Solver):
     def minimise(self, problem: Problem, theta: np.ndarray, progress: Progress) -> Status:
         gamma, memory, gap, steps, exactness = self.gamma, deque(maxlen=40), np.inf, 0, self.exactness
         settled = problem.smoothed(problem.no_multipliers(), gamma).settle(theta)
+        # weights will be rounded as the rows are: room for what that costs
+        aim = self.tol * (1.0 if problem.precise() is problem else 0.8)
         best, idle = np.inf, 0  # the least gap, and for how long it has hardly fallen
         for iteration in range(self.max_iter + 1):
             found = settled.gap
-            if found.estimate <= self.tol * found.point.value:
+            if found.estimate <= aim * found.point.value:
                 found = problem.gap_at(settled.theta, settled.u)
-                if found.estimate > self.tol * found.point.value:
+                if found.estimate > aim * found.point.value:
                     problem = problem.precise()  # the gap is below what the rows' own arithmetic can show
             slow, gap = iteration > 1 and found.estimate > 0.5 * gap, found.estimate
             kept = progress.best, progress.residual
@@ -57,7 +59,7 @@ class Dual(Solver):
                 best, progress.extras["multipliers"] = gap, settled.u
             elif kept[0] is not None:
                 progress.best, progress.residual = kept
-            if progress.residual <= self.tol:
+            if progress.residual <= aim:
                 return Status.CONVERGED
             if idle >= PATIENCE:
                 return Status.STALLED
