@@ -26,3 +26,53 @@ def subtract_at(xp: Any, a: Any, y: Any, amount: Any) -> None:
         a[xp.arange(a.shape[0]), y] -= amount
     else:
         a -= xp.astype(xp.arange(a.shape[1])[None, :] == y[:, None], a.dtype) * amount
+
+
+def is_foreign(x: Any) -> bool:
+    """Whether x is another library's array: torch, CuPy, JAX, array-api-strict."""
+    if isinstance(x, (np.ndarray, np.generic, list, tuple, str, bytes)) or not hasattr(x, "dtype"):
+        return False
+    import array_api_compat
+
+    return array_api_compat.is_array_api_obj(x)
+
+
+def to_host(x: Any) -> Any:
+    """x as a NumPy array, without a copy where its memory is the processor's; anything else as it is."""
+    if not is_foreign(x):
+        return x
+    import array_api_compat
+
+    x = x.detach() if hasattr(x, "detach") else x
+    x = array_api_compat.to_device(x, "cpu") if hasattr(x, "cpu") or hasattr(x, "get") else x
+    xp = namespace(x)
+    if "bfloat16" in str(x.dtype):  # NumPy has no such type
+        x = xp.astype(x, xp.float32)
+    return np.asarray(x)
+
+
+def to_device(x: np.ndarray, like: Any, dtype: Any = None) -> Any:
+    """A NumPy array in the library and on the device of `like`."""
+    import array_api_compat
+
+    return namespace(like).asarray(x, dtype=dtype, device=array_api_compat.device(like))
+
+
+def dot(a: Any, b: Any) -> float:
+    """Σ a b of two arrays of one shape."""
+    if isinstance(a, np.ndarray):
+        return float(np.vdot(a, b))
+    return float(namespace(a).sum(a * b))
+
+
+def largest(a: Any) -> float:
+    """max |a|, 0 for no entries."""
+    if isinstance(a, np.ndarray):
+        return float(np.max(np.abs(a), initial=0.0))
+    xp = namespace(a)
+    return float(xp.max(xp.abs(a))) if 0 not in a.shape else 0.0
+
+
+def copy(a: Any) -> Any:
+    """The same numbers in memory of their own."""
+    return a.copy() if isinstance(a, np.ndarray) else namespace(a).asarray(a, copy=True)

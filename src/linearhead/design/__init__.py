@@ -5,13 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from .contract import Block, Design, available_threads
+from .lent import LentArray, LentRows, lent
 from .rows import Rows
 from .sparse import SparseRows
-from .stored import StoredArray, StoredRows, opened
+from .stored import StoredArray, StoredRows
+from .stored import opened as stored
+
+
+def opened(X: Any) -> Any:
+    """X as a `StoredArray` where its rows lie on disk, or in another library's array; else X itself."""
+    return stored(lent(X))
 
 
 def design_of(X: Any, intercept: bool = True, threads: int | None = None) -> Rows | SparseRows:
-    """The design of an array (n, d), a SciPy sparse matrix, or rows on disk (see `stored.opened`)."""
+    """The design of an array (n, d), a SciPy sparse matrix, or rows on disk or lent (see `opened`)."""
     X = opened(X)
     kind: Any = StoredRows if isinstance(X, StoredArray) else SparseRows if hasattr(X, "tocsr") else Rows
     return kind.of(X, intercept=intercept, threads=threads)
@@ -20,6 +27,8 @@ def design_of(X: Any, intercept: bool = True, threads: int | None = None) -> Row
 __all__ = [
     "Block",
     "Design",
+    "LentArray",
+    "LentRows",
     "Rows",
     "SparseRows",
     "StoredArray",

@@ -14,6 +14,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from ..arrays import to_host
 from ..design import StoredArray, opened
 from ..errors import DataError
 from ..objective.checking import ROW_TYPES, check_finite
@@ -34,7 +35,7 @@ def checked_rows(model: Any, X: Any, reset: bool = False) -> Any:
 
 def checked_pair(model: Any, X: Any, y: Any, reset: bool = True) -> tuple[Any, np.ndarray]:
     """X as above and labels y (n,)."""
-    X = opened(X)
+    X, y = opened(X), to_host(y)
     if isinstance(X, StoredArray):
         _register(model, X, reset)
         y = column_or_1d(y, warn=True)

@@ -17,12 +17,14 @@ from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
+from ..arrays import to_host
 from ..certificate import prove, sentence
 from ..design import StoredArray, design_of
 from ..errors import ConvergenceWarning, DataError, DataWarning, UsageError
 from ..losses import LOSSES
 from ..objective import Objective, check_combination, choose_solver
 from ..objective.checking import check_drowned, check_scale, check_weights, combine_weights
+from ..objective.lent import LentObjective, lent_rows
 from ..objective.span import span, worth_spanning
 from ..path import RegularizationPath, follow, follow_leaving_one_out, held_out, hold_out, solvable
 from ..penalties import PENALTIES
@@ -135,6 +137,8 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
             objective, theta = self._choose_alpha(objective, held)
         if self.solver_ == "lbfgs" and worth_spanning(objective):
             solution = _in_span(solver, objective, theta, self.callback, monitor)
+        elif self.solver_ == "lbfgs" and lent_rows(objective):
+            solution = _where_they_are(solver, objective, theta, self.callback, monitor)
         else:
             solution = solver(objective, theta, self.callback, monitor)
         self._finish(objective, solution)
@@ -172,6 +176,7 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
     def _objective(self, X: Any, y: Any, sample_weight: Any = None) -> Objective:
         """The problem that `fit` solves: validated rows, encoded labels, weights; sets classes_."""
         X, y = checked_pair(self, X, y)
+        sample_weight = to_host(sample_weight)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
             check_weights(sample_weight)
@@ -207,7 +212,7 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
         return objective.design.from_stored(np.vstack([self.coef_.T, self.intercept_[None]]).astype(np.float64))
 
     def _held_out(self, objective: Objective, X: Any, y: Any) -> Objective:
-        X = checked_rows(self, X)
+        X, y = checked_rows(self, X), to_host(y)
         known = np.isin(y, self.classes_)
         if not np.all(known):
             raise DataError(f"y_valid has classes that y lacks: {np.unique(np.asarray(y)[~known])[:5].tolist()}.")
@@ -363,6 +368,14 @@ def _in_span(solver: Any, objective: Objective, theta: np.ndarray, callback: Any
     inside = None if monitor is None else lambda theta: monitor(rows.back(theta))
     solution = solver(rows.of(objective), rows.into(theta), callback, inside)
     return replace(solution, point=replace(solution.point, theta=rows.back(solution.point.theta)))
+
+
+def _where_they_are(solver: Any, objective: Objective, theta: np.ndarray, callback: Any, monitor: Any) -> Solution:
+    """On rows of another library: in its arrays, on their device."""
+    lent = LentObjective.of(objective)
+    outside = None if monitor is None else lambda theta: monitor(np.array(to_host(theta)))
+    solution = solver(lent, lent.into(theta), callback, outside)
+    return replace(solution, point=lent.back(solution.point))
 
 
 def _without_absent(X: Any, y: np.ndarray, weights: np.ndarray) -> tuple[Any, np.ndarray, np.ndarray]:

@@ -16,39 +16,9 @@ import numpy as np
 from ..design import Block, Design
 from ..losses import Loss
 from ..penalties import Penalty
+from .point import Count, Point, Shared
 
 SAMPLE_ROWS, SAMPLE_PER_CLASS = 8192, 50  # below, the optimum of a sample says little about that of all rows
-
-
-@dataclass
-class Point:
-    """Where a solver stands: θ, F, ∇F (a subgradient at kinks), and what the pass saw besides."""
-
-    theta: np.ndarray
-    value: float
-    gradient: np.ndarray
-    loss: float  # the mean loss, without the penalty
-    accuracy: float | None = None
-
-    @property
-    def residual(self) -> float:
-        """max |∇F|, the number that `tol` bounds for smooth objectives."""
-        return float(np.max(np.abs(self.gradient), initial=0.0))
-
-
-@dataclass
-class Count:
-    """Passes over all n rows, shared by an objective and everything derived from it."""
-
-    passes: float = 0.0
-
-
-@dataclass
-class Shared:
-    """What relatives on the same rows compute once: the basis of the curvature model, sums of rows by class."""
-
-    basis: Any = None
-    class_sums: Any = None
 
 
 @dataclass(frozen=True)
@@ -381,16 +351,20 @@ class Objective:
         """The labels and weights of some rows, for what is asked of their scores; the design stays as it is."""
         return self.on(self.design, rows)
 
-    def sample(self, step: int = 4) -> Objective | None:
-        """Every fourth row, where that leaves plenty and every class about its share; else None."""
+    def fair_part(self, step: int) -> np.ndarray | None:
+        """Every step-th row, where that leaves plenty and every class about its share; else None."""
         if self.n < step * max(SAMPLE_ROWS, SAMPLE_PER_CLASS * self.k):
             return None
         rows = np.arange(0, self.n, step)
         weights = np.ones(self.n) if self.weights is None else self.weights
         whole = np.bincount(self.y, weights, self.k)
         part = np.bincount(self.y[rows], weights[rows], self.k) * step
-        design = self.design.every(step)
-        if design is None or np.any(part < 0.5 * whole) or np.any(part > 2 * whole):
+        return None if np.any(part < 0.5 * whole) or np.any(part > 2 * whole) else rows
+
+    def sample(self, step: int = 4) -> Objective | None:
+        """The objective on `fair_part`, where the design has such a view of its rows; else None."""
+        rows = self.fair_part(step)
+        if rows is None or (design := self.design.every(step)) is None:
             return None
         return self.on(design, rows)
 

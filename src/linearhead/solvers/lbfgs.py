@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import copy, dot, largest
 from ..records import Status
 from .contract import Problem, Progress, Solver
 from .line_search import search
@@ -65,7 +66,7 @@ class LBFGS(Solver):
 
     def _start(self, problem: Problem, theta: np.ndarray) -> Any:
         """θ's point; from θ = 0 the point to which a sample of the rows leads until it yields less than 1 % a step."""
-        sample = problem.sample() if self.preconditioned and not theta.any() else None
+        sample = problem.sample() if self.preconditioned and not largest(theta) else None
         if sample is None:
             return problem.at(theta)
         pairs: deque = deque(maxlen=self.memory)
@@ -95,14 +96,14 @@ class LBFGS(Solver):
     def _step(self, problem: Problem, point: Any, pairs: deque, apply: Any) -> Any:
         """The next point, or None where no decrease can be told from rounding."""
         p = -two_loop(point.gradient, pairs, apply)
-        slope = float(np.vdot(p, point.gradient))
+        slope = dot(p, point.gradient)
         slack = noise(problem, point)
         if not slope < 0 or (-slope < 64 * slack and problem.precise() is not problem):
             return None
 
         def at(t: float) -> tuple[Any, float]:
             new = problem.at(point.theta + t * p)
-            return new, float(np.vdot(p, new.gradient))
+            return new, dot(p, new.gradient)
 
         first = 1.0 if pairs or self.preconditioned else min(1.0, 1.0 / np.sqrt(-slope))
         found = search(at, point.value, slope, slack, first)
@@ -111,8 +112,8 @@ class LBFGS(Solver):
 
 def _remember(pairs: deque, point: Any, step: Any) -> None:
     s, y = step.theta - point.theta, step.gradient - point.gradient
-    curvature = float(np.vdot(s, y))
-    if curvature > 1e-14 * float(np.vdot(y, y)) ** 0.5 * float(np.vdot(s, s)) ** 0.5:
+    curvature = dot(s, y)
+    if curvature > 1e-14 * dot(y, y) ** 0.5 * dot(s, s) ** 0.5:
         pairs.append((s, y, curvature))
 
 
@@ -133,16 +134,16 @@ def _due(iteration: int) -> bool:
 
 def two_loop(gradient: np.ndarray, pairs: deque, apply: Any) -> np.ndarray:
     """H · gradient (Nocedal & Wright 2006, algorithm 7.4)."""
-    q = gradient.copy()
+    q = copy(gradient)
     factors = []
     for s, y, curvature in reversed(pairs):
-        a = float(np.vdot(s, q)) / curvature
+        a = dot(s, q) / curvature
         q -= a * y
         factors.append(a)
     r = apply(q)
     if pairs:  # H₀ = γM⁻¹ with γ = sᵀy / yᵀM⁻¹y, the size of the newest curvature (Nocedal & Wright, eq. 7.20)
         _, y, curvature = pairs[-1]
-        r *= curvature / float(np.vdot(y, apply(y)))
+        r *= curvature / dot(y, apply(y))
     for (s, y, curvature), a in zip(pairs, reversed(factors), strict=True):
-        r += (a - float(np.vdot(y, r)) / curvature) * s
+        r += (a - dot(y, r) / curvature) * s
     return r

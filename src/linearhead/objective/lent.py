@@ -1,0 +1,124 @@
+"""F on rows that another library holds: θ, scores and gradients are its arrays on the rows' device.
+
+In an iteration numbers alone come to the host (F, slopes, norms), never arrays. The curvature model is made on the host
+from its sample of rows, at iterations 0, 2, 4, 8, …, and moved to the device, where it is applied.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from ..arrays import namespace, to_device, to_host
+from ..design import LentArray, LentRows
+from ..design.lent import LentBlock
+from .curvature import Preconditioner
+from .objective import Objective, Point
+
+
+@dataclass(frozen=True)
+class LentObjective(Objective):
+    """`y` and `weights` lie on the device, too; `host` is the same objective for NumPy."""
+
+    host: Any = None
+
+    @classmethod
+    def of(cls, objective: Objective) -> LentObjective:
+        design: Any = LentRows.like(objective.design)  # type: ignore[arg-type]
+        y = to_device(np.asarray(objective.y, dtype=np.int64), design.X)
+        w = None if objective.weights is None else to_device(objective.weights.astype(np.float64), design.X)
+        same = {f.name: getattr(objective, f.name) for f in fields(Objective)}
+        return cls(**(same | {"design": design, "y": y, "weights": w}), host=objective)
+
+    @property
+    def xp(self) -> Any:
+        return self.design.xp  # type: ignore[attr-defined]
+
+    def into(self, theta: np.ndarray) -> Any:
+        """θ on the device, float64."""
+        return to_device(theta.astype(np.float64), self.design.X)  # type: ignore[attr-defined]
+
+    def back(self, point: Point) -> Point:
+        """A point for NumPy."""
+        return replace(point, theta=np.array(to_host(point.theta)), gradient=np.array(to_host(point.gradient)))
+
+    def _share(self, block: LentBlock, stored: Any) -> tuple:  # type: ignore[override]
+        xp, s = self.xp, block.forward(stored)
+        value, g = self.score_terms(s, block.rows)
+        hits = xp.astype(xp.argmax(s, axis=1) == self.y[block.rows], xp.float64) if self.watch else value * 0
+        if self.weights is not None:
+            w = xp.astype(self.weights[block.rows], value.dtype)
+            value, g, hits = value * w, g * w[:, None], xp.astype(hits, value.dtype) * w
+        return xp.sum(xp.astype(value, xp.float64)), xp.sum(xp.astype(hits, xp.float64)), block.adjoint(g)
+
+    def _point(self, theta: Any, value: Any, correct: Any, sums: Any) -> Point:
+        xp, loss, W = self.xp, float(value) / self.total, theta[:-1, :]
+        gradient = self.design.from_rows(sums) / self.total
+        if self.alpha:
+            own = self.alpha * self.penalty.gradient(W)
+            gradient = xp.concat([gradient[:-1, :] + own, gradient[-1:, :]], axis=0)
+        accuracy = float(correct) / self.total if self.watch else None
+        return Point(theta, loss + self.penalised(W), gradient, loss, accuracy)
+
+    def separated(self, point: Point) -> bool:
+        return self.host.separated(point)
+
+    def sample(self, step: int = 4) -> Objective | None:
+        rows = self.host.fair_part(step)
+        if rows is None:
+            return None
+        part, design = len(rows) / self.n, self.design.every(step)
+        w = None if self.weights is None else self.weights[::step]
+        own = {"total": self.total * part, "share": self.share * part, "host": None}
+        return replace(self, design=design, y=self.y[::step], weights=w, **own)
+
+    def preconditioner(self, theta: Any) -> Any:
+        return LentModel.of(self.host.preconditioner(np.array(to_host(theta))), self.into)
+
+
+@dataclass(frozen=True)
+class LentModel:
+    """`Preconditioner` on the device, everything that is divided by inverted, the coupled part an inverse."""
+
+    U: Any
+    Q: Any
+    scale: Any
+    inverse: Any  # of its diagonal (r, k)
+    rest: Any
+    lone: Any
+    coupled: Any
+    lead: int
+
+    @classmethod
+    def of(cls, model: Preconditioner, move: Any) -> LentModel:
+        basis, k = model.basis, len(model.Q)
+        coupled = None
+        if model.coupled is not None:  # its columns are the answers to unit vectors, in the order (class, direction)
+            size = (model.lead + 1) * k
+            units = np.eye(size).reshape(size, k, model.lead + 1)
+            coupled = move(np.stack([model.coupled(unit.T).T.ravel() for unit in units], axis=1))
+        rest = None if basis.full else move(1 / model.rest)
+        inverted = move(1 / model.diagonal), rest, move((1 / model.intercept)[None, :])
+        return cls(move(basis.U), move(model.Q), move(basis.scale[:, None]), *inverted, coupled, model.lead)
+
+    def __call__(self, v: Any) -> Any:
+        xp = namespace(v)
+        w = v[:-1, :] / self.scale @ self.Q
+        inner = self.U.T @ w
+        solved, b = inner * self.inverse, ((v[-1:, :] @ self.Q) * self.lone) @ self.Q.T
+        if self.coupled is not None:
+            lead = xp.concat([inner[: self.lead, :] @ self.Q.T, v[-1:, :]], axis=0)
+            lead = xp.reshape(self.coupled @ xp.reshape(lead.T, (-1,)), lead.T.shape).T
+            solved = xp.concat([lead[:-1, :] @ self.Q, solved[self.lead :, :]], axis=0)
+            b = lead[-1:, :]
+        out = self.U @ solved
+        if self.rest is not None:
+            out = out + (w - self.U @ inner) * self.rest
+        return xp.concat([out @ self.Q.T / self.scale, b], axis=0)
+
+
+def lent_rows(objective: Objective) -> bool:
+    """Whether the objective's rows are another library's."""
+    return isinstance(getattr(objective.design, "X", None), LentArray)

@@ -1,0 +1,41 @@
+"""Where a solver stands, and what relatives on the same rows have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..arrays import largest
+
+
+@dataclass
+class Point:
+    """Where a solver stands: θ, F, ∇F (a subgradient at kinks), and what the pass saw besides."""
+
+    theta: np.ndarray
+    value: float
+    gradient: np.ndarray
+    loss: float  # the mean loss, without the penalty
+    accuracy: float | None = None
+
+    @property
+    def residual(self) -> float:
+        """max |∇F|, the number that `tol` bounds for smooth objectives."""
+        return largest(self.gradient)
+
+
+@dataclass
+class Count:
+    """Passes over all n rows, shared by an objective and everything derived from it."""
+
+    passes: float = 0.0
+
+
+@dataclass
+class Shared:
+    """What relatives on the same rows compute once: the basis of the curvature model, sums of rows by class."""
+
+    basis: Any = None
+    class_sums: Any = None

@@ -1,0 +1,174 @@
+"""Rows that torch or another array library holds: the same fits, in its arrays, nothing copied to the host."""
+
+import warnings
+
+import array_api_strict
+import numpy as np
+import pytest
+
+from linearhead import LinearClassifier, MarginClassifier, SoftmaxClassifier, regularization_path
+from linearhead.arrays import to_host
+from linearhead.design import LentArray, design_of
+from linearhead.errors import DataError
+from linearhead.losses import LOSSES
+from linearhead.objective import Objective
+from linearhead.objective.lent import LentModel, LentObjective
+from linearhead.penalties import PENALTIES
+from linearhead.solvers.lbfgs import two_loop
+from test_solvers_agree import blobs
+
+LIBRARIES = ["strict", "torch"]
+
+
+def into(library, X):
+    if library == "strict":
+        return array_api_strict.asarray(X)
+    torch = pytest.importorskip("torch")
+    return torch.from_numpy(np.ascontiguousarray(X))
+
+
+def data(n=300, d=8, k=4, dtype=np.float32, seed=0):
+    X, y = blobs(np.random.default_rng(seed), n, d, k)
+    return X.astype(dtype), y
+
+
+def objective(X, y, loss="cross_entropy", penalty="l2", alpha=1e-2, weights=None, standardize=False, intercept=True):
+    design = design_of(X, intercept=intercept).fitted(weights, standardize)
+    return Objective(design, y, int(y.max()) + 1, LOSSES[loss](), PENALTIES[penalty](), alpha, weights, watch=True)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("loss", ["cross_entropy", "logistic", "squared", "squared_hinge"])
+def test_the_same_fit_as_on_numpy_rows(library, dtype, loss):
+    X, y = data(dtype=dtype)
+    options = {"loss": loss, "alpha": 1e-2, "solver": "lbfgs", "standardize": loss == "logistic"}
+    ours, theirs = (LinearClassifier(**options).fit(rows, y) for rows in (X, into(library, X)))
+    assert theirs.converged_
+    assert theirs.coef_.dtype == X.dtype
+    assert isinstance(theirs.coef_, np.ndarray)
+    assert abs(theirs.n_iter_ - ours.n_iter_) <= 2
+    np.testing.assert_allclose(theirs.coef_, ours.coef_, atol=3e-5)
+    assert theirs.certificate_.value == pytest.approx(ours.certificate_.value, rel=1e-9)
+    assert np.array_equal(theirs.predict(into(library, X)), ours.predict(X))
+    assert np.array_equal(theirs.undecided(into(library, X)), theirs.undecided(X))
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("arrangement", ["plain", "weighted", "scaled", "no intercept", "far"])
+def test_value_gradient_and_model_are_those_of_numpy(library, arrangement):
+    X, y = data(dtype=np.float64)
+    X = X + 1e9 * (arrangement == "far") * (np.arange(8) == 2)
+    w = np.random.default_rng(1).uniform(0.1, 2, len(y)) if arrangement == "weighted" else None
+    options = {"weights": w, "standardize": arrangement == "scaled", "intercept": arrangement != "no intercept"}
+    here, there = objective(X, y, **options), LentObjective.of(objective(into(library, X), y, **options))
+    theta = 0.1 * np.random.default_rng(2).standard_normal((9, 4))
+    a, b = here.at(theta), there.back(there.at(there.into(theta)))
+    assert b.value == pytest.approx(a.value, rel=1e-12)
+    assert b.accuracy == pytest.approx(a.accuracy, rel=1e-12)
+    np.testing.assert_allclose(b.gradient, a.gradient, atol=1e-12)
+    v = np.random.default_rng(3).standard_normal((9, 4))
+    moved = to_host(there.preconditioner(there.into(theta))(there.into(v)))
+    np.testing.assert_allclose(moved, here.preconditioner(theta)(v), rtol=1e-8, atol=1e-10)
+
+
+def test_a_model_of_some_directions_only_is_the_same_too():
+    X, y = data(n=60, d=1700)  # more columns than a full eigenbasis is made for
+    here, there = objective(X, y), objective(into("strict", X), y)
+    model, theta = here.preconditioner(here.start()), np.random.default_rng(3).standard_normal((1701, 4))
+    assert not model.basis.full
+    lent = LentObjective.of(there)
+    np.testing.assert_allclose(to_host(LentModel.of(model, lent.into)(lent.into(theta))), model(theta), atol=2e-3)
+
+
+def test_an_iteration_brings_no_array_to_the_host(monkeypatch):
+    torch = pytest.importorskip("torch")
+    X, y = data(n=40_000, d=6)
+    lent = LentObjective.of(objective(torch.from_numpy(X), y))
+    theta = lent.into(np.zeros((7, 4)))
+    model = lent.preconditioner(theta)
+
+    def refuse(*_, **__):
+        raise AssertionError("an array came to the host")
+
+    for name in ("__array__", "numpy", "tolist", "cpu"):
+        monkeypatch.setattr(torch.Tensor, name, refuse)
+    for problem in (lent, lent.sample(), lent.precise()):
+        point, pairs = problem.at(theta), []
+        for _ in range(3):
+            step = problem.at(point.theta - two_loop(point.gradient, pairs, model))
+            s, change = step.theta - point.theta, step.gradient - point.gradient
+            pairs.append((s, change, float((s * change).sum())))
+            assert step.residual < point.residual
+            point = step
+        assert isinstance(point.theta, torch.Tensor)
+        assert isinstance(point.gradient, torch.Tensor)
+
+
+def test_the_sample_is_every_fourth_row():
+    X, y = data(n=33_000, d=3)
+    here = objective(X, y)
+    there = LentObjective.of(objective(into("strict", X), y))
+    theta = np.random.default_rng(0).standard_normal((4, 4))
+    a, b = here.sample().at(theta), there.sample().at(there.into(theta))
+    assert b.value == pytest.approx(a.value, rel=1e-6)
+    np.testing.assert_allclose(to_host(b.gradient), a.gradient, atol=1e-5)
+    assert LentObjective.of(objective(into("strict", X[:900]), y[:900])).sample() is None
+
+
+def test_other_types_labels_weights_and_validation_rows():
+    torch = pytest.importorskip("torch")
+    X, y = data(dtype=np.float64)
+    X = np.round(30 * X)
+    X -= X.min()
+    w = np.random.default_rng(0).uniform(0.5, 2, len(y))
+    whole = SoftmaxClassifier(alpha=10.0, tol=1e-5).fit(X, y, w)
+    for kind in (torch.uint8, torch.int32, torch.float16, torch.bfloat16, torch.float64):
+        rows = torch.from_numpy(X).to(kind)
+        model = SoftmaxClassifier(alpha=10.0, tol=1e-5).fit(rows, torch.from_numpy(y), torch.from_numpy(w))
+        atol = 1e-2 if kind == torch.bfloat16 else 1e-5
+        np.testing.assert_allclose(model.coef_, whole.coef_, atol=atol)
+    rows = torch.from_numpy(X).requires_grad_()
+    model = SoftmaxClassifier(alpha=10.0, tol=1e-5).fit(rows, y, X_valid=rows, y_valid=torch.from_numpy(y))
+    assert model.trace_.valid_loss[-1] == pytest.approx(model.trace_.train_loss[-1], rel=1e-6)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_what_lbfgs_does_not_solve_works_on_rows_as_they_come(library):
+    X, y = data(dtype=np.float64)
+    rows = into(library, X)
+    for model in (
+        MarginClassifier(alpha=0.1),
+        LinearClassifier("squared", alpha=0.1),
+        SoftmaxClassifier(penalty="l1", alpha=0.02),
+    ):
+        ours = model.fit(X, y).coef_.copy()
+        np.testing.assert_allclose(model.fit(rows, y).coef_, ours, atol=2e-4)
+    path = regularization_path(rows, y, valid=(rows, y), alphas=[1.0, 0.1])
+    assert path.alpha_ == regularization_path(X, y, valid=(X, y), alphas=[1.0, 0.1]).alpha_
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_what_cannot_be_used_is_said(library):
+    X, y = data()
+    X[3, 1] = np.nan
+    with pytest.raises(DataError, match="row 3 column 1"):
+        SoftmaxClassifier().fit(into(library, X), y)
+    with pytest.raises(ValueError, match="2D"):
+        SoftmaxClassifier().fit(into(library, np.zeros(5, np.float32)), y[:5])
+    with pytest.raises(DataError, match="complex"):
+        SoftmaxClassifier().fit(into(library, np.zeros((5, 2), np.complex64)), y[:5])
+
+
+def test_rows_are_views_where_the_memory_is_the_processors():
+    torch = pytest.importorskip("torch")
+    X = torch.zeros((10, 3))
+    lent = LentArray(X)
+    lent[2:5][:] = 7
+    assert X[2:5].min() == 7
+    assert np.array_equal(lent[np.array([-1, 2])], X[[-1, 2]].numpy())
+    assert np.array_equal(lent[np.arange(10) == 3], X[3:4].numpy())
+    assert np.array_equal(np.asarray(lent), X.numpy())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert design_of(X).dense().shape == (10, 3)
