@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from .contract import Block, Design, available_threads
-from .lent import LentArray, LentRows, lent
+from .lent import LentArray, LentRows, lent_array
 from .rows import Rows
 from .sparse import SparseRows
 from .stored import StoredArray, StoredRows
-from .stored import opened as stored
+from .stored import opened as on_disk
 
 
 def opened(X: Any) -> Any:
     """X as a `StoredArray` where its rows lie on disk, or in another library's array; else X itself."""
-    return stored(lent(X))
+    return on_disk(lent_array(X))
 
 
 def design_of(X: Any, intercept: bool = True, threads: int | None = None) -> Rows | SparseRows:

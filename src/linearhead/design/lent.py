@@ -42,7 +42,7 @@ class LentArray(StoredArray):
         return to_host(self.xp.take(self.source, to_device(rows.astype(np.int64), self.source), axis=0))
 
 
-def lent(X: Any) -> Any:
+def lent_array(X: Any) -> Any:
     """X as a `LentArray` where it is another library's matrix; else as NumPy knows it, or X itself."""
     if not is_foreign(X):
         return X
