@@ -238,6 +238,25 @@ def test_ctrl_c_in_a_fit_keeps_the_best_so_far(call, alpha, photos, tmp_path):
     assert (tmp_path / "run" / "report.html").is_file()
 
 
+def test_ctrl_c_after_the_fit_keeps_the_finished_classifier(photos, tmp_path, monkeypatch):
+    from linearhead.experiment import examine
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(examine, "outside", interrupted)
+    result = run("train", photos, "--out", tmp_path / "run", "--features", "pixels", "--json")
+    assert result.exit_code == 130
+    assert "Interrupted: the finished classifier is judged in brief and written" in result.stderr
+    got = json.loads(result.stdout)
+    assert got["interrupted"]
+    assert got["converged"]
+    assert got["test"]["accuracy"] > 0.5
+    assert store.load(tmp_path / "run" / "model.safetensors").classes == ["one", "two", "zero"]
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["learning_curve"] is None or not record["learning_curve"]
+
+
 def test_ctrl_c_while_reading_pictures_leaves_nothing(photos, tmp_path, monkeypatch):
     from linearhead import images
 

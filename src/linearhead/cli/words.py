@@ -40,7 +40,8 @@ def outcome_lines(outcome: Outcome) -> Iterator[str]:
     data, fit = run.data, run.fit
     test = run.evaluations.get("test")
     if outcome.interrupted:
-        yield click.style("Interrupted: this is the best classifier so far.", fg="yellow")
+        what = "the finished classifier, judged in brief" if fit.converged else "the best classifier so far"
+        yield click.style(f"Interrupted: this is {what}.", fg="yellow")
     if test is not None:
         yield click.style(accuracy_line("Test", test), bold=True)
     yield accuracy_line("Training", run.evaluations["train"])

@@ -83,7 +83,7 @@ def _too_few_classes(dataset: Dataset, needed: int) -> str:
         else " Add a sub-folder with pictures of something else."
     )
     return (
-        f"{dataset.source} holds {len(dataset)} pictures of {len(dataset.classes)} class ({listed(dataset.classes)}), "
+        f"{dataset.source} holds {len(dataset)} picture{'s' * (len(dataset) != 1)} of {len(dataset.classes)} class ({listed(dataset.classes)}), "
         f"but a classifier tells classes apart and needs at least {needed}.{hint}"
     )
 

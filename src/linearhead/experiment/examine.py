@@ -39,7 +39,7 @@ def examine(prepared: Any, plan: Recipe, fitted: Fit, model: Model, run: Run) ->
     run.probes |= probes.cues(prepared.dataset, prepared.extracted.rows[:n], prepared.preprocessing, plan.seed)
     groups = prepared.dataset.groups
     groups = None if groups is None else groups[prepared.extracted.rows[:n]]
-    seen = None if fitted.interrupted else outside(X[:n], y[:n], plan, fitted.alpha, plan.seed, groups)
+    seen = None if fitted.hurried else outside(X[:n], y[:n], plan, fitted.alpha, plan.seed, groups)
     if seen is None:
         return None
     run.learning_curve = seen.curve

@@ -52,6 +52,7 @@ class Fit:
     path: list[dict[str, float | None]] = field(default_factory=list)
     trace: Trace = field(default_factory=Trace)
     interrupted: bool = False
+    hurried: bool = False  # somebody asked to stop: what takes long is left out
     warned: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -95,7 +96,7 @@ def fit(rows: Rows, recipe: Recipe, progress: Progress) -> Fit:
         except KeyboardInterrupt:
             if not hasattr(state.best, "coef_"):
                 raise
-            state.interrupted = True
+            state.interrupted = state.hurried = True
     state.warned = sorted({str(w.message) for w in caught if issubclass(w.category, DataWarning)})
     return state
 

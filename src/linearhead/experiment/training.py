@@ -34,7 +34,7 @@ from .recipe import Recipe
 
 @dataclass
 class Outcome:
-    """Where a run's files are (absolute), and its record. `interrupted`: Ctrl-C ended the fit early."""
+    """Where a run's files are (absolute), and its record. `interrupted`: Ctrl-C ended fit or judging early."""
 
     folder: Path
     run: Run
@@ -143,8 +143,8 @@ def train(
     """Makes a classifier of the pictures in `data` and writes model, record and report to the folder `out`.
 
     `recipe`: see `Recipe`, every option of the command line with underscores. Ctrl-C during the fit keeps the best
-    weights so far (`Outcome.interrupted`). UsageError, DataError, FileError: no run is written. Pixels and features
-    are kept in the folder `cache` (None: nowhere) for the runs to come.
+    weights so far, and after it leaves out what takes long (`Outcome.interrupted`). UsageError, DataError, FileError:
+    no run is written. Pixels and features are kept in the folder `cache` (None: nowhere) for the runs to come.
     """
     plan, progress, clock = Recipe(**recipe), progress or Progress(), Clock()
     plan.check()
@@ -157,11 +157,25 @@ def train(
         fitted = fit(rows, plan, progress)
         if fitted.interrupted:
             progress.say("Interrupted: the best classifier so far is kept, judged and written.")
-        model = build_model(prepared, plan, fitted)
         clock.seconds |= fitted.seconds
-        run = judge(prepared, plan, fitted, model, progress, clock, command, folder.target)
+        model, run = conclude(prepared, plan, fitted, progress, clock, command, folder.target)
         run_folder.write(folder.path, model, run, ledger.kept(folder.target))
-    return Outcome(folder.target, run, fitted.interrupted)
+    return Outcome(folder.target, run, fitted.hurried)
+
+
+def conclude(
+    prepared: Prepared, plan: Recipe, fitted: Fit, progress: Progress, clock: Clock, command: str, place: Path
+) -> tuple[Model, Run]:
+    """The model and its record; the first Ctrl-C costs no more than what takes long to find out."""
+    model = build_model(prepared, plan, fitted)
+    try:
+        return model, judge(prepared, plan, fitted, model, progress, clock, command, place)
+    except KeyboardInterrupt:
+        if fitted.hurried:
+            raise
+    fitted.hurried = True
+    progress.say("Interrupted: the finished classifier is judged in brief and written.")
+    return conclude(prepared, plan, fitted, progress, clock, command, place)
 
 
 def prepare(data: str | Path, plan: Recipe, store: Store, progress: Progress, clock: Clock) -> Prepared:
