@@ -82,8 +82,9 @@ def _too_few_classes(dataset: Dataset, needed: int) -> str:
         if nested and len(dataset.classes) == 1
         else " Add a sub-folder with pictures of something else."
     )
+    pictures = "1 picture" if len(dataset) == 1 else f"{len(dataset)} pictures"
     return (
-        f"{dataset.source} holds {len(dataset)} picture{'s' * (len(dataset) != 1)} of {len(dataset.classes)} class ({listed(dataset.classes)}), "
+        f"{dataset.source} holds {pictures} of {len(dataset.classes)} class ({listed(dataset.classes)}), "
         f"but a classifier tells classes apart and needs at least {needed}.{hint}"
     )
 
