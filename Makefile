@@ -28,9 +28,10 @@ $(VENV)/.docs: pyproject.toml $(BIN)/linearhead
 docs: $(VENV)/.docs  ## the site, every chapter executed: docs/_build/index.html
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build
 
-lint: $(VENV)/.dev  ## formatting, style, types
+lint: $(VENV)/.dev  ## formatting, style, spelling, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/codespell
 	$(BIN)/pyright
 
 clean:
