@@ -23,6 +23,7 @@ from .race import race
 from .report import report
 from .sample import sample
 from .train import train
+from .update import update
 
 
 class Verbs(click.Group):
@@ -47,7 +48,7 @@ def cli() -> None:
     """
 
 
-for verb in (train, predict, evaluate, extract, compare, report, export, race, course, sample, doctor):
+for verb in (train, predict, evaluate, update, extract, compare, report, export, race, course, sample, doctor):
     cli.add_command(verb)
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .run_folder import rewrite_report
     from .sample import write_digits
     from .training import Outcome, train
+    from .updating import update
 
 _HOMES = {
     "Exported": "exporting",
@@ -39,6 +40,7 @@ _HOMES = {
     "race": "racing",
     "rewrite_report": "run_folder",
     "train": "training",
+    "update": "updating",
     "write_digits": "sample",
 }
 
@@ -57,6 +59,7 @@ __all__ = [
     "race",
     "rewrite_report",
     "train",
+    "update",
     "write_digits",
 ]
 

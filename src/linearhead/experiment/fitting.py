@@ -89,10 +89,10 @@ def fit(rows: Rows, recipe: Recipe, progress: Progress) -> Fit:
         warnings.simplefilter("ignore", ConvergenceWarning)
         try:
             if recipe.alpha == "auto":
-                _timed(state, "choose alpha", lambda: choose_alpha(rows, recipe, state, progress))
+                timed(state, "choose alpha", lambda: choose_alpha(rows, recipe, state, progress))
             else:
                 state.alpha = float(recipe.alpha)
-            _timed(state, "fit", lambda: _final(rows, recipe, state, progress))
+            timed(state, "fit", lambda: _final(rows, recipe, state, progress))
         except KeyboardInterrupt:
             if not hasattr(state.best, "coef_"):
                 raise
@@ -147,7 +147,8 @@ def _fit_keeping_best(classifier: Any, state: Fit, X: np.ndarray, y: np.ndarray,
     state.best = classifier
 
 
-def _timed(state: Fit, name: str, work: Callable[[], None]) -> None:
+def timed(state: Fit, name: str, work: Callable[[], object]) -> None:
+    """work(), its seconds under `name`, however it ends."""
     start = time.perf_counter()
     try:
         work()

@@ -221,9 +221,9 @@ def choose_rows(dataset: Dataset, model: Model, split: str) -> tuple[str, np.nda
         return "all", np.arange(n), f"all {n} pictures, whether trained on or not"
     recipe, why = model.facts.get("recipe"), "the data's own split"
     role = dataset.splits
-    if recipe and model.facts.get("fingerprint") == roles.fingerprint(dataset):
+    if recipe and roles.part_of(model.facts, dataset):
         plan = Recipe.from_dict(recipe)
-        role, why = roles.assign(roles.grouped(dataset, plan), plan), "these are the data of train, split as there"
+        role, why = roles.held_out(roles.grouped(dataset, plan), plan), "these are the data of train, split as there"
     wanted = "test" if split == "auto" else split
     rows = np.flatnonzero(role == wanted)
     if len(rows):

@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,13 @@ ROLES = ("train", "valid", "test")
 def assign(dataset: Dataset, recipe: Recipe) -> np.ndarray:
     """(n,) of "train", "valid", "test"; DataError where there is nothing to tell apart, to train on or to judge."""
     _check_classes(dataset)
+    roles = held_out(dataset, recipe)
+    check_taught(dataset, dataset.labels[roles == "train"])
+    return roles
+
+
+def held_out(dataset: Dataset, recipe: Recipe) -> np.ndarray:
+    """The same for pictures that need not be a whole problem by themselves, as those of `update`."""
     roles = np.where(dataset.splits == "", "train", dataset.splits).astype("<U5")
     for role, share in (("test", recipe.test_share), ("valid", recipe.valid_share)):
         if share > 0 and not np.any(roles == role):
@@ -32,7 +40,6 @@ def assign(dataset: Dataset, recipe: Recipe) -> np.ndarray:
             seed = recipe.seed + (1_000_003 if role == "valid" else 0)
             held = split(dataset.labels[rows], {"train": 1 - share, role: share}, seed, groups)
             roles[rows[held == role]] = role
-    check_taught(dataset, dataset.labels[roles == "train"])
     return roles
 
 
@@ -107,6 +114,11 @@ def fingerprint(dataset: Dataset) -> str:
     for name, label in zip(dataset.names, dataset.labels, strict=True):
         digest.update(f"{name}\0{dataset.classes[label]}\0".encode())
     return digest.hexdigest()
+
+
+def part_of(facts: dict[str, Any], dataset: Dataset) -> bool:
+    """Whether these are the very pictures that a model was made of, or those of one of its updates."""
+    return fingerprint(dataset) in (facts.get("fingerprint"), *facts.get("fingerprints", ()))
 
 
 def _check_classes(dataset: Dataset) -> None:

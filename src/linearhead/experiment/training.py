@@ -230,6 +230,20 @@ def prepare_dataset(dataset: Dataset, plan: Recipe, store: Store, progress: Prog
         pictures = Pictures(dataset, order, preprocessing, tolerance, progress, store)
         plan, board = choose_features(pictures, np.concatenate(groups[:2]), plan, progress, clock)
         extractor = pictures.learn(plan.features, groups[0], plan.seed)
+    return described(dataset, plan, board, role, pictures, extractor, clock)
+
+
+def described(
+    dataset: Dataset,
+    plan: Recipe,
+    board: Leaderboard | None,
+    role: np.ndarray,
+    pictures: Pictures,
+    extractor: Extractor,
+    clock: Clock,
+) -> Prepared:
+    """The features of the pictures, in the order in which these stand, and what is known about them."""
+    with clock.stage("features"):
         extracted = pictures.features(extractor)
     with clock.stage("look for copies"):
         copies = copying.look_for(pictures, extracted.rows)
@@ -239,7 +253,8 @@ def prepare_dataset(dataset: Dataset, plan: Recipe, store: Store, progress: Prog
     y = dataset.labels[extracted.rows]
     n = n_train + n_valid
     keys = [pictures.keys[row] for row in extracted.rows.tolist()]
-    return Prepared(dataset, plan, board, role, preprocessing, extractor, extracted, y, n_train, n, copies, keys)
+    looks = pictures.preprocessing
+    return Prepared(dataset, plan, board, role, looks, extractor, extracted, y, n_train, n, copies, keys)
 
 
 def choose_features(

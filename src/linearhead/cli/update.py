@@ -1,0 +1,53 @@
+"""linearhead update: more pictures, or a new class, for a finished model."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+
+import click
+
+from .choices import FromRegistry
+from .output import put, put_json
+
+INTERRUPTED = 130
+
+
+@click.command(short_help="Add pictures or a class to a model.")
+@click.argument("run", type=click.Path())
+@click.argument("data", type=click.Path())
+@click.option("--out", type=click.Path(), help="Folder of the new run. [default: runs/NAME-TIME]")
+@click.option("--force", is_flag=True, help="Replace an earlier run at --out.")
+@click.option(
+    "--reader",
+    type=FromRegistry("data", "READERS", ("auto",)),
+    default="auto",
+    show_default=True,
+    help="Kind of DATA; auto looks at it.",
+)
+@click.option(
+    "--cache",
+    type=click.Path(file_okay=False),
+    help="Folder that keeps pixels and features between runs; of the old pictures they are then only read. "
+    "[default: nothing is kept]",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of text.")
+def update(run: str, data: str, as_json: bool, **choices: object) -> None:
+    """Add the pictures in DATA, of classes old or new, to the model of RUN, and write a new run folder.
+
+    The old pictures are needed where they were. Features and alpha stay; the fit goes on from the old weights to the
+    optimum over all pictures, which is certified and the one that a fit from zero would find.
+    """
+    from ..experiment import update as run_update
+    from .progress import Bars
+    from .words import outcome_lines
+
+    command = shlex.join(["linearhead", *sys.argv[1:]])
+    outcome = run_update(run, data, progress=Bars(), command=command, **choices)  # type: ignore[arg-type]
+    if as_json:
+        put_json(outcome.to_json() | {"passes": outcome.run.fit.passes})
+    else:
+        for line in outcome_lines(outcome):
+            put(line)
+    if outcome.interrupted:
+        raise click.exceptions.Exit(INTERRUPTED)

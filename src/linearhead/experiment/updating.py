@@ -1,0 +1,149 @@
+"""update: more pictures, or a new class, for a finished model, without starting over.
+
+The model's own extractor, picture size and α stay; the pictures that made it and the new ones are trained on together,
+from the old weights. F is strictly convex, so that is the optimum which a fit from zero would find, and the certificate
+says so. New pictures are held out to choose and to judge by the recipe's shares; old ones keep their roles.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..data import Dataset
+from ..data.feature_store import Store
+from ..errors import ConvergenceWarning, DataError, DataWarning, UsageError
+from ..files import new_folder
+from ..store import Model
+from . import roles, run_folder
+from .extract import Pictures, Tolerance
+from .fitting import Fit, timed
+from .judging import looks
+from .names import open_readable
+from .progress import Progress
+from .recipe import Recipe
+from .training import Clock, Outcome, Prepared, build_model, described, judge
+
+
+def update(
+    run: str | Path,
+    data: str | Path,
+    *,
+    reader: str = "auto",
+    out: str | Path | None = None,
+    force: bool = False,
+    cache: str | Path | None = None,
+    progress: Progress | None = None,
+    command: str = "linearhead.update",
+) -> Outcome:
+    """Adds the pictures in `data`, of classes old or new, to the model of RUN and writes a new run folder.
+
+    The pictures that made the model are needed where they were (with `cache` their features are only read). DataError
+    where they are gone or have changed, or where the model and the pictures do not fit.
+    """
+    progress, clock = progress or Progress(), Clock()
+    model = run_folder.load_model(run)
+    if not model.facts.get("recipe"):
+        raise UsageError("This model does not say how it was trained, so it cannot be updated. Train it again.")
+    plan = replace(Recipe.from_dict(model.facts["recipe"]), alpha=float(model.facts["alpha"]))
+    default = f"{Path(data).absolute().name.split('.')[0]}-{datetime.now():%Y%m%d-%H%M%S}"
+    with new_folder(out or Path("runs") / default, force, marker=run_folder.RECORD) as folder:
+        with clock.stage("list pictures"):
+            parts = [*_made_of(model, plan), (open_readable(data, reader), reader)]
+            joined, role = join([part for part, _ in parts], list(model.classes), plan)
+        prepared = _prepare(joined, role, model, plan, Store(cache, progress.say), progress, clock)
+        fitted = refit(model, prepared, plan, progress)
+        updated = build_model(prepared, plan, fitted)
+        updated.facts["parts"] = [{"source": part.source, "reader": how} for part, how in parts]
+        updated.facts["fingerprints"] = [roles.fingerprint(part) for part, _ in parts]
+        clock.seconds |= fitted.seconds
+        record = judge(prepared, plan, fitted, updated, progress, clock, command, folder.target)
+        run_folder.write(folder.path, updated, record)
+    return Outcome(folder.target, record, fitted.interrupted)
+
+
+def _made_of(model: Model, plan: Recipe) -> list[tuple[Dataset, str]]:
+    """The pictures that made the model and its updates, which must be what they were; and how each is read."""
+    facts = model.facts
+    sources = facts.get("parts") or [{"source": facts.get("source", ""), "reader": plan.reader}]
+    prints = facts.get("fingerprints") or [facts.get("fingerprint")]
+    found = [(open_readable(part["source"], part["reader"]), part["reader"]) for part in sources]
+    for (dataset, _), expected in zip(found, prints, strict=True):
+        if roles.fingerprint(dataset) != expected:
+            raise DataError(
+                f"The pictures in {dataset.source} are not those that made the model: some were added, removed or "
+                "renamed since. An update needs the old pictures as they were, with the new ones in a place of their "
+                "own; or train again on everything."
+            )
+    return found
+
+
+def join(parts: list[Dataset], classes: list[str], plan: Recipe) -> tuple[Dataset, np.ndarray]:
+    """One dataset of all parts, the classes that are there first, and every picture's role, settled part by part."""
+    parts = [roles.grouped(part, plan) for part in parts]
+    names = list(dict.fromkeys([*classes, *(name for part in parts for name in part.classes)]))
+    labels = [np.array([names.index(name) for name in part.classes])[part.labels] for part in parts]
+    starts = np.cumsum([0, *(len(part) for part in parts)])
+
+    def read(i: int) -> Any:
+        part = int(np.searchsorted(starts, i, side="right")) - 1
+        return parts[part].read(i - int(starts[part]))
+
+    every = [part.groups for part in parts if part.groups is not None]
+    grouped = [f"{i} {group}" for i, groups in enumerate(every) for group in groups] if plan.group else None
+    joined = Dataset(
+        source=" + ".join(part.source for part in parts),
+        reader=parts[0].reader,
+        names=[
+            name if not i else f"{Path(part.source).name}/{name}" for i, part in enumerate(parts) for name in part.names
+        ],
+        labels=np.concatenate(labels),
+        classes=tuple(names),
+        splits=np.concatenate([part.splits for part in parts]),
+        read=read,
+        groups=None if grouped is None else np.array(grouped),
+        skipped=[skipped for part in parts for skipped in part.skipped],
+    )
+    role = np.concatenate([roles.held_out(part, plan) for part in parts])
+    roles.check_taught(joined, joined.labels[role == "train"])
+    return joined, role
+
+
+def _prepare(
+    dataset: Dataset, role: np.ndarray, model: Model, plan: Recipe, store: Store, progress: Progress, clock: Clock
+) -> Prepared:
+    """The rows, by the model's own extractor."""
+    extractor, preprocessing = looks(model)
+    order = np.concatenate([np.flatnonzero(role == name) for name in roles.ROLES])
+    tolerance = Tolerance(len(order), plan.max_bad, plan.strict)
+    pictures = Pictures(dataset, order, preprocessing, tolerance, progress, store)
+    return described(dataset, plan, None, role, pictures, extractor, clock)
+
+
+def start(model: Model, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """(coef (k, d), intercept (k,)) to go on from: the model's, and for each new class the mean of what is there."""
+    new = k - len(model.classes)
+    coef = np.vstack([model.coef, np.repeat(model.coef.mean(axis=0, keepdims=True), new, axis=0)])
+    return coef, np.append(model.intercept, np.full(new, model.intercept.mean(), model.intercept.dtype))
+
+
+def refit(model: Model, prepared: Prepared, plan: Recipe, progress: Progress) -> Fit:
+    """The optimum over all trained rows, from the model's weights; Ctrl-C keeps the best so far."""
+    state = Fit(plan.estimator(float(plan.alpha)).set_params(warm_start=True), alpha=float(plan.alpha))
+    X, y = prepared.extracted.X[: prepared.n_trained], prepared.y[: prepared.n_trained]
+    state.best.coef_, state.best.intercept_ = start(model, len(prepared.dataset.classes))
+    with warnings.catch_warnings(record=True) as caught, progress.bar(1, "fit from the old weights") as done:
+        warnings.simplefilter("always", DataWarning)
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the findings say how it ended
+        try:
+            timed(state, "fit", lambda: state.best.fit(X, y))
+        except KeyboardInterrupt:
+            state.interrupted = True
+        done(1)
+    state.warned = sorted({str(w.message) for w in caught if issubclass(w.category, DataWarning)})
+    return state

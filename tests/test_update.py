@@ -1,0 +1,170 @@
+"""update: the optimum over old and new pictures, from the old weights; roles kept, classes added, old ones needed."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from linearhead.cli import cli
+from linearhead.errors import DataError, UsageError
+from linearhead.experiment import Progress, evaluate, run_folder, train, update, updating
+from linearhead.experiment.recipe import Recipe
+
+
+def write(folder, classes, first, last):
+    """Real scanned digits of some classes, the pictures first … last of each."""
+    digits = load_digits()
+    for label in classes:
+        (folder / str(label)).mkdir(parents=True, exist_ok=True)
+        for i, image in enumerate(digits.images[digits.target == label][first:last]):
+            pixels = np.rint(image * 255 / 16).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / str(label) / f"{first + i:03}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A model of eight digits, a few pictures more of these, and two digits that it never saw."""
+    place = tmp_path_factory.mktemp("update")
+    write(place / "old", range(8), 0, 30)
+    write(place / "more", range(8), 30, 32)
+    write(place / "nines", [8, 9], 0, 20)
+    train(place / "old", out=place / "run", features="hog", alpha=0.01)
+    return place
+
+
+@pytest.fixture(scope="module")
+def updated(place):
+    return update(place / "run", place / "more", out=place / "more-run")
+
+
+def from_zero(outcome, monkeypatch):
+    """The fit of the same rows from zero: (classifier, passes)."""
+    found = {}
+
+    def keep(model, prepared, plan, progress):
+        found["warm"] = refit(model, prepared, plan, progress)
+        monkeypatch.setattr(updating, "start", lambda m, k: (np.zeros((k, m.dimension)), np.zeros(k)))
+        found["zero"] = refit(model, prepared, plan, progress)
+        monkeypatch.undo()
+        return found["warm"]
+
+    refit = updating.refit
+    monkeypatch.setattr(updating, "refit", keep)
+    outcome()
+    return found["warm"].best, found["zero"].best
+
+
+def test_more_pictures_give_the_certified_optimum_of_a_fit_from_zero(place, monkeypatch):
+    warm, zero = from_zero(lambda: update(place / "run", place / "more", out=place / "again"), monkeypatch)
+    assert warm.converged_
+    assert zero.converged_
+    assert warm.certificate_.gap < 1e-8
+    assert abs(warm.certificate_.value - zero.certificate_.value) < 1e-8
+    assert np.abs(warm.coef_ - zero.coef_).max() < 1e-3 * np.abs(zero.coef_).max()
+    assert warm.trace_.passes[-1] < zero.trace_.passes[-1]
+    assert warm.trace_.gradient_norm[0] < 0.1 * zero.trace_.gradient_norm[0]
+
+
+def test_every_picture_has_one_role_and_old_ones_keep_theirs(place, updated):
+    old = json.loads((place / "run" / "run.json").read_text())
+    run = updated.run
+    assert run.data.found == run.data.used == old["data"]["used"] + 16
+    assert sum(run.data.counts["test"]) == sum(old["data"]["counts"]["test"]) + 8  # one of two pictures judges
+    assert run.evaluations["test"].n == sum(run.data.counts["test"])
+    assert run.fit.converged
+    assert run.trust is not None
+    model = run_folder.load_model(updated.folder)
+    assert model.classes == [str(i) for i in range(8)]
+    assert model.facts["alpha"] == 0.01
+    assert [part["source"] for part in model.facts["parts"]] == [str(place / "old"), str(place / "more")]
+    assert {path.name for path in updated.folder.iterdir()} >= {"model.safetensors", "run.json", "report.html"}
+
+
+def test_evaluate_knows_which_pictures_an_updated_model_has_trained_on(place, updated):
+    """Judged on the folders that made it, an updated model meets their test pictures only."""
+    before = evaluate(place / "run", place / "old")
+    after = evaluate(updated.folder, place / "old")
+    assert (after.which, after.evaluation.n) == (before.which, before.evaluation.n) == ("test", 48)
+    assert evaluate(updated.folder, place / "more").evaluation.n == 8
+
+
+def test_new_classes_are_learned_and_another_update_goes_on(place, updated):
+    second = update(updated.folder, place / "nines", out=place / "second")
+    model = run_folder.load_model(second.folder)
+    assert model.classes == [str(i) for i in range(10)]
+    assert second.run.fit.converged
+    assert len(model.facts["fingerprints"]) == 3
+    nines = evaluate(second.folder, place / "nines").evaluation
+    assert nines.n == 8
+    assert nines.accuracy >= 0.75
+    assert second.run.evaluations["test"].accuracy > 0.85
+
+
+def test_the_mean_of_the_old_weights_starts_a_new_class(place):
+    model = run_folder.load_model(place / "run")
+    coef, intercept = updating.start(model, 10)
+    X = np.random.default_rng(0).normal(size=(5, model.dimension))
+    s = X @ coef.T + intercept
+    assert np.array_equal(s[:, :8], X @ model.coef.T + model.intercept)
+    assert np.allclose(s[:, 8:], s[:, :8].mean(axis=1, keepdims=True), atol=1e-6)
+
+
+def test_the_old_pictures_are_needed_as_they_were(place, tmp_path):
+    shutil.copytree(place / "old", tmp_path / "old")
+    train(tmp_path / "old", out=tmp_path / "run", features="pixels", alpha=0.1)
+    (tmp_path / "old" / "3" / "003.png").unlink()
+    with pytest.raises(DataError, match="not those that made the model"):
+        update(tmp_path / "run", place / "more", out=tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    model = run_folder.load_model(tmp_path / "run")
+    model.facts = {}
+    run_folder.save(model, tmp_path / "bare.safetensors")
+    with pytest.raises(UsageError, match="does not say how it was trained"):
+        update(tmp_path / "bare.safetensors", place / "more", out=tmp_path / "new")
+
+
+def test_groups_stay_together_in_every_part(place):
+    parts = [updating.open_readable(place / name, "auto") for name in ("old", "more")]
+    joined, role = updating.join(parts, [], Recipe(group=r"(\d)\.png$"))
+    assert joined.groups is not None
+    for group in np.unique(joined.groups):
+        assert len(np.unique(role[joined.groups == group])) == 1
+    assert joined.read(len(parts[0])) == parts[1].read(0)
+    assert joined.names[len(parts[0])].startswith("more/")
+
+
+def test_the_command_prints_what_train_prints_and_the_passes(place, tmp_path):
+    words = ["update", str(place / "run"), str(place / "more"), "--out", str(tmp_path / "run"), "--json"]
+    done = CliRunner().invoke(cli, words)
+    assert done.exit_code == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["converged"]
+    assert told["passes"] > 0
+    assert told["classes"] == [str(i) for i in range(8)]
+    again = CliRunner().invoke(cli, words)
+    assert again.exit_code == 2
+
+
+def test_ctrl_c_keeps_the_best_so_far(place, tmp_path, monkeypatch):
+    from linearhead.estimators import LinearClassifier
+
+    def interrupted(self, *_, **__):
+        raise KeyboardInterrupt
+
+    original = updating.refit
+
+    def stopped(*words):
+        with monkeypatch.context() as patch:
+            patch.setattr(LinearClassifier, "fit", interrupted)
+            return original(*words)
+
+    monkeypatch.setattr(updating, "refit", stopped)
+    outcome = update(place / "run", place / "more", out=tmp_path / "run", progress=Progress())
+    assert outcome.interrupted
+    old, new = (run_folder.load_model(folder) for folder in (place / "run", tmp_path / "run"))
+    assert np.array_equal(old.coef, new.coef)
