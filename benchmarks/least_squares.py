@@ -3,27 +3,22 @@
     python benchmarks/least_squares.py ../shared/data/fashion-mnist [--rows 20000] [--repeats 3]
 
 Pixels / 255 in float64. `gram` is X.T @ X by NumPy alone (a symmetric product, half the arithmetic of a general one).
-Medians of interleaved runs (RidgeClassifierCV: one run) go to least_squares.json.
+Each run is a process of its own, in turn (RidgeClassifierCV: one run); medians of wall and processor seconds and the
+peak of memory go to least_squares.json.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
-import statistics
-import time
 import warnings
 from pathlib import Path
 
 import numpy as np
+from measure import alone, interleaved, summary, versions
 
 ALPHAS = np.logspace(1, -8, 45)
-
-
-def timed(work) -> tuple[float, object]:
-    start = time.perf_counter()
-    found = work()
-    return time.perf_counter() - start, found
 
 
 def main() -> None:
@@ -42,26 +37,25 @@ def main() -> None:
     chosen = [i for i in range(len(dataset)) if dataset.splits[i] != "test"][: given.rows]
     X = np.stack([np.asarray(dataset.read(i)).ravel() for i in chosen]) / 255.0
     y = np.asarray(dataset.labels)[chosen]
-    seconds: dict[str, list[float]] = {"gram": [], "linearhead": [], "RidgeClassifierCV": []}
-    for _ in range(given.repeats):
-        seconds["gram"].append(timed(lambda: X.T @ X)[0])
-        options_ = {"loss": "squared", "alphas": ALPHAS, "cv": "loo", "certificates": False}
-        took, path = timed(lambda o=options_: regularization_path(X, y, **o))
-        seconds["linearhead"].append(took)
-        if seconds["RidgeClassifierCV"]:
-            continue  # slow: once
-        took, ridge = timed(lambda: RidgeClassifierCV(alphas=ALPHAS * len(y)).fit(X, y))
-        seconds["RidgeClassifierCV"].append(took)
-    median = {name: statistics.median(found) for name, found in seconds.items()}
+    for module in ("linearhead", "sklearn.linear_model", "scipy.linalg"):
+        importlib.import_module(module)  # before any clock runs
+    setting = {"loss": "squared", "alphas": ALPHAS, "cv": "loo", "certificates": False}
+    works = {
+        "gram": lambda: float((X.T @ X)[0, 0]),
+        "linearhead": lambda: regularization_path(X, y, **setting).alpha_,
+    }
+    runs = interleaved(works, given.repeats)
+    runs["RidgeClassifierCV"] = [alone(lambda: RidgeClassifierCV(alphas=ALPHAS * len(y)).fit(X, y).alpha_ / len(y))]
     record = {
         "data": Path(given.data).name,
         "shape": list(X.shape),
         "alphas": len(ALPHAS),
-        "seconds": median,
-        "linearhead_over_gram": median["linearhead"] / median["gram"],
-        "RidgeClassifierCV_over_linearhead": median["RidgeClassifierCV"] / median["linearhead"],
-        "alpha": path.alpha_,
-        "alpha_of_RidgeClassifierCV": float(ridge.alpha_) / len(y),
+        **summary(runs, "linearhead"),
+        "linearhead_over_gram": {
+            field: summary(runs, "gram")["times_as_long"]["linearhead"][field] for field in ("seconds", "cpu_seconds")
+        },
+        "alpha": {name: float(runs[name][-1].found) for name in ("linearhead", "RidgeClassifierCV")},
+        "versions": versions(),
     }
     print(json.dumps(record, indent=1))
     Path(__file__).with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")

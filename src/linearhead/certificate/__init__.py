@@ -60,7 +60,8 @@ def settle(objective: Objective, theta: np.ndarray, gap: float) -> tuple[int | N
         s = block.forward(stored)
         if count:
             distances[block.rows] = _distances(objective, s, block.rows)
-        return curvature.share(block, s) if curvature.needed else ()
+        with np.errstate(over="ignore", invalid="ignore"):
+            return curvature.share(block, s) if curvature.needed else ()
 
     sums = objective.design.sweep(look)
     if not count:

@@ -110,6 +110,8 @@ class Curvature:
         reach = Reach(gap, self.strength, design.shift, design.scale)
         if not known or M is None:
             return reach
+        if not np.isfinite(M).all() or not np.isfinite(spill):  # rows too long for float64 squares
+            return replace(reach, gap=np.inf)
         spill = float(np.sqrt(spill / objective.total))
         inverse = inverted(M / objective.total, objective.loss.shift_invariant)
         if inverse is None:

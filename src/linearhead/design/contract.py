@@ -140,13 +140,13 @@ class Design:
 
     def lengths(self, block: Any) -> np.ndarray:
         """‖z‖² of a block's rows in the centred, scaled columns, (m,), not below the exact ones."""
-        metric = np.ones(self.d) if self.scale is None else self.scale**-2.0
-        squares = block.squares(metric)
+        unit = np.ones(self.d) if self.scale is None else 1 / self.scale
+        squares = block.squares(unit)
         if self.shift is None:
             return squares * (1 + 1e-9)
-        moved = self.shift * metric
-        own = float(self.shift @ moved)
-        theta = np.append(-2 * moved, own)[:, None].astype(self.dtype)
+        inner = self.shift * unit
+        own = float(inner @ inner)
+        theta = np.append(-2 * inner * unit, own)[:, None].astype(self.dtype)
         noise = (self.d + 16) * float(np.finfo(self.dtype).eps) * (squares + own)
         return np.maximum(squares + block.forward(theta)[:, 0], 0) + noise
 

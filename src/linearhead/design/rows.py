@@ -40,9 +40,10 @@ class RowBlock:
         out[-1] = g.sum(axis=0) if self.intercept else 0
         return out
 
-    def squares(self, metric: np.ndarray) -> np.ndarray:
-        """Σⱼ metricⱼ xⱼ², (m,)"""
-        return np.square(self.x) @ metric.astype(self.x.dtype)
+    def squares(self, unit: np.ndarray) -> np.ndarray:
+        """Σⱼ (unitⱼ xⱼ)², (m,)"""
+        z = self.x * unit.astype(self.x.dtype)
+        return np.einsum("ij,ij->i", z, z)
 
     def absolute(self, theta: np.ndarray) -> np.ndarray:
         """|x| W + b, (m, k)"""

@@ -19,8 +19,9 @@ class SparseBlock(RowBlock):
     def adjoint(self, g: np.ndarray) -> np.ndarray:
         return np.vstack([self.x.T @ g, g.sum(axis=0)[None] * self.intercept])
 
-    def squares(self, metric: np.ndarray) -> np.ndarray:
-        return self.x.multiply(self.x) @ metric.astype(self.x.dtype)
+    def squares(self, unit: np.ndarray) -> np.ndarray:
+        z = self.x.multiply(unit[None, :].astype(self.x.dtype))
+        return np.asarray(z.multiply(z).sum(axis=1)).ravel()
 
     def absolute(self, theta: np.ndarray) -> np.ndarray:
         return abs(self.x) @ theta[:-1] + theta[-1]
