@@ -1,0 +1,181 @@
+"""The comparison table of the README and the picture beside it, from the JSON that the other scripts have written.
+
+    python benchmarks/table.py
+
+Replaces what lies between the two markers of README.md, and docs/seconds.svg. A script without results has no row.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+BEGIN, END = "<!-- from benchmarks/table.py -->", "<!-- end of benchmarks/table.py -->"
+PICTURE = ROOT / "docs" / "seconds.svg"
+Row = tuple[str, str, str]  # work, what was measured, aim
+
+
+def times(ratio: dict[str, float]) -> str:
+    return f"**{digits(ratio['seconds'])}×** ({digits(ratio['cpu_seconds'])}× in processor time)"
+
+
+def digits(number: float) -> str:
+    return f"{number:.0f}" if number >= 20 else f"{number:.1f}"
+
+
+def seconds(record: dict, ours: str, theirs: str) -> str:
+    return f"{record['medians'][ours]['seconds']:.2g} s against {record['medians'][theirs]['seconds']:.2g} s"
+
+
+def softmax(record: dict) -> Iterator[Row]:
+    for r in record["results"]:
+        data = f"{record['data']} {record['rows']} × {record['columns']}"
+        found = f"{times(r['times_as_long']['scikit-learn'])} scikit-learn's lbfgs"
+        work = f"softmax + L2, {data}, α = {r['alpha_n']}/n, gap {r['gap']:.0e}"
+        yield work, f"{found}, {seconds(r, 'linearhead', 'scikit-learn')}", "≥ 10×"
+
+
+def wide_k(record: dict) -> Iterator[Row]:
+    for r in record["results"]:
+        work = f"softmax + L2, {r['rows']} × {r['columns']}, {r['classes']} classes, condition {r['condition']:.0e}"
+        yield work, f"{times(r['times_as_long']['scikit-learn'])} scikit-learn's lbfgs", "≥ 5×"
+
+
+def margin(record: dict) -> Iterator[Row]:
+    for r in record["results"]:
+        work = f"Crammer–Singer, {record['data']} {record['rows']} × {record['columns']}, C = {r['C']:g}"
+        stopped = f"to the F where LinearSVC(tol={r['tol_of_LinearSVC']:g}) stops"
+        yield f"{work}, {stopped}", f"{times(r['times_as_long']['LinearSVC'])} LinearSVC", "≥ 10×"
+
+
+def path(record: dict) -> Iterator[Row]:
+    theirs = record["scikit-learn"]
+    fitted = "" if theirs["fitted"] == 45 else f", whose seconds are those of {theirs['fitted']} of the 45 alone"
+    ratio = {name: theirs[name] / record["linearhead"][name] for name in ("seconds", "cpu_seconds")}
+    work = f"45 values of C, {record['training_rows']} × {record['columns']}"
+    yield work, f"{times(ratio)} cold scikit-learn fits{fitted}", "≥ 100×"
+    if "LogisticRegressionCV" in record:
+        ratio = {name: record["LogisticRegressionCV"][name] / record["linearhead"][name] for name in ratio}
+        yield work, f"{times(ratio)} LogisticRegressionCV", "≥ 10×"
+
+
+def least_squares(record: dict) -> Iterator[Row]:
+    n, d = record["shape"]
+    work = f"least squares, {record['alphas']} α with leave-one-out, {n} × {d}"
+    yield work, f"{times(record['linearhead_over_gram'])} the cost of XᵀX", "≤ 2×"
+    yield work, f"{times(record['times_as_long']['RidgeClassifierCV'])} RidgeClassifierCV", ""
+
+
+def sgd(record: dict) -> Iterator[Row]:
+    r = record["batch_256"]
+    ratio = {"seconds": r["ratio"], "cpu_seconds": r["ratio_of_cpu_seconds"]}
+    yield (
+        "SGD, an epoch of batches of 256, {} × {}".format(*record["shape"][:2]),
+        f"{times(ratio)} a torch loop",
+        "≥ 3×",
+    )
+
+
+def sweep(record: dict) -> Iterator[Row]:
+    for r in record["speed"]:
+        aim = "≥ 80 %" if r["classes"] >= 100 else "≥ 50 %"
+        yield f"a pass, {r['classes']} classes, of a square product's speed", f"**{r['efficiency']:.0%}**", aim
+    for r in record["memory"]:
+        work = f"peak memory of a fit beyond X, {r['type']}, {r['classes']} classes"
+        yield work, f"**{r['extra_bytes'] / 1e6:.0f} MB**", f"≤ {r['allowed_bytes'] / 1e6:.0f} MB"
+
+
+def out_of_core(record: dict) -> Iterator[Row]:
+    work = f"rows on disk, {record['file_mb']} MB, budget {record['budget_mb']} MB"
+    for name in ("warm", "cold"):
+        over, ratio = record["peak_over_budget_mb"][name], record["results"][name]["pass_over_read"]
+        found = f"peak **{over:.0f} MB** above the budget, a pass **{ratio:.1f}×** reading the file"
+        yield f"{work}, {name} cache", found, "≤ 200 MB, ≤ 1.5×"
+
+
+def growth(record: list) -> Iterator[Row]:
+    held = sum(r["logarithmic"] for r in record)
+    work = f"passes grow no faster than log(1/gap): {len(record)} problems over n, d, k, α"
+    yield work, f"**{held}** of {len(record)}", "all"
+
+
+def certificates(record: dict) -> Iterator[Row]:
+    t = record["total"]
+    work = f"certificates, {t['fits']} fits beside a float64 optimum"
+    found = f"**{t['violation']}** gaps broken, **{t['changed']}** of {t['promised']} promised predictions changed, "
+    yield work, found + f"`converged_` true in **{t['truthful'] / t['fits']:.0%}**", "0, 0, 100 %"
+
+
+SCRIPTS: tuple[Callable[..., Iterator[Row]], ...] = (
+    softmax,
+    wide_k,
+    path,
+    margin,
+    least_squares,
+    sgd,
+    sweep,
+    out_of_core,
+    growth,
+    certificates,
+)
+
+
+def results(name: str) -> object:
+    file = HERE / f"{name}.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+
+
+def table() -> str:
+    lines = ["| work | measured | aim | script |", "|---|---|---|---|"]
+    for script in SCRIPTS:
+        record = results(script.__name__)
+        for work, found, aim in script(record) if record is not None else ():
+            lines.append(f"| {work} | {found} | {aim} | [`{script.__name__}.py`](benchmarks/{script.__name__}.py) |")
+    return "\n".join(lines)
+
+
+def picture(record: dict) -> str:
+    """Relative gap against seconds, both sides, every α."""
+    from linearhead.charts import Series, line_chart
+
+    drawn = []
+    for i, r in enumerate(record["results"]):
+        for j, (name, trace) in enumerate(r["trace"].items()):
+            x, y = zip(*trace, strict=True)
+            drawn.append(Series(f"{name}, α = {r['alpha_n']}/n", x, y, ("line", "dashed")[j], i))
+    chart = line_chart(
+        drawn,
+        title=f"Softmax + L2 on {record['data']}, {record['rows']} × {record['columns']}",
+        x_label="seconds",
+        y_label="relative gap F/F* − 1",
+        x_log=True,
+        y_log=True,
+    )
+    return chart.svg + "\n"
+
+
+def block() -> str:
+    """What stands between the markers, markers included."""
+    shown = f"\n\n![Gap against seconds]({PICTURE.relative_to(ROOT).as_posix()})" if results("softmax") else ""
+    return f"{BEGIN}\n{table()}{shown}\n{END}"
+
+
+def replaced(readme: str) -> str:
+    before, rest = readme.split(BEGIN)
+    return before + block() + rest.split(END)[1]
+
+
+def main() -> None:
+    record = results("softmax")
+    if record is not None:
+        PICTURE.write_text(picture(record), encoding="utf-8")  # type: ignore[arg-type]
+    readme = ROOT / "README.md"
+    readme.write_text(replaced(readme.read_text(encoding="utf-8")), encoding="utf-8")
+    print(table())
+
+
+if __name__ == "__main__":
+    main()

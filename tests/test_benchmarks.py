@@ -1,0 +1,77 @@
+"""The README's figures are those of the benchmarks' JSON, and the benchmarks judge by what is true."""
+
+import re
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from linearhead import SoftmaxClassifier
+from test_solvers_agree import blobs
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+import measure  # noqa: E402
+import softmax  # noqa: E402
+import table  # noqa: E402
+
+
+def test_the_readme_says_what_the_results_say():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert readme.count(table.BEGIN) == readme.count(table.END) == 1
+    assert table.replaced(readme) == readme
+    assert len(re.findall(r"^\| .* \[`\w+\.py`\]", readme, re.MULTILINE)) >= 2
+
+
+def test_the_picture_is_that_of_the_results():
+    record = table.results("softmax")
+    if record is None:
+        pytest.skip("softmax.py has not been run")
+    assert table.PICTURE.read_text(encoding="utf-8") == table.picture(record)
+
+
+def test_every_script_has_words_and_a_row_or_none():
+    for script in table.SCRIPTS:
+        assert (ROOT / "benchmarks" / f"{script.__name__}.py").read_text(encoding="utf-8").startswith('"""')
+        record = table.results(script.__name__)
+        rows = list(script(record)) if record is not None else []
+        assert (record is None) == (not rows)
+
+
+def test_the_certificates_campaign_found_nothing():
+    record = table.results("certificates")
+    assert record["total"]["fits"] >= 2000
+    assert record["total"]["violation"] == record["total"]["changed"] == record["total"]["count_broken"] == 0
+    assert record["total"]["truthful"] == record["total"]["fits"]
+    assert record["failures"] == []
+
+
+def test_both_sides_stop_at_the_first_iterate_at_the_target():
+    X, y = blobs(np.random.default_rng(0), 400, 6, 3)
+    X, alpha = X.astype(np.float32), 1e-2
+    best = SoftmaxClassifier(alpha=alpha).fit(X, y).certificate_.value
+    target = best * (1 + 1e-4)
+
+    def quiet(run):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return run(X, y, alpha, target)
+
+    for run in (softmax.ours, softmax.peer):
+        found = measure.alone(lambda run=run: quiet(run)).found  # in a child, as the peer's optimiser is patched
+        value = softmax.objective(found["coef"], found["intercept"], X, y, alpha)
+        assert best * (1 - 1e-9) <= value <= target * (1 + 1e-6)
+        assert found["trace"][-1][1] <= target < found["trace"][-2][1]
+
+
+def test_a_child_tells_time_memory_and_failure(capfd):
+    runs = measure.interleaved({"linearhead": lambda: np.ones(30_000_000).sum(), "little": lambda: 1}, 2)
+    assert [r.found for r in runs["linearhead"]] == [3e7, 3e7]
+    assert runs["linearhead"][0].extra_mb > 150 > runs["little"][0].extra_mb
+    found = measure.summary(runs)
+    assert found["times_as_long"]["little"]["seconds"] < 1
+    with pytest.raises(RuntimeError, match="failed"):
+        measure.alone(lambda: 1 / 0)
+    assert "ZeroDivisionError" in capfd.readouterr().err
