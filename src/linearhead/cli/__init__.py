@@ -22,6 +22,7 @@ from .predict import predict
 from .race import race
 from .report import report
 from .sample import sample
+from .serve import serve
 from .train import train
 from .update import update
 
@@ -48,7 +49,7 @@ def cli() -> None:
     """
 
 
-for verb in (train, predict, evaluate, update, extract, compare, report, export, race, course, sample, doctor):
+for verb in (train, predict, evaluate, update, extract, compare, report, export, serve, race, course, sample, doctor):
     cli.add_command(verb)
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .recipe import Recipe
     from .run_folder import rewrite_report
     from .sample import write_digits
+    from .serving import Service
     from .training import Outcome, train
     from .updating import update
 
@@ -33,6 +34,7 @@ _HOMES = {
     "Progress": "progress",
     "Raced": "racing",
     "Recipe": "recipe",
+    "Service": "serving",
     "compare": "comparing",
     "evaluate": "judging",
     "export": "exporting",
@@ -52,6 +54,7 @@ __all__ = [
     "Progress",
     "Raced",
     "Recipe",
+    "Service",
     "compare",
     "evaluate",
     "export",

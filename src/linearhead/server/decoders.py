@@ -1,0 +1,138 @@
+"""A few decoder processes, so that no picture, however hostile, can hurt the server: too slow, too large or deadly ones
+cost their child, which is replaced. A picture whose child ended is given to another one, up to TRIES in all: it
+need not have been the picture's fault.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from contextlib import suppress
+
+import numpy as np
+
+from ..images import Preprocessing, Unreadable
+from .child import GOOD, frame
+
+PASSED_ON = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "LANG", "HOME", "TMPDIR")  # no tokens
+
+
+TRIES = 3
+PAUSE = 0.2  # seconds before another start, where one failed; also how long a dead child's end is waited for
+
+
+class Died(Exception):
+    """A child ended in the middle of its work."""
+
+
+class Child:
+    """One process; `ask` one picture at a time."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self.process, self.sink, self.source = process, process.stdin, process.stdout
+
+    @classmethod
+    async def start(cls, looks: Preprocessing, most: int) -> Child:
+        env = {name: os.environ[name] for name in PASSED_ON if name in os.environ} | {"OPENBLAS_NUM_THREADS": "1"}
+        pipe, null = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
+        words = [sys.executable, "-m", f"{__package__}.child"]
+        options = {"stdin": pipe, "stdout": pipe, "stderr": null, "env": env, "start_new_session": True}
+        child = cls(await asyncio.create_subprocess_exec(*words, limit=2**20, **options))
+        try:
+            await child.ask(json.dumps({"looks": looks.to_dict(), "bytes": most}).encode())
+        except BaseException:
+            await child.end()
+            raise
+        return child
+
+    @property
+    def dead(self) -> bool:
+        return self.process.returncode is not None
+
+    async def ask(self, data: bytes) -> bytes:
+        try:
+            self.sink.write(frame(data))
+            await self.sink.drain()
+            return await self.source.readexactly(int.from_bytes(await self.source.readexactly(4), "big"))
+        except (asyncio.IncompleteReadError, ConnectionError) as error:
+            raise Died from error
+
+    async def end(self) -> None:
+        """Killed, if it does not end by itself now: killing what has just died would confuse who waits for it."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.process.wait(), PAUSE)
+        if not self.dead:
+            with suppress(ProcessLookupError):
+                self.process.kill()
+            await self.process.wait()
+
+
+class Decoders:
+    """`count` children; `decode` waits for one that is idle."""
+
+    def __init__(self, looks: Preprocessing, count: int, seconds: float, most: int) -> None:
+        self.looks, self.count, self.seconds, self.most = looks, count, seconds, most
+        self.idle: asyncio.Queue[Child] = asyncio.Queue()
+        self.all: set[Child] = set()
+        self.renewing: set[asyncio.Task[None]] = set()
+        self.replaced = 0
+
+    async def start(self) -> None:
+        await asyncio.gather(*(self._add() for _ in range(self.count)))
+
+    async def _add(self) -> None:
+        child = await Child.start(self.looks, self.most)
+        self.all.add(child)
+        self.idle.put_nowait(child)
+
+    async def decode(self, data: bytes) -> np.ndarray:
+        """(h, w, c) uint8; `Unreadable` with a reason."""
+        for _ in range(TRIES):
+            with suppress(Died):
+                return await self._decode(data)
+        raise Unreadable(f"decoding it ended the decoder {TRIES} times")
+
+    async def _decode(self, data: bytes) -> np.ndarray:
+        while (child := await self.idle.get()).dead:
+            self._replace(child)
+        whole = False
+        try:
+            answer = await asyncio.wait_for(child.ask(data), self.seconds)
+            whole = True
+        except TimeoutError:
+            raise Unreadable(f"decoding it takes longer than {self.seconds:g} seconds") from None
+        finally:  # cancelled in the middle, too: its pipe holds half of something
+            if whole:
+                self.idle.put_nowait(child)
+            else:
+                self._replace(child)
+        if answer[:1] != GOOD:
+            raise Unreadable(answer[1:].decode("utf-8", "replace"))
+        return np.frombuffer(answer, np.uint8, offset=1).reshape(self.looks.shape)
+
+    def _replace(self, child: Child) -> None:
+        async def renew() -> None:
+            self.all.discard(child)
+            await child.end()
+            while True:
+                try:
+                    return await self._add()
+                except (Died, OSError):  # killed while it began, or no memory for it now
+                    await asyncio.sleep(PAUSE)
+
+        self.replaced += 1
+        task = asyncio.get_running_loop().create_task(renew())
+        self.renewing.add(task)
+        task.add_done_callback(self.renewing.discard)
+
+    async def stop(self) -> None:
+        for task in self.renewing:
+            task.cancel()
+        await asyncio.gather(*self.renewing, return_exceptions=True)
+        for child in self.all:
+            child.sink.close()  # the end of its input is the end of a child that is well
+        await asyncio.gather(*(child.end() for child in self.all))

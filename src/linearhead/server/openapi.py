@@ -1,0 +1,111 @@
+"""/openapi.json: what the routes take and give, as OpenAPI 3.1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import __version__
+from . import Answering, Limits
+
+Schema = dict[str, Any]
+NUMBER: Schema = {"type": "number"}
+TEXT: Schema = {"type": "string"}
+NUMBER_OR_NONE: Schema = {"type": ["number", "null"]}
+
+
+def listed(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+def thing(required: list[str], **properties: Schema) -> Schema:
+    return {"type": "object", "properties": properties, "required": required}
+
+
+def json_answer(what: str, schema: Schema) -> Schema:
+    return {"description": what, "content": {"application/json": {"schema": schema}}}
+
+
+def ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def described(served: Answering, limits: Limits) -> Schema:
+    """The whole document."""
+    picture = {"type": "string", "format": "binary"}
+    bodies = {kind: {"schema": picture} for kind in ("application/octet-stream", "image/*")}
+    bodies["multipart/form-data"] = {"schema": thing(["files"], files=listed(picture))}
+    refusals = {str(code): json_answer(what, ref("Error")) for code, what in REFUSALS.items()}
+    found = json_answer("One prediction a picture; those that cannot be read have an error.", ref("Predictions"))
+    unread = json_answer("No picture could be read.", ref("Predictions"))
+    query = [
+        {"name": "coverage", "in": "query", "schema": {**NUMBER, "exclusiveMinimum": 0, "exclusiveMaximum": 1}},
+        {"name": "regions", "in": "query", "schema": {"type": "boolean"}},
+    ]
+    predict = {
+        "summary": "What pictures show",
+        "description": f"A picture as the body, or up to {limits.pictures} as the files of a form.",
+        "parameters": query,
+        "requestBody": {"required": True, "content": bodies},
+        "responses": {"200": found, **refusals, "422": unread},
+    }
+    model = f"/v2/models/{served.name}"
+    infer = {
+        "summary": "The Open Inference protocol",
+        "requestBody": {"required": True, "content": {"application/json": {"schema": ref("Infer")}}},
+        "responses": {"200": json_answer("Tensors.", ref("Inferred")), **refusals},
+    }
+    paths = {"/predict": {"post": predict}, f"{model}/infer": {"post": infer}}
+    for path, (what, media) in LOOKED_AT.items():
+        answer = {"description": what, "content": {media: {}}}
+        common = {code: refusals[code] for code in ("401", "403", "421", "503")}
+        paths[path.replace("MODEL", model)] = {"get": {"summary": what, "responses": {"200": answer, **common}}}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": f"linearhead: {served.name}", "version": __version__},
+        "paths": paths,
+        "components": {"schemas": SCHEMAS},
+    }
+
+
+REFUSALS = {
+    400: "A request that cannot be understood.",
+    401: "A token is needed.",
+    403: "A request of another page.",
+    413: "Too many bytes.",
+    415: "Another kind of body.",
+    421: "Another name in the Host header.",
+    422: "A picture that cannot be read.",
+    503: "Too much to do; Retry-After says when to try again.",
+}
+LOOKED_AT = {
+    "/": ("The page", "text/html"),
+    "/health": ("Whether the server is there", "application/json"),
+    "/health/ready": ("Whether it can answer", "application/json"),
+    "/metrics": ("Counts for Prometheus", "text/plain"),
+    "/openapi.json": ("This document", "application/json"),
+    "/v2": ("The server", "application/json"),
+    "/v2/health/live": ("Whether the server is there", "application/json"),
+    "/v2/health/ready": ("Whether it can answer", "application/json"),
+    "MODEL": ("The model's tensors", "application/json"),
+    "MODEL/ready": ("Whether it can answer", "application/json"),
+}
+PREDICTION = thing(
+    ["name"],
+    name=TEXT,
+    label=TEXT,
+    confidence=NUMBER_OR_NONE,
+    probabilities={"type": ["object", "null"], "additionalProperties": NUMBER},
+    labels={"type": ["array", "null"], "items": TEXT},
+    unlike=NUMBER_OR_NONE,
+    regions={"type": ["array", "null"], "items": listed(NUMBER)},
+    error=TEXT,
+)
+TENSOR = thing(
+    ["name", "datatype", "shape", "data"], name=TEXT, datatype=TEXT, shape=listed({"type": "integer"}), data=listed({})
+)
+SCHEMAS = {
+    "Error": thing(["error"], error=TEXT),
+    "Predictions": thing(["predictions"], predictions=listed(PREDICTION)),
+    "Infer": thing(["inputs"], id=TEXT, inputs={**listed(TENSOR), "minItems": 1, "maxItems": 1}),
+    "Inferred": thing(["model_name", "outputs"], model_name=TEXT, model_version=TEXT, id=TEXT, outputs=listed(TENSOR)),
+}

@@ -1,0 +1,121 @@
+"""Serving until told to stop: addresses, names and token checked first, then uvicorn with clocks of our own."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from collections.abc import Callable, Iterable
+
+import uvicorn
+
+from ..errors import FileError, UsageError
+from . import Answering, Limits
+from .app import application
+from .protocol import with_deadlines
+
+LEAST_TOKEN = 16  # characters
+
+
+def serve(
+    served: Answering,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    token: str | None = None,
+    names: Iterable[str] = (),
+    limits: Limits | None = None,
+    say: Callable[[str], object] = lambda address: None,
+) -> None:
+    """Answers until SIGINT or SIGTERM, then ends what is being answered. Loopback needs no token, other addresses do.
+
+    `names`: further names by which people may ask for the server, such as its name in DNS. UsageError for an address
+    that cannot be served so; FileError for one that is taken.
+    """
+    limits = limits or Limits()
+    check(host, token)
+    listener = listen(host, port)
+    port = listener.getsockname()[1]
+    app, _ = application(served, allowed(host, port, names), token, limits)
+    _room_for(limits.connections)
+    config = uvicorn.Config(
+        app,
+        http=with_deadlines(limits),
+        ws="none",
+        lifespan="on",
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=limits.connections,
+        timeout_keep_alive=int(limits.head_seconds),
+        timeout_graceful_shutdown=int(limits.stop_seconds),
+        h11_max_incomplete_event_size=limits.head_bytes,
+    )
+    shown = f"[{host}]" if ":" in host else host
+    say(f"http://{shown}:{port}/")
+    try:
+        uvicorn.Server(config).run(sockets=[listener])
+    except KeyboardInterrupt:  # uvicorn has ended in good order, and raises it again
+        pass
+    finally:
+        listener.close()
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def check(host: str, token: str | None) -> None:
+    """UsageError for an address other than loopback without a token, or a token that could be guessed."""
+    if token is not None and (
+        len(token) < LEAST_TOKEN or not token.isascii() or not token.isprintable() or " " in token
+    ):
+        raise UsageError(
+            f"The token has to be {LEAST_TOKEN} or more printable ASCII characters without spaces, so that nobody "
+            "guesses it. python -c 'import secrets; print(secrets.token_urlsafe(24))' makes one."
+        )
+    if token is None and not is_loopback(host):
+        raise UsageError(
+            f"--host is {host}, which others can reach, so a token is needed: set LINEARHEAD_TOKEN or --token. "
+            "python -c 'import secrets; print(secrets.token_urlsafe(24))' makes one. There is no encryption: put a "
+            "proxy with TLS before it where the network is not yours alone."
+        )
+
+
+def allowed(host: str, port: int, names: Iterable[str]) -> set[str]:
+    """HOST:PORT as a Host header may say them; port 80 may be left out."""
+    hosts = {host, *names}
+    if is_loopback(host):
+        hosts |= {"localhost", "127.0.0.1", "::1"}
+    written = {f"[{name}]" if ":" in name else name.lower() for name in hosts}
+    return {f"{name}:{port}" for name in written} | (written if port == 80 else set())
+
+
+def listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(1024)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        why = getattr(error, "strerror", None) or str(error)
+        raise FileError(f"Could not serve at {host}, port {port}: {why}. Choose another --port or --host.") from error
+    return listener
+
+
+def _room_for(connections: int) -> None:
+    """As many open files as the connections need, where the system allows it."""
+    if os.name != "posix":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + 256
+    if soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
