@@ -268,12 +268,12 @@ def varied(spec: str, options: dict[str, Any]) -> Iterator[str]:
 
 def compare(X: np.ndarray, sample: Sample, plan: Recipe) -> tuple[float, np.ndarray, np.ndarray]:
     """(alpha, right, cost): one path per judging part; the alpha of the lowest cost over all judged pictures."""
+    from ..objective.span import span, worth_spanning
     from ..path import default_alphas
 
-    if plan.penalty in ("l2", "none") and X.shape[1] > X.shape[0]:
-        X, plan = coordinates(X, plan.standardize), replace(plan, standardize=False)
-    classifier = plan.estimator(1.0)
-    objective = classifier._objective(X, sample.y)
+    objective = plan.estimator(1.0)._objective(X, sample.y)
+    if worth_spanning(objective):
+        objective = span(objective).of(objective)
     given = plan.penalty == "none" or plan.alpha != "auto"
     alphas = [objective.alpha and float(plan.alpha)] if given else default_alphas(objective)[::EVERY].tolist()
     paths = [_path(objective, sample.part == judge, alphas) for judge in sample.judges]
@@ -282,19 +282,6 @@ def compare(X: np.ndarray, sample: Sample, plan: Recipe) -> tuple[float, np.ndar
     index = int(np.argmin([sum(float(c[i].sum()) for c in costs) for i in range(points)]))
     right = np.concatenate([path[index][0].argmax(axis=1) == path[index][1] for path in paths])
     return float(alphas[index]), right, np.concatenate([c[index] for c in costs])
-
-
-def coordinates(X: np.ndarray, standardize: bool) -> np.ndarray:
-    """Rows (n, d), n < d, in coordinates of their own span, (n, n): a fit with an L2 penalty is the same on both.
-
-    With XXᵀ = U S² Uᵀ the rows of US have the same inner products as those of X, and the best weights lie in the span.
-    """
-    X = X - X.mean(axis=0)
-    if standardize:
-        deviation = X.std(axis=0)
-        X /= np.where(deviation > 0, deviation, 1)
-    squares, U = np.linalg.eigh((X @ X.T).astype(np.float64))
-    return (U * np.sqrt(np.maximum(squares, 0))).astype(np.float32)
 
 
 def _path(objective: Any, held: np.ndarray, alphas: list[float]) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -3,8 +3,7 @@
 The trained rows are cut into K stratified folds. For each, a chain of nested subsets of the others, 1/8, 1/4 … 1 of
 them, is fitted at the chosen alpha, each from the last optimum, all on one curvature model (subsets are weights on the
 same rows, nothing is copied). The chain's end scores the fold; its links, judged on all folds, draw the curve. Rows
-beyond what the budget holds are in no chain and get the mean of all K. Where d > n, L2's optimum lies in the span of
-the rows: they are rotated there, Z = (X − μ)/σ V with V their right singular vectors, and every fit is n × n.
+beyond what the budget holds are in no chain and get the mean of all K. Where d > n every fit is in the rows' span.
 """
 
 from __future__ import annotations
@@ -49,32 +48,15 @@ def outside(
     if fold is None:
         return None
     A = X if len(kept) == len(y) else X[kept]
-    rotate = _rotation(A, bool(recipe.standardize)) if recipe.penalty == "l2" and len(A) < A.shape[1] else None
-    Z = A if rotate is None else rotate(A)
-    standardize = rotate is None and recipe.standardize
-    objective = recipe.estimator(alpha).set_params(standardize=standardize)._objective(Z, y[kept])
+    objective = recipe.estimator(alpha)._objective(A, y[kept])
     chains = _chains(objective, alpha, fold, rng)
     scores = np.empty((len(y), objective.k))
     for fold, links in chains:
-        scores[kept[fold]] = _scores(Z[fold], links[-1])
+        scores[kept[fold]] = _scores(A[fold], links[-1])
     others = np.setdiff1d(np.arange(len(y)), kept)
     for part in np.array_split(others, -(-len(others) // 4096)) if len(others) else ():
-        rows = X[part] if rotate is None else rotate(X[part])
-        scores[part] = np.mean([_scores(rows, links[-1]) for _, links in chains], axis=0)
-    return Outside(scores, _curve(Z, y[kept], chains))
-
-
-def _rotation(A: np.ndarray, standardize: bool) -> Any:
-    """X → Z in the span of the rows A (n, d), n < d: the same distances, and for L2 the same fits, in n columns."""
-    mean, spread = A.mean(axis=0), A.std(axis=0)
-    live = spread > 1e-6 * max(float(spread.max()), 1e-30)
-    scale = np.where(live, 1 / np.where(live, spread, 1), 0) if standardize else np.ones_like(spread)
-    scale = scale.astype(np.float32)
-    centred = (A - mean) * scale
-    values, vectors = np.linalg.eigh((centred @ centred.T).astype(np.float64))
-    kept = values > 1e-7 * values[-1]
-    V = centred.T @ (vectors[:, kept] / np.sqrt(values[kept])).astype(np.float32)
-    return lambda X: ((X - mean) * scale) @ V
+        scores[part] = np.mean([_scores(X[part], links[-1]) for _, links in chains], axis=0)
+    return Outside(scores, _curve(A, y[kept], chains))
 
 
 def _chains(
@@ -82,8 +64,11 @@ def _chains(
 ) -> list[tuple[np.ndarray, list[np.ndarray]]]:
     """Per fold: its rows, and θ in the units of X for every link."""
     from ..objective import Shared, choose_solver
+    from ..objective.span import span, worth_spanning
     from ..solvers import SOLVERS
 
+    design, rows = objective.design, span(objective) if worth_spanning(objective) else None
+    objective = objective if rows is None else rows.of(objective)
     tol = KINKED_TOL if objective.loss.smoothness == 0 else TOL
     solver = SOLVERS[choose_solver(objective.loss.name, objective.penalty.name)](tol=tol, max_iter=MAX_ITER)
     weights = np.ones(objective.n) if objective.weights is None else objective.weights
@@ -99,7 +84,7 @@ def _chains(
             used = place < share
             part = replace(objective, weights=weights * used, total=0.0, shared=shared, alpha=alpha)
             theta = solver(part, theta).point.theta
-            links.append(objective.design.stored(theta))
+            links.append(design.stored(theta if rows is None else rows.back(theta)))
         chains.append((np.flatnonzero(fold == f), links))
     return chains
 
