@@ -42,6 +42,17 @@ def test_twelve_chapters_each_with_formula_picture_and_exercise():
         assert "assert " in exercise, path.name
 
 
+def test_every_promise_is_held_by_tests_that_exist():
+    text = (DOCS / "reliability.md").read_text(encoding="utf-8")
+    promises = re.findall(r"^\| (?!fault|-).*\|$", text, re.MULTILINE)
+    assert len(promises) > 15
+    for row in promises:
+        named = re.findall(r"`(tests/\w+\.py)(?:::(\w+))?`", row)
+        assert named, row
+        for file, test in named:
+            assert f"def {test or 'test_'}" in (ROOT / file).read_text(encoding="utf-8"), (file, test)
+
+
 @pytest.mark.parametrize("path", QUICK, ids=lambda path: path.stem)
 def test_quick_chapters_run(path):
     """The others run when the site is built."""
