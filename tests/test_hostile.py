@@ -242,6 +242,18 @@ CASES.append(
         accuracy=0.0,
     )
 )
+for model in SMOOTH:
+    CASES.append(
+        Case(
+            "two thousand classes, a row each",
+            lambda: np.random.default_rng(1).normal(size=(2000, 3)),
+            lambda: np.arange(2000),
+            model,
+            accuracy=0.0,
+            options={"tol": 1e-5},
+            said="unique classes",
+        )
+    )
 
 
 def act(case):

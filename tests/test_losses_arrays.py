@@ -19,6 +19,7 @@ def calls(loss):
         found["hessian_product"] = lambda s, y, d: loss.hessian_product(s, y, d)
         found["hessian_mean"] = lambda s, y, d: loss.hessian_mean(s, y, d[:, 0])
         found["hessian_form"] = lambda s, y, d: loss.hessian_form(s, y, d[: s.shape[1], :])
+        found["hessian_diagonal"] = lambda s, y, d: loss.hessian_form(s, y, None)
     else:
         found["smoothed"] = lambda s, y, d: loss.smoothed(s, y, d, 0.3)
         found["smoothed_hessian_product"] = lambda s, y, d: loss.smoothed_hessian_product(s, y, d, 0.3, s)

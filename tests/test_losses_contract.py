@@ -11,7 +11,7 @@ import pytest
 
 from linearhead.errors import UsageError
 from linearhead.losses import LOSSES
-from linearhead.losses.contract import form_by_probes, mean_by_probes
+from linearhead.losses.contract import Loss, form_by_probes, mean_by_probes
 
 CLASSES = (2, 3, 5, 10, 20, 50)
 SHIFTED = {"logistic", "squared"}  # the losses that a common shift of a row's scores changes
@@ -108,7 +108,8 @@ def check_hessian_sums(loss):
         rng = np.random.default_rng(k)
         w, Q = rng.uniform(0, 2, size=len(s)), rng.normal(size=(k, k))
         close(loss.hessian_mean(s, y, w), mean_by_probes(loss.hessian_product, s, y, w), atol=1e-11)
-        close(loss.hessian_form(s, y, Q), form_by_probes(loss.hessian_product, s, y, Q), atol=1e-10)
+        for turn in (Q, None):
+            close(loss.hessian_form(s, y, turn), form_by_probes(loss.hessian_product, s, y, turn), atol=1e-10)
 
 
 def check_curvature(loss):
@@ -188,6 +189,15 @@ def check_conjugate_domain(loss):
 
 
 # ── symmetries ────────────────────────────────────────────────────────────────────────────────────
+def check_conjugate_of_shares(loss):
+    """ℓ*(q − e_y) for all labels at once against `conjugate`, q with and without zeros."""
+    for k in CLASSES:
+        q = np.random.default_rng(k).dirichlet(np.ones(k))
+        corner = np.eye(k)[k - 1]
+        for shares in (q, corner, 0.5 * (corner + np.eye(k)[0])):
+            close(loss.conjugate_of_shares(shares), Loss.conjugate_of_shares(loss, shares), atol=1e-14)
+
+
 def check_rows_are_independent(loss):
     """A row's answers don't depend on its neighbours, however far apart their scores are."""
     for k in (2, 10, 50):
@@ -267,6 +277,7 @@ ALWAYS = [
     check_no_curvature,
     check_fenchel_young,
     check_conjugate_domain,
+    check_conjugate_of_shares,
     check_rows_are_independent,
     check_permutation,
     check_shift,

@@ -201,6 +201,14 @@ PLANTED = {
         contract.check_hessian_symmetry,
     ),
     "mean instead of sum": (mutant(lo, hessian_mean=wrong_sum), contract.check_hessian_sums),
+    "diagonal of the whole matrix": (
+        mutant(ce, hessian_form=lambda self, right, s, y, Q: self.probabilities(s) if Q is None else right(s, y, Q)),
+        contract.check_hessian_sums,
+    ),
+    "conjugate of shares at the label, too": (
+        mutant(Hinge, conjugate_of_shares=lambda self, right, q: right(q) - self.margin * q),
+        contract.check_conjugate_of_shares,
+    ),
     "form slightly off": (mutant(SquaredHinge, hessian_form=cubed_form), contract.check_hessian_sums),
     "curvature too small": (mutant(ce, curvature=lambda self, right, k: 0.49), contract.check_curvature),
     "curvature too large": (mutant(lo, curvature=lambda self, right, k: 0.5), contract.check_curvature),
@@ -275,6 +283,7 @@ PLANTED = {
     ),
     "the smoothed Hessian scaled": (
         mutant(Hinge, smoothed_hessian_product=lambda self, right, s, y, g, c, d: right(s, y, g, c / 2, d)),
+        smoothing.check_hessian_sums,
         smoothing.check_hessian_product,
         smoothing.check_hessian_bounds,
     ),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from linearhead.losses import CrammerSinger, Hinge
+from linearhead.losses.contract import form_by_probes, mean_by_probes
 from test_losses_contract import CLASSES, close, rows, slopes, variants
 
 GAMMAS = (0.02, 0.4, 1.0, 30.0)
@@ -111,6 +112,18 @@ def check_hessian_bounds(loss):
             assert spectrum.max() <= k / gamma * (1 + 1e-12)
 
 
+def check_hessian_sums(loss):
+    """The sum over rows and the forms, of any vectors and of the classes themselves, against k products each."""
+    for k in CLASSES:
+        s, y, g, _ = setting(loss, k, 10)
+        rng = np.random.default_rng(k)
+        w, Q = rng.uniform(0, 2, size=len(s)), rng.normal(size=(k, k))
+        product = lambda s, y, d, g=g: loss.smoothed_hessian_product(s, y, g, 0.3, d)  # noqa: E731
+        close(loss.smoothed_hessian_mean(s, y, g, 0.3, w), mean_by_probes(product, s, y, w), atol=1e-10)
+        for turn in (Q, None):
+            close(loss.smoothed_hessian_form(s, y, g, 0.3, turn), form_by_probes(product, s, y, turn), atol=1e-9)
+
+
 def check_limit(loss):
     """γ → 0 gives the loss and its gradient; the smoothed loss never exceeds it."""
     for k in CLASSES:
@@ -165,6 +178,7 @@ CHECKS = [
     check_gradient,
     check_hessian_product,
     check_hessian_bounds,
+    check_hessian_sums,
     check_limit,
     check_label_entry,
     check_many_classes,

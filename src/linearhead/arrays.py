@@ -76,3 +76,10 @@ def largest(a: Any) -> float:
 def copy(a: Any) -> Any:
     """The same numbers in memory of their own."""
     return a.copy() if isinstance(a, np.ndarray) else namespace(a).asarray(a, copy=True)
+
+
+def one_hot(y: np.ndarray, k: int) -> np.ndarray:
+    """(n,) integers → (n, k) float64, 1 at the label."""
+    hot = np.zeros((len(y), k))
+    hot[np.arange(len(y)), y] = 1
+    return hot

@@ -22,7 +22,7 @@ from ..design import Block, design_of
 from ..objective import Objective
 
 BENDS = {"cross_entropy": 1.0, "logistic": 1.0, "squared": 0.0}  # |φ'''| ≤ bend · R(d) φ''
-FORMS = 64  # classes up to which ‖Hᵢ‖ is bounded row by row, which costs a product with k × k
+MOST = 512  # classes up to which M, (k, k), and its inverse cost less than the fit; beyond, nothing is said
 SAFE = 1 + 1e-9  # room for the rounding of the bound itself
 
 
@@ -86,8 +86,9 @@ class Curvature:
 
     @property
     def needed(self) -> bool:
-        """Whether a pass would bring anything: an intercept, a penalty and a loss whose bend is known."""
-        known = self.objective.design.intercept and self.objective.loss.name in BENDS
+        """Whether a pass would bring anything: an intercept, a penalty and a loss whose bend is known, not too many
+        classes."""
+        known = self.objective.design.intercept and self.objective.loss.name in BENDS and self.objective.k <= MOST
         return bool(known and self.strength > 0 and np.isfinite(self.gap))
 
     def share(self, block: Block, s: np.ndarray) -> tuple:
@@ -97,9 +98,8 @@ class Curvature:
         w = 1.0 if objective.weights is None else objective.weights[block.rows]
         reach = np.sqrt(4 * self.gap / self.strength * lengths)
         w = w * remainder(BENDS[objective.loss.name] * reach)
-        norms: Any = objective.loss.curvature(k)
-        if k <= FORMS:  # ‖H‖ ≤ tr H
-            norms = np.minimum(norms, objective.score_hessian_form(s, block.rows, np.eye(k)).sum(axis=1))
+        trace = objective.score_hessian_form(s, block.rows, None).sum(axis=1)
+        norms = np.minimum(objective.loss.curvature(k), trace)  # ‖H‖ ≤ tr H
         return objective.score_hessian_mean(s, block.rows, w), float(np.sum(w * norms * lengths))
 
     def reach(self, M: Any = None, spill: float = 0.0) -> Reach:

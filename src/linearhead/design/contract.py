@@ -21,6 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 
 BLOCK_BYTES = 3 << 19  # 1.5 MiB of rows: a block and its scores stay in a core's cache
+SCORE_BYTES = 2 << 20  # of a block's scores, where they are what takes room: many classes
 CHUNKS = 64  # a pass is cut into at most this many runs of blocks; fixed, so sums never depend on threads
 
 
@@ -63,6 +64,7 @@ class Design:
     threads: int = field(default_factory=available_threads)
     exact: bool = False  # float64 arithmetic on the rows, whatever their type
     energy: np.ndarray | None = None  # mean square of each centred, scaled column (d,), once `fitted` has seen them
+    scores: int = 1  # that a row is given, k: blocks have fewer rows where there are many
 
     # ── what a kind of design provides ────────────────────────────────────────────────────────────
     def block(self, rows: Any) -> Block:
@@ -151,8 +153,10 @@ class Design:
         return np.maximum(squares + block.forward(theta)[:, 0], 0) + noise
 
     def block_rows(self) -> int:
-        """Rows of a block: what fits BLOCK_BYTES, at least 128 so that products stay efficient."""
-        return int(np.clip(BLOCK_BYTES // max(self.row_bytes, 1), 128, 4096))
+        """Rows of a block: what fits BLOCK_BYTES and SCORE_BYTES, enough all the same that products stay efficient."""
+        by_rows = np.clip(BLOCK_BYTES // max(self.row_bytes, 1), 128, 4096)
+        by_scores = max(SCORE_BYTES // (self.scores * self.dtype.itemsize), np.clip(self.d // 2, 32, 128))
+        return int(min(by_rows, by_scores))
 
     def fitted(self, weights: np.ndarray | None = None, standardize: bool = False) -> Design:
         """The same rows with centred columns (if there is an intercept to absorb it), of unit variance if asked."""

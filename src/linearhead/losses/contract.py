@@ -57,13 +57,18 @@ class Loss:
         """Σ_i w_i H_i, the (k, k) sum of the rows' Hessians with weights w (n,); by k probes unless overridden."""
         return mean_by_probes(self.hessian_product, s, y, w)
 
-    def hessian_form(self, s: Array, y: Array, Q: Array) -> Array:
-        """q_aᵀ H_i q_a for every row i and column q_a of Q (k, k): (n, k); by k probes unless overridden."""
+    def hessian_form(self, s: Array, y: Array, Q: Array | None) -> Array:
+        """q_aᵀ H_i q_a for every row i and column q_a of Q (k, k), None for I: (n, k); by k probes if not replaced."""
         return form_by_probes(self.hessian_product, s, y, Q)
 
     def conjugate(self, g: Array, y: Array) -> Array:
         """sup_s ⟨g, s⟩ − ℓ(s, y): (n, k), (n,) → (n,), +inf outside the domain."""
         raise NotImplementedError
+
+    def conjugate_of_shares(self, q: Array) -> Array:
+        """ℓ*(q − e_y) for every label y, q (k,) in the simplex: (k,); a (k, k) array is formed unless overridden."""
+        xp = namespace(q)
+        return self.conjugate(q[None, :] - xp.eye(q.shape[0], dtype=q.dtype), xp.arange(q.shape[0]))
 
     def smoothed(self, s: Array, y: Array, g: Array, gamma: float) -> tuple[Array, Array]:
         """For kinked losses: max over u in dom ℓ* of ⟨u, s⟩ − ℓ*(u) − γ/2 |u − g|², and its maximiser.
@@ -81,7 +86,7 @@ class Loss:
         """Σ_i w_i H_i of those Hessians, (k, k)."""
         raise TypeError(f"{self.name} is smooth already.")
 
-    def smoothed_hessian_form(self, s: Array, y: Array, g: Array, gamma: float, Q: Array) -> Array:
+    def smoothed_hessian_form(self, s: Array, y: Array, g: Array, gamma: float, Q: Array | None) -> Array:
         """q_aᵀ H_i q_a of those Hessians, (n, k)."""
         raise TypeError(f"{self.name} is smooth already.")
 
@@ -105,8 +110,9 @@ def mean_by_probes(product: Any, s: Array, y: Array, w: Array) -> Array:
     return xp.stack([w @ product(s, y, xp.zeros_like(s) + unit[j]) for j in range(s.shape[1])])
 
 
-def form_by_probes(product: Any, s: Array, y: Array, Q: Array) -> Array:
+def form_by_probes(product: Any, s: Array, y: Array, Q: Array | None) -> Array:
     """q_aᵀ H_i q_a from the k products with the columns of Q."""
     xp = namespace(s)
-    columns = (xp.zeros_like(s) + Q[:, a] for a in range(Q.shape[1]))
+    of = xp.eye(s.shape[1], dtype=s.dtype) if Q is None else Q
+    columns = (xp.zeros_like(s) + of[:, a] for a in range(of.shape[1]))
     return xp.stack([xp.sum(d * product(s, y, d), axis=1) for d in columns], axis=1)

@@ -104,9 +104,9 @@ class CrossEntropy(Loss):
         pw = p * w[:, None]
         return namespace(s).eye(s.shape[1], dtype=s.dtype) * namespace(s).sum(pw, axis=0) - pw.T @ p
 
-    def hessian_form(self, s: Array, y: Array, Q: Array) -> Array:
+    def hessian_form(self, s: Array, y: Array, Q: Array | None) -> Array:
         p = self.probabilities(s)
-        return p @ (Q * Q) - (p @ Q) ** 2
+        return p - p * p if Q is None else p @ (Q * Q) - (p @ Q) ** 2
 
     def conjugate(self, g: Array, y: Array) -> Array:
         """Σ_j p_j log p_j with p = g + e_y in the simplex (negative entropy)."""
@@ -117,6 +117,11 @@ class CrossEntropy(Loss):
         inside = xp.all(p >= -slack, axis=1) & (xp.abs(xp.sum(g, axis=1)) <= slack)
         safe = xp.where(p > 0, p, xp.ones_like(p))
         return infinite_outside(xp, inside, xp.sum(safe * xp.log(safe), axis=1))
+
+    def conjugate_of_shares(self, q: Array) -> Array:
+        """The entropy of q itself, whatever the label."""
+        xp = namespace(q)
+        return xp.zeros_like(q) + xp.sum(q * xp.log(xp.where(q > 0, q, xp.ones_like(q))))
 
     def probabilities(self, s: Array) -> Array:
         xp = namespace(s)

@@ -58,6 +58,9 @@ class KinkedHinge(Loss):
         inside = self.inside(xp, v, slack) & (xp.abs(total + label.get(g)) <= slack)
         return infinite_outside(xp, inside, -self.margin * total)
 
+    def conjugate_of_shares(self, q: Array) -> Array:
+        return -self.margin * (namespace(q).sum(q) - q)
+
     def smoothed(self, s: Array, y: Array, g: Array, gamma: float) -> tuple[Array, Array]:
         xp = namespace(s)
         label = Label(xp, y)
@@ -80,9 +83,9 @@ class KinkedHinge(Loss):
         xp = namespace(s)
         return star_mean(xp, *self._star(xp, s, y, g, gamma), w, Label(xp, y)) / gamma
 
-    def smoothed_hessian_form(self, s: Array, y: Array, g: Array, gamma: float, Q: Array) -> Array:
+    def smoothed_hessian_form(self, s: Array, y: Array, g: Array, gamma: float, Q: Array | None) -> Array:
         xp = namespace(s)
-        return star_form(xp, *self._star(xp, s, y, g, gamma), Q, y) / gamma
+        return star_form(xp, *self._star(xp, s, y, g, gamma), Q, Label(xp, y)) / gamma
 
     def slack(self, s: Array, y: Array, g: Array, gamma: float) -> Array:
         xp = namespace(s)

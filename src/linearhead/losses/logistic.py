@@ -32,6 +32,13 @@ def log_of_sums(xp: Any, e: Array) -> Array:
     return sum(xp.log(xp.prod(e[:, j : min(j + FACTORS, k)], axis=1)) for j in range(0, k, FACTORS))
 
 
+def _entropies(xp: Any, p: Array) -> Array:
+    """p log p + (1 − p) log(1 − p), 0 at and beyond the ends of [0, 1]."""
+    within = (p > 0) & (p < 1)
+    p = xp.where(within, p, 0.5 * xp.ones_like(p))
+    return xp.where(within, p * xp.log(p) + (1 - p) * xp.log1p(-p), xp.zeros_like(p))
+
+
 @dataclass(frozen=True)
 class Logistic(Loss):
     name = "logistic"
@@ -64,8 +71,8 @@ class Logistic(Loss):
     def hessian_mean(self, s: Array, y: Array, w: Array) -> Array:
         return namespace(s).eye(s.shape[1], dtype=s.dtype) * (w @ self._diagonal(s))
 
-    def hessian_form(self, s: Array, y: Array, Q: Array) -> Array:
-        return self._diagonal(s) @ (Q * Q)
+    def hessian_form(self, s: Array, y: Array, Q: Array | None) -> Array:
+        return self._diagonal(s) if Q is None else self._diagonal(s) @ (Q * Q)
 
     @staticmethod
     def _diagonal(s: Array) -> Array:
@@ -80,10 +87,12 @@ class Logistic(Loss):
         p = signed(xp, g, Label(xp, y))
         slack = 16 * xp.finfo(g.dtype).eps
         inside = xp.all((p >= -slack) & (p <= 1 + slack), axis=1)
-        within = (p > 0) & (p < 1)
-        p = xp.where(within, p, 0.5 * xp.ones_like(p))
-        entropy = xp.where(within, p * xp.log(p) + (1 - p) * xp.log1p(-p), xp.zeros_like(p))
-        return infinite_outside(xp, inside, xp.sum(entropy, axis=1))
+        return infinite_outside(xp, inside, xp.sum(_entropies(xp, p), axis=1))
+
+    def conjugate_of_shares(self, q: Array) -> Array:
+        """The same for every label: q_y and 1 − q_y have one entropy."""
+        xp = namespace(q)
+        return xp.zeros_like(q) + xp.sum(_entropies(xp, q))
 
     def probabilities(self, s: Array) -> Array:
         """σ(s_j) / Σ_i σ(s_i), scaled by the row's largest so that a row of tiny σ keeps its ratios."""

@@ -68,8 +68,11 @@ def star_mean(xp: Any, a: Array, c: Array, w: Array, label: Label) -> Array:
     return xp.eye(k, dtype=a.dtype) * xp.sum(edges, axis=0) - edges - spread.T @ (spread * (w * c)[:, None])
 
 
-def star_form(xp: Any, a: Array, c: Array, Q: Array, y: Array) -> Array:
+def star_form(xp: Any, a: Array, c: Array, Q: Array | None, label: Label) -> Array:
     """qᵀ Hᵢ q = Σ_j a_j (q_j − q_label)² − c (Σ_j a_j (q_j − q_label))² for every column q of Q, by its terms."""
-    own, total, along = xp.take(Q, y, axis=0), row_sum(xp, a)[:, None], a @ Q
+    if Q is None:  # of e_j: a_j − c a_j²; of e_label: Σ a − c (Σ a)²
+        total = row_sum(xp, a)
+        return label.put(a - c[:, None] * a * a, total - c * total * total)
+    own, total, along = xp.take(Q, label.y, axis=0), row_sum(xp, a)[:, None], a @ Q
     straight = a @ (Q * Q) - 2 * own * along + own * own * total
     return positive(xp, straight - c[:, None] * (along - own * total) ** 2)

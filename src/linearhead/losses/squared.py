@@ -47,11 +47,16 @@ class Squared(Loss):
         xp = namespace(s)
         return xp.eye(s.shape[1], dtype=s.dtype) * xp.sum(w)
 
-    def hessian_form(self, s: Array, y: Array, Q: Array) -> Array:
+    def hessian_form(self, s: Array, y: Array, Q: Array | None) -> Array:
         xp = namespace(s)
-        return xp.zeros_like(s) + xp.sum(Q * Q, axis=0)
+        return xp.zeros_like(s) + (1.0 if Q is None else xp.sum(Q * Q, axis=0))
 
     def conjugate(self, g: Array, y: Array) -> Array:
         """½ ‖g‖² + g_label, everywhere."""
         xp = namespace(g)
         return 0.5 * xp.sum(g * g, axis=1) + Label(xp, y).get(g)
+
+    def conjugate_of_shares(self, q: Array) -> Array:
+        """½ (‖q‖² − 1), whatever the label."""
+        xp = namespace(q)
+        return xp.zeros_like(q) + 0.5 * (xp.sum(q * q) - 1)

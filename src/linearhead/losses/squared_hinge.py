@@ -49,9 +49,10 @@ class SquaredHinge(Loss):
         label = Label(xp, y)
         return star_mean(xp, *self._star(xp, s, label), w, label)
 
-    def hessian_form(self, s: Array, y: Array, Q: Array) -> Array:
+    def hessian_form(self, s: Array, y: Array, Q: Array | None) -> Array:
         xp = namespace(s)
-        return star_form(xp, *self._star(xp, s, Label(xp, y)), Q, y)
+        label = Label(xp, y)
+        return star_form(xp, *self._star(xp, s, label), Q, label)
 
     def _star(self, xp: Any, s: Array, label: Label) -> tuple[Array, Array]:
         """a (n, k): 2 where a margin is positive, and c = 0."""
@@ -67,3 +68,7 @@ class SquaredHinge(Loss):
         balanced = xp.abs(xp.sum(v, axis=1) + label.get(g)) <= g.shape[1] * scale
         inside = balanced & xp.all(v >= -scale[:, None], axis=1)
         return infinite_outside(xp, inside, xp.sum(v * (0.25 * v - self.margin), axis=1))
+
+    def conjugate_of_shares(self, q: Array) -> Array:
+        each = q * (0.25 * q - self.margin)
+        return namespace(q).sum(each) - each

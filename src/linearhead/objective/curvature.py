@@ -22,6 +22,7 @@ SAMPLE_ROWS = 8192
 SLAB = 512  # rows handled at a time, so that nothing but the sample itself takes room
 FULL_EIGEN = 1600  # columns up to which a full eigendecomposition costs less than the passes that it saves
 SKETCH = 384  # leading directions otherwise
+ROTATED = 256  # classes up to which the model is made in the eigenbasis Q of the classes; beyond, Q = I
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,13 @@ class Basis:
     def full(self) -> bool:
         return self.U.shape[1] == self.U.shape[0]
 
-    def scores(self, theta: np.ndarray) -> np.ndarray:
-        """Of the sampled rows at θ, (m, k)."""
+    def scores(self, theta: np.ndarray, part: slice = slice(None)) -> np.ndarray:
+        """Of the sampled rows, or a part of them, at θ, (m, k)."""
         kind = self.projected.dtype
         if self.design is None:
-            return self.projected @ (self.U.T @ (theta[:-1] * self.scale[:, None])).astype(kind) + theta[-1].astype(
-                kind
-            )
-        return self.design.block(slice(0, self.design.n)).forward(self.design.to_rows(theta))
+            inner = (self.U.T @ (theta[:-1] * self.scale[:, None])).astype(kind)
+            return self.projected[part] @ inner + theta[-1].astype(kind)
+        return self.design.block(part).forward(self.design.to_rows(theta))
 
 
 def sample_basis(objective: Objective, seed: int = 0) -> Basis:
@@ -128,44 +128,59 @@ class Preconditioner:
     """M⁻¹ at one θ: call it with (d+1, k) to get the same shape."""
 
     basis: Basis
-    Q: np.ndarray  # (k, k) eigenvectors of the mean Hessian in the scores
+    Q: np.ndarray | None  # (k, k) eigenvectors of the mean Hessian in the scores; None: the classes themselves
     diagonal: np.ndarray  # (r, k) curvature in the basis, with α
     rest: np.ndarray  # (d, k) curvature of what the basis leaves out, with α; (1, k) if scales are equal
     intercept: np.ndarray  # (k,)
     coupled: Coupled | None  # of the leading directions and the intercept
     lead: int
+    alpha: float | None  # where Q does not tell: the curvature of W along a shift of all classes; None: nothing special
 
     def __call__(self, v: np.ndarray) -> np.ndarray:
-        basis = self.basis
+        basis, Q = self.basis, self.Q
+        turned, back = (_same, _same) if Q is None else (lambda a: a @ Q, lambda a: a @ Q.T)
+        if self.alpha is not None:
+            shift = v.mean(axis=1, keepdims=True)
+            v = v - shift
         out = np.empty_like(v)
-        w = (v[:-1] / basis.scale[:, None]) @ self.Q
+        w = turned(v[:-1] / basis.scale[:, None])
         U = basis.U  # products in its own type: a model needs few digits, and U may be as large as the rows
         inner = U.T @ w.astype(U.dtype, copy=False)
         solved = inner / self.diagonal
-        out[-1] = self.Q @ ((self.Q.T @ v[-1]) / self.intercept)
+        out[-1] = back(turned(v[-1]) / self.intercept)
         if self.coupled is not None:
-            lead = self.coupled(np.vstack([inner[: self.lead] @ self.Q.T, v[-1:]]))
-            solved[: self.lead], out[-1] = lead[:-1] @ self.Q, lead[-1]
+            lead = self.coupled(np.vstack([back(inner[: self.lead]), v[-1:]]))
+            solved[: self.lead], out[-1] = turned(lead[:-1]), lead[-1]
         solved = U @ solved.astype(U.dtype, copy=False)
         if not basis.full:
             solved = solved + (w - U @ inner) / self.rest
-        out[:-1] = (solved @ self.Q.T) / basis.scale[:, None]
+        out[:-1] = back(solved) / basis.scale[:, None]
+        if self.alpha is not None:
+            out -= out.mean(axis=1, keepdims=True)
+            if self.alpha:
+                out[:-1] += shift[:-1] / self.alpha
         return out
+
+
+def _same(a: np.ndarray) -> np.ndarray:
+    return a
 
 
 def precondition(objective: Objective, basis: Basis, theta: np.ndarray) -> Preconditioner:
     """The curvature model of the objective at θ, on the basis's sample of rows."""
-    sample = objective.of_rows(basis.rows)
-    rows = slice(None)
-    s = basis.scores(theta)
-    w = np.ones(len(s)) if sample.weights is None else sample.weights
-    w = (w / w.sum()).astype(s.dtype)
-    values, Q = np.linalg.eigh(sample.score_hessian_mean(s, rows, w).astype(np.float64))
-    form = sample.score_hessian_form(s, rows, Q.astype(s.dtype)) * w[:, None]
-    diagonal = np.zeros(basis.U.shape[1:] + form.shape[1:])
-    for i in range(0, len(s), SLAB):
-        diagonal += (basis.projected[i : i + SLAB] ** 2).T @ form[i : i + SLAB]
-    lone = form.sum(axis=0, dtype=np.float64)
+    sample, k, m = objective.of_rows(basis.rows), objective.k, len(basis.rows)
+    w = np.ones(m) if sample.weights is None else sample.weights
+    w = (w / w.sum()).astype(basis.projected.dtype)
+    s = basis.scores(theta) if k <= ROTATED else None
+    values, Q = (np.ones(k), None) if s is None else np.linalg.eigh(_mean_hessian(sample, s, w))
+    diagonal, lone = np.zeros((basis.U.shape[1], k)), np.zeros(k)
+    turn = None if Q is None else Q.astype(w.dtype)
+    for i in range(0, m, SLAB):
+        part = slice(i, min(i + SLAB, m))
+        form = sample.score_hessian_form(basis.scores(theta, part) if s is None else s[part], part, turn)
+        form *= w[part, None]
+        diagonal += (basis.projected[part] ** 2).T @ form
+        lone += form.sum(axis=0, dtype=np.float64)
     alpha = objective.alpha * objective.penalty.strong_convexity
     shrink = 1 / basis.scale**2
     # α I becomes α/scale² in scaled columns; its diagonal in the basis
@@ -173,7 +188,7 @@ def precondition(objective: Objective, basis: Basis, theta: np.ndarray) -> Preco
     rest = basis.rest * lone + alpha * (np.mean(shrink) if np.ptp(shrink) == 0 else shrink[:, None])
     # directions of the scores that the loss does not see (a shift of all of them): no step, rounding would be amplified
     blind = values <= 1e-7 * max(values[-1], 0.0)
-    coupled, lead = _coupled(sample, basis, s, w, alpha * shrink, Q[:, blind])
+    coupled, lead = (None, 0) if Q is None or s is None else _coupled(sample, basis, s, w, alpha * shrink, Q[:, blind])
     if alpha == 0:
         diagonal[:, blind] = np.inf
         rest = np.atleast_2d(rest) + np.where(blind, np.inf, 0.0)
@@ -181,8 +196,14 @@ def precondition(objective: Objective, basis: Basis, theta: np.ndarray) -> Preco
     seen = diagonal[np.isfinite(diagonal)]
     floor = 1e-9 * max(float(seen.max(initial=0.0)), float(lone[~blind].max(initial=0.0)))
     floor = floor if floor > 0 else 1.0
+    special = alpha if Q is None and objective.loss.shift_invariant else None
     diagonal, rest = np.maximum(diagonal, floor), np.maximum(np.atleast_2d(rest), floor)
-    return Preconditioner(basis, Q, diagonal, rest, np.maximum(lone, floor), coupled, lead)
+    return Preconditioner(basis, Q, diagonal, rest, np.maximum(lone, floor), coupled, lead, special)
+
+
+def _mean_hessian(sample: Objective, s: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """Σ wᵢ Hᵢ over the sampled rows, (k, k) float64."""
+    return sample.score_hessian_mean(s, slice(None), w).astype(np.float64)
 
 
 def _coupled(

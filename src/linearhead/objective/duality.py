@@ -15,7 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..design import Block
+from .intercept import intercept_step
 from .objective import Objective, Point
+
+SCORES = 8 << 20  # formed at a time
 
 
 @dataclass(frozen=True)
@@ -73,17 +76,17 @@ def _balanced_bound(objective: Objective, point: Point, steps: int = 3) -> float
 
     F(θ) − F* = [F(θ) − F(W, b + Δ)] + [F(W, b + Δ) − F*]; the first is of the order of rounding.
     """
-    rows = np.unique(np.linspace(0, objective.n - 1, min(objective.n, 8192)).astype(int))
+    most = int(np.clip(SCORES // objective.k, 256, 8192))
+    rows = np.unique(np.linspace(0, objective.n - 1, min(objective.n, most)).astype(int))
     part = objective.take(rows)
     block = part.design.block(slice(0, len(rows)))
     weights = np.full(len(rows), 1.0) if part.weights is None else part.weights.astype(np.float64)
+    weights = weights / weights.sum()
     best, moved = np.inf, point
     for _ in range(steps):
         s = block.forward(part.design.to_rows(moved.theta))
-        hessian = part.score_hessian_mean(s, block.rows, weights / weights.sum())
         theta = moved.theta.copy()
-        r = moved.gradient[-1]
-        theta[-1] -= np.linalg.lstsq(hessian, r, rcond=1e-9)[0]
+        theta[-1] -= intercept_step(part, moved.gradient[-1], lambda s=s: [(s, block.rows, weights)])
         moved, rows_gap, U, r = _pass(objective, theta, None)
         bound, price = _bound(objective, moved, rows_gap, U, r)
         best = min(best, bound + max(point.value - moved.value, 0.0))
@@ -158,8 +161,7 @@ def _mix(objective: Objective, U: np.ndarray, r: np.ndarray) -> tuple[float, np.
     if not np.isfinite(c):
         return None
     q = np.clip(shares - r / c, 0.0, 1.0) if c else shares  # r is 0 already, its mean apart
-    y = np.arange(objective.k)
-    conjugate = float(shares @ objective.loss.conjugate(q[None, :] - np.eye(objective.k), y))
+    conjugate = float(shares @ objective.loss.conjugate_of_shares(q))
     sums = class_sums(objective)
     mean = sums[:-1].sum(axis=1)
     return c / (1 + c), q, np.outer(mean, q) - sums[:-1], conjugate

@@ -56,6 +56,8 @@ class LentObjective(Objective):
     def _point(self, theta: Any, value: Any, correct: Any, sums: Any) -> Point:
         xp, loss, W = self.xp, float(value) / self.total, theta[:-1, :]
         gradient = self.design.from_rows(sums) / self.total
+        if self.loss.shift_invariant:
+            gradient = gradient - xp.mean(gradient, axis=1, keepdims=True)
         if self.alpha:
             own = self.alpha * self.penalty.gradient(W)
             gradient = xp.concat([gradient[:-1, :] + own, gradient[-1:, :]], axis=0)
@@ -90,10 +92,11 @@ class LentModel:
     lone: Any
     coupled: Any
     lead: int
+    alpha: float | None
 
     @classmethod
     def of(cls, model: Preconditioner, move: Any) -> LentModel:
-        basis, k = model.basis, len(model.Q)
+        basis, k = model.basis, len(model.intercept)
         coupled = None
         if model.coupled is not None:  # its columns are the answers to unit vectors, in the order (class, direction)
             size = (model.lead + 1) * k
@@ -101,22 +104,34 @@ class LentModel:
             coupled = move(np.stack([model.coupled(unit.T).T.ravel() for unit in units], axis=1))
         rest = None if basis.full else move(1 / model.rest)
         inverted = move(1 / model.diagonal), rest, move((1 / model.intercept)[None, :])
-        return cls(move(basis.U), move(model.Q), move(basis.scale[:, None]), *inverted, coupled, model.lead)
+        Q = None if model.Q is None else move(model.Q)
+        return cls(move(basis.U), Q, move(basis.scale[:, None]), *inverted, coupled, model.lead, model.alpha)
 
     def __call__(self, v: Any) -> Any:
-        xp = namespace(v)
-        w = v[:-1, :] / self.scale @ self.Q
+        xp, Q = namespace(v), self.Q
+        turned, back = (_same, _same) if Q is None else (lambda a: a @ Q, lambda a: a @ Q.T)
+        shift = xp.mean(v, axis=1, keepdims=True)
+        v = v if self.alpha is None else v - shift
+        w = turned(v[:-1, :] / self.scale)
         inner = self.U.T @ w
-        solved, b = inner * self.inverse, ((v[-1:, :] @ self.Q) * self.lone) @ self.Q.T
+        solved, b = inner * self.inverse, back(turned(v[-1:, :]) * self.lone)
         if self.coupled is not None:
-            lead = xp.concat([inner[: self.lead, :] @ self.Q.T, v[-1:, :]], axis=0)
+            lead = xp.concat([back(inner[: self.lead, :]), v[-1:, :]], axis=0)
             lead = xp.reshape(self.coupled @ xp.reshape(lead.T, (-1,)), lead.T.shape).T
-            solved = xp.concat([lead[:-1, :] @ self.Q, solved[self.lead :, :]], axis=0)
+            solved = xp.concat([turned(lead[:-1, :]), solved[self.lead :, :]], axis=0)
             b = lead[-1:, :]
         out = self.U @ solved
         if self.rest is not None:
             out = out + (w - self.U @ inner) * self.rest
-        return xp.concat([out @ self.Q.T / self.scale, b], axis=0)
+        out = xp.concat([back(out) / self.scale, b], axis=0)
+        if self.alpha is None:
+            return out
+        out = out - xp.mean(out, axis=1, keepdims=True)
+        return xp.concat([out[:-1, :] + shift[:-1, :] / self.alpha, out[-1:, :]], axis=0) if self.alpha else out
+
+
+def _same(a: Any) -> Any:
+    return a
 
 
 def lent_rows(objective: Objective) -> bool:

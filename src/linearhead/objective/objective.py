@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import one_hot
 from ..design import Block, Design
 from ..losses import Loss
 from ..penalties import Penalty
@@ -42,6 +43,8 @@ class Objective:
         if not self.total:
             total = float(self.design.n if self.weights is None else np.sum(self.weights, dtype=np.float64))
             object.__setattr__(self, "total", total)
+        if self.design.scores != self.k:
+            object.__setattr__(self, "design", replace(self.design, scores=self.k))
 
     @property
     def n(self) -> int:
@@ -72,7 +75,7 @@ class Objective:
         """Σ wᵢ Hᵢ, (k, k)."""
         return self.loss.hessian_mean(s, self.y[rows], w)
 
-    def score_hessian_form(self, s: np.ndarray, rows: Any, Q: np.ndarray) -> np.ndarray:
+    def score_hessian_form(self, s: np.ndarray, rows: Any, Q: np.ndarray | None) -> np.ndarray:
         """qₐᵀ Hᵢ qₐ, (m, k)."""
         return self.loss.hessian_form(s, self.y[rows], Q)
 
@@ -85,14 +88,9 @@ class Objective:
     def _share(self, block: Block, stored: np.ndarray) -> tuple:
         s = block.forward(stored)
         value, g = self.score_terms(s, block.rows)
-        correct = float(self._correct(s, block.rows)) if self.watch else 0.0
-        self._weigh(block.rows, value, g)
-        return float(value.sum(dtype=np.float64)), correct, block.adjoint(g)
-
-    def _correct(self, s: np.ndarray, rows: Any) -> float:
-        hit = (s.argmax(axis=1) == self.y[rows]).astype(np.float64)
-        self._weigh(rows, hit)
-        return hit.sum()
+        hit = (s.argmax(axis=1) == self.y[block.rows]).astype(np.float64) if self.watch else np.zeros(1)
+        self._weigh(block.rows, value, g, *[hit] * self.watch)
+        return float(value.sum(dtype=np.float64)), float(hit.sum()), block.adjoint(g)
 
     # ── what a solver sees ────────────────────────────────────────────────────────────────────────
     def at(self, theta: np.ndarray) -> Point:
@@ -165,18 +163,14 @@ class Objective:
         return g
 
     def _point(self, theta: np.ndarray, value: float, correct: float, sums: np.ndarray) -> Point:
-        total, gradient = self.total, self._mean(sums)
-        loss, W = value / total, theta[:-1]
+        gradient, loss, W = self._mean(sums), value / self.total, theta[:-1]
         if self.alpha:
             gradient[:-1] += self.alpha * self.penalty.gradient(W)
-        return Point(theta, loss + self.penalised(W), gradient, loss, correct / total if self.watch else None)
+        return Point(theta, loss + self.penalised(W), gradient, loss, correct / self.total if self.watch else None)
 
     def _mean(self, sums: np.ndarray) -> np.ndarray:
-        """Sums over stored rows, owned, → means in the design's columns, (d+1, k).
-
-        Where a shift of all scores changes no loss, derivatives add up to 0 over the classes: what rounding leaves of
-        that is taken away, as no step can make it vanish (the intercept's is not even penalised).
-        """
+        """Sums over stored rows, owned, → means in the design's columns, (d+1, k). Where a shift of all scores changes
+        no loss they add up to 0 over the classes; what rounding leaves of that goes, as no step can make it vanish."""
         mean = self.design.from_rows(sums)
         mean /= self.total
         if self.loss.shift_invariant:
@@ -315,7 +309,7 @@ class Objective:
     def weighted_rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """All rows (n, d) in the design's columns, one-hot targets (n, k) and weights that sum to 1, in float64."""
         w = np.ones(self.n) if self.weights is None else self.weights.astype(np.float64)
-        return self.design.precise().dense().astype(np.float64), np.eye(self.k)[self.y], w / self.total
+        return self.design.precise().dense().astype(np.float64), one_hot(self.y, self.k), w / self.total
 
     def gram(self) -> np.ndarray:
         """ZᵀDZ/Σw of the centred columns, (d, d) float64: one pass."""
@@ -324,8 +318,10 @@ class Objective:
 
     # ── kinked losses: multipliers and the dual (duality.py) ──────────────────────────────────────
     def no_multipliers(self) -> np.ndarray:
-        """g = 0, (n, k)."""
-        return np.zeros((self.n, self.k), dtype=self.design.dtype)
+        """g = 0, (n, k); UsageError where arrays of that shape cannot be kept."""
+        from .smoothed import no_multipliers
+
+        return no_multipliers(self)
 
     def smoothed(self, g: np.ndarray, gamma: float) -> Objective:
         """F with the loss smoothed around the multipliers g."""

@@ -7,15 +7,20 @@ one and adds ⟨C, θ⟩ for the others, C = Σ_rest wᵢ zᵢ uᵢᵀ / Σw. `s
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 
 from ..design import Block, Design
+from ..errors import UsageError
 from .duality import Gap, gap_from
+from .intercept import DENSE, intercept_step, mean_hessian
 from .objective import Objective, Point
 
+ARRAYS, BYTES = 5, 8 << 30  # of n × k numbers: multipliers, scores and what replaces them; what they may take
+NUMBERS = 1 << 20  # of scores handled at a time
 WORTH = 0.4  # of the rows: what a part may hold; copying more costs more than its passes save
 
 
@@ -28,6 +33,19 @@ class Settled:
     s: np.ndarray
     sums: np.ndarray  # Σ wᵢ zᵢ uᵢᵀ / Σw, (d+1, k)
     gap: Gap
+
+
+def no_multipliers(objective: Objective) -> np.ndarray:
+    """g = 0, (n, k); UsageError where arrays of that shape cannot be kept."""
+    n, k, dtype = objective.n, objective.k, objective.design.dtype
+    room = n * k * dtype.itemsize * ARRAYS
+    if room > BYTES:
+        raise UsageError(
+            f"The method of multipliers keeps {ARRAYS} arrays of rows × classes; {n} × {k} need "
+            f"{room / 2**30:.3g} GiB, and the limit is {BYTES / 2**30:g}. Take loss='squared_hinge', which needs no "
+            "such arrays, or solver='sgd'."
+        )
+    return np.zeros((n, k), dtype=dtype)
 
 
 @dataclass(frozen=True)
@@ -60,7 +78,7 @@ class Smoothed(Objective):
     def score_hessian_mean(self, s: np.ndarray, rows: Any, w: np.ndarray) -> np.ndarray:
         return self.loss.smoothed_hessian_mean(s, *self._multipliers(s, rows), w)
 
-    def score_hessian_form(self, s: np.ndarray, rows: Any, Q: np.ndarray) -> np.ndarray:
+    def score_hessian_form(self, s: np.ndarray, rows: Any, Q: np.ndarray | None) -> np.ndarray:
         return self.loss.smoothed_hessian_form(s, *self._multipliers(s, rows), Q)
 
     def _point(self, theta: np.ndarray, value: float, correct: float, sums: np.ndarray) -> Point:
@@ -124,14 +142,15 @@ class Smoothed(Objective):
         best, shift, radius = None, np.zeros(self.k), 1.0
         newton = step = shift
         for _ in range(steps):
-            value, r, H = self._balance_terms(s, shift)
+            value, r = self._balance_terms(s, shift)
             norm = float(np.max(np.abs(r)))
             noise = 1e-14 * abs(value)
             if best is None or value < best[0] - noise or (value <= best[0] + noise and norm < best[1]):
                 best = value, norm, shift
                 if norm <= 4e-16 * self.k:
                     break
-                newton, radius = _downhill(r, H, 4 * radius), 4 * radius
+                radius *= 4
+                newton = self._balance_step(s, shift, r, radius)
             else:
                 radius = 0.25 * float(np.max(np.abs(step)))
                 if radius <= 1e-17 * (1 + float(np.max(np.abs(best[2])))):
@@ -140,17 +159,28 @@ class Smoothed(Objective):
             shift = best[2] + step
         return best[2] if best is not None else shift
 
-    def _balance_terms(self, s: np.ndarray, shift: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        """Mean smoothed loss at the scores s + shift, its slope (k,) and curvature (k, k) in the shift."""
-        value, r, H = 0.0, np.zeros(self.k), np.zeros((self.k, self.k))
-        for rows in (slice(i, i + 8192) for i in range(0, self.n, 8192)):
-            moved = s[rows] + shift  # in float64: rounding of the sum is what a gap would show
-            w = np.ones(len(moved)) if self.weights is None else self.weights[rows]
+    def _balance_terms(self, s: np.ndarray, shift: np.ndarray) -> tuple[float, np.ndarray]:
+        """Mean smoothed loss at the scores s + shift, and its slope (k,) in the shift."""
+        value, r = 0.0, np.zeros(self.k)
+        for moved, rows, w in self._moved(s, shift):
             terms, dual = self.score_terms(moved, rows)
             value += float(w @ terms)
             r += w @ dual
-            H += self.score_hessian_mean(moved, rows, w)
-        return value / self.total, r / self.total, H / self.total
+        return value, r
+
+    def _balance_step(self, s: np.ndarray, shift: np.ndarray, r: np.ndarray, radius: float) -> np.ndarray:
+        """Newton's step in the shift, not far beyond `radius` where there is no curvature."""
+        if self.k > DENSE:
+            return -intercept_step(self, r, lambda: self._moved(s, shift), 1e-10)
+        return _downhill(r, mean_hessian(self, self._moved(s, shift)), radius)
+
+    def _moved(self, s: np.ndarray, shift: np.ndarray) -> Iterator[tuple[np.ndarray, slice, np.ndarray]]:
+        """Slabs of s + shift in float64, as rounding of the sum is what a gap would show; their rows and weights."""
+        size = int(np.clip(NUMBERS // self.k, 64, 8192))
+        for i in range(0, self.n, size):
+            rows = slice(i, min(i + size, self.n))
+            w = np.ones(rows.stop - i) if self.weights is None else self.weights[rows]
+            yield s[rows] + shift, rows, w / self.total
 
     def part(self, settled: Settled, reach: float) -> Smoothed:
         """Only the rows whose margins are within `reach` of a kink; all rows where these would be too many."""

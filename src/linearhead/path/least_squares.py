@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import one_hot
 from ..design import Block
 from ..errors import UsageError
 from ..objective import Objective
@@ -23,7 +24,7 @@ def _targets(objective: Objective) -> tuple[np.ndarray, np.ndarray]:
     """Weights that sum to 1, (n,), and one-hot targets less their weighted mean if there is an intercept, (n, k)."""
     w = np.ones(objective.n) if objective.weights is None else objective.weights.astype(np.float64)
     w = w / objective.total
-    Y = np.eye(objective.k)[objective.y]
+    Y = one_hot(objective.y, objective.k)
     return w, Y - _mean_target(objective, w)
 
 
@@ -133,7 +134,7 @@ def _by_rows(objective: Objective, alphas: np.ndarray) -> tuple[list, np.ndarray
     safe = np.where(root > 0, root, 1.0)[:, None]
     for m in range(len(alphas)):
         residual = V @ (left[:, m : m + 1] * targets) / safe
-        scores = np.eye(objective.k)[objective.y] - np.where(root[:, None] > 0, residual, 0.0)
+        scores = one_hot(objective.y, objective.k) - np.where(root[:, None] > 0, residual, 0.0)
         judged[:, m] = _judge(scores[:, None], rest[:, m : m + 1], objective.y, w)[:, 0]
     return _thetas(values[kept], U, moment, means, alphas), judged
 

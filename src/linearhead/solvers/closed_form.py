@@ -16,7 +16,7 @@ from ..records import Status
 from .contract import Problem, Progress, Solver
 from .newton import conjugate_gradients
 
-DIRECT = 8_000_000  # entries of X up to which the rows themselves are factorised
+DIRECT = 8_000_000  # entries of X, and of the targets, up to which the rows themselves are factorised
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class ClosedForm(Solver):
     def minimise(self, problem: Problem, theta: np.ndarray, progress: Progress) -> Status:
         problem = problem.precise()
         design = problem.design
-        small = (design.n + (design.d if problem.alpha else 0)) * design.d <= DIRECT or design.d > 20_000
+        rows = design.n + (design.d if problem.alpha else 0)
+        small = rows * max(design.d, problem.k) <= DIRECT or design.d > 20_000
         theta = _by_rows(problem) if small else _by_gram(problem, theta)
         progress.record(1, problem.at(theta))
         return Status.CONVERGED if progress.residual <= self.tol else Status.STALLED

@@ -1,0 +1,44 @@
+"""A Newton step on the intercept alone, W held: H δ = r with H = Σ wᵢ Hᵢ, the rows' Hessians in the scores.
+
+It is what makes Σ wᵢ gᵢ vanish, as a dual point must. Many classes: conjugate gradients with H's diagonal, so that no
+(k, k) array is formed; a shift of all classes, which H may not see, is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from ..solvers.newton import conjugate_gradients
+from .objective import Objective
+
+DENSE = 256  # classes up to which H is formed
+ENOUGH, PRODUCTS = 1e-3, 10  # beyond, of H δ = r: a next step costs less than a better one
+
+Scores = Iterable[tuple[np.ndarray, Any, np.ndarray]]  # scores (m, k), their rows, weights (m,)
+
+
+def intercept_step(
+    objective: Objective, r: np.ndarray, blocks: Callable[[], Scores], damping: float = 0.0
+) -> np.ndarray:
+    """δ (k,) with (H + damping · I) δ ≈ r; blocks() goes through the rows that H is made of."""
+    if objective.k <= DENSE:
+        H = mean_hessian(objective, blocks())
+        return np.linalg.lstsq(H + damping * np.eye(objective.k), r, rcond=1e-9)[0]
+
+    hessians = [(objective.score_hessians(s, rows), w) for s, rows, w in blocks()]
+
+    def product(v: np.ndarray) -> np.ndarray:
+        return sum(w @ times(np.tile(v, (len(w), 1))) for times, w in hessians) + damping * v
+
+    r = r - r.mean() if objective.loss.shift_invariant else r
+    diagonal = sum(w @ objective.score_hessian_form(s, rows, None) for s, rows, w in blocks()) + damping
+    diagonal = np.maximum(diagonal, 1e-9 * np.max(diagonal))
+    return conjugate_gradients(product, r, lambda v: v / diagonal, ENOUGH, PRODUCTS)
+
+
+def mean_hessian(objective: Objective, blocks: Scores) -> np.ndarray:
+    """H, (k, k)."""
+    return np.sum([objective.score_hessian_mean(s, rows, w) for s, rows, w in blocks], axis=0)

@@ -1,0 +1,151 @@
+"""Many classes: no array of k × k, in the model, the certificate or the solvers; the same optimum, proven as before."""
+
+import tracemalloc
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from linearhead import LinearClassifier, MarginClassifier
+from linearhead.certificate import certify
+from linearhead.design import design_of
+from linearhead.errors import UsageError
+from linearhead.losses import LOSSES
+from linearhead.objective import Objective, curvature, intercept, precondition, smoothed
+from linearhead.penalties import PENALTIES
+from linearhead.records import Status
+from linearhead.solvers import SOLVERS
+from test_objective_contract import Case, problem
+from test_solvers_agree import PROBLEMS, SMOOTH, assert_same, objective_of, optimum
+
+MANY = 20_000
+
+
+@pytest.fixture
+def as_for_many(monkeypatch):
+    """Few classes are treated as many are."""
+    monkeypatch.setattr(curvature, "ROTATED", 1)
+    for module in (intercept, smoothed):
+        monkeypatch.setattr(module, "DENSE", 1)
+
+
+# ── few classes, treated as many ──────────────────────────────────────────────────────────────────
+@pytest.mark.usefixtures("as_for_many")
+@pytest.mark.parametrize("kind", ["condition 1e4", "imbalanced", "fewer rows than columns", "twenty classes"])
+@pytest.mark.parametrize("loss", SMOOTH)
+def test_the_optimum_is_the_same(loss, kind):
+    rng = np.random.default_rng(3)
+    X, y = PROBLEMS[kind](rng)
+    w = rng.uniform(0.1, 2.0, len(X))
+    W, b, F = optimum(X, y, loss, 1e-3, w)
+    objective = objective_of(X, y, loss, 1e-3, w)
+    for solver in ("lbfgs", "newton"):
+        solution = SOLVERS[solver](tol=1e-11, max_iter=5000)(objective, objective.start())
+        assert abs(solution.point.value - F) <= 1e-12 + 1e-11 * F
+        assert_same(solution.point.theta, objective, X, W, b)
+        assert objective.gap_at(solution.point.theta).bound <= 1e-10 * (1 + F)
+
+
+@pytest.mark.usefixtures("as_for_many")
+@pytest.mark.parametrize("alpha", [0.0, 0.05])
+@pytest.mark.parametrize("loss", SMOOTH)
+def test_the_model_is_symmetric_and_positive(loss, alpha):
+    """On θ whose classes add to 0, where the loss is blind to more than that."""
+    objective = replace(problem(Case(loss, n=40, k=5))[0], alpha=alpha)
+    rng = np.random.default_rng(0)
+    apply = precondition(objective, objective.basis(), 0.3 * rng.normal(size=(5, 5)))
+    assert apply.Q is None
+    blind = objective.loss.shift_invariant
+    vectors = [rng.normal(size=(5, 5)) for _ in range(6)]
+    for v in vectors:
+        v[-1:] -= blind * v[-1:].mean()
+        v -= (blind and not alpha) * v.mean(axis=1, keepdims=True)
+    images = [apply(v.copy()) for v in vectors]
+    for u, mu in zip(vectors, images, strict=True):
+        assert np.vdot(u, mu) > 0
+        for v, mv in zip(vectors, images, strict=True):
+            np.testing.assert_allclose(np.vdot(u, mv), np.vdot(v, mu), rtol=1e-10, atol=1e-12)
+    if blind and alpha:  # along a shift of all classes the penalty is all the curvature there is
+        shift = np.vstack([rng.normal(size=(4, 1)), [[0.0]]]) * np.ones((1, 5))
+        np.testing.assert_allclose(apply(shift), shift / alpha, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.usefixtures("as_for_many")
+def test_an_intercept_slightly_off_still_costs_the_square():
+    objective = problem(Case(n=200, k=4))[0]
+    theta = SOLVERS["newton"](tol=1e-12)(objective, objective.start()).point.theta
+    best = objective.at(theta).value
+    for off in (1e-3, 1e-5):
+        moved = theta.copy()
+        moved[-1, 0] += off
+        gap = objective.gap_at(moved).bound
+        assert objective.at(moved).value - best - 1e-14 <= gap <= 5 * off**2 + 1e-12
+
+
+@pytest.mark.usefixtures("as_for_many")
+@pytest.mark.parametrize("loss", ["hinge", "crammer_singer"])
+def test_the_hinges_reach_their_optimum(loss, monkeypatch):
+    objective = problem(Case(loss, n=60, k=5))[0]
+    many = SOLVERS["dual"](tol=1e-8)(objective, objective.start())
+    monkeypatch.undo()
+    few = SOLVERS["dual"](tol=1e-8)(objective, objective.start())
+    assert many.status is few.status is Status.CONVERGED
+    assert abs(many.point.value - few.point.value) <= 2e-8 * few.point.value
+
+
+# ── twenty thousand ───────────────────────────────────────────────────────────────────────────────
+def few_rows_of_many_classes(loss, penalty="l2", alpha=1e-2, n=60, dtype=np.float64):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(n, 3)).astype(dtype), rng.permutation(MANY)[:n] // 2 * 2
+    return Objective(design_of(X, threads=1).fitted(), y, MANY, LOSSES[loss](), PENALTIES[penalty](), alpha)
+
+
+@pytest.mark.parametrize(
+    ("loss", "solver", "penalty"),
+    [
+        ("cross_entropy", "lbfgs", "l2"),
+        ("cross_entropy", "newton", "l2"),
+        ("cross_entropy", "proximal", "l1"),
+        ("cross_entropy", "sgd", "l2"),
+        ("logistic", "lbfgs", "l2"),
+        ("squared_hinge", "lbfgs", "l2"),
+        ("squared", "closed_form", "l2"),
+        ("squared", "lbfgs", "none"),
+        ("crammer_singer", "dual", "l2"),
+        ("hinge", "dual", "l2"),
+    ],
+)
+def test_twenty_thousand_classes_take_bounded_room(loss, solver, penalty):
+    objective = few_rows_of_many_classes(loss, penalty, 0.0 if penalty == "none" else 1e-2)
+    tracemalloc.start()
+    try:
+        options = {"max_iter": 1, "inner": 6} if solver == "dual" else {"max_iter": 4}
+        solution = SOLVERS[solver](**options)(objective, objective.start())
+        found = certify(objective, solution.point.theta, 1e-6, solution.extras.get("multipliers"))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 300e6  # one array of k × k takes 3.2e9
+    assert np.isfinite(solution.point.theta).all()
+    assert solution.point.value < objective.at(objective.start()).value
+    assert found.value == pytest.approx(solution.point.value, rel=1e-9)
+    assert found.gap is None or found.gap <= found.value
+
+
+def test_a_thousand_classes_are_certified():
+    rng = np.random.default_rng(1)
+    k, n = 1000, 2000
+    y = np.arange(n) % k
+    X = rng.normal(size=(k, 6))[y] + 0.5 * rng.normal(size=(n, 6))
+    for loss in ("cross_entropy", "squared"):
+        model = LinearClassifier(loss, alpha=1e-3, tol=1e-7).fit(X, y)
+        assert model.converged_
+        assert model.certificate_.gap <= 1e-7 * model.certificate_.value
+
+
+def test_multipliers_that_cannot_be_kept_are_refused(monkeypatch):
+    monkeypatch.setattr(smoothed, "BYTES", 100_000)
+    X, y = np.random.default_rng(2).normal(size=(90, 3)), np.arange(90) % 30
+    with pytest.raises(UsageError, match=r"90 × 30 need .* Take loss='squared_hinge'.*solver='sgd'"):
+        MarginClassifier(loss="hinge").fit(X, y)
+    assert MarginClassifier(loss="squared_hinge", alpha=1e-2).fit(X, y).converged_
