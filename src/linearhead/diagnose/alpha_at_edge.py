@@ -1,7 +1,7 @@
 """Whether the best penalty strength lies at the end of those tried, so that a better one may lie beyond.
 
-Threshold: the chosen alpha is the first or last of the path and strictly better than its neighbour on the validation
-pictures; a plateau that reaches the end is no reason to look further.
+Threshold: the chosen alpha is the first or last of the path and better than its neighbour on the validation pictures,
+in accuracy or by 1 % of the log loss; a plateau that reaches the end is no reason to look further.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from ..records import Finding, Run
 from .next_command import again
 
 CODE = "alpha-at-edge"
+FALLING = 0.01
 
 
 def check(run: Run) -> Finding | None:
@@ -19,14 +20,16 @@ def check(run: Run) -> Finding | None:
     for end, neighbour, side in ((0, 1, "smallest"), (-1, -2, "largest")):
         best, next_to = tried[end], tried[neighbour]
         accuracies = (best["valid_accuracy"] or 0.0, next_to["valid_accuracy"] or 0.0)
-        if best["alpha"] == run.fit.alpha and accuracies[0] > accuracies[1]:
+        losses = (best.get("valid_loss") or 0.0, next_to.get("valid_loss") or 0.0)
+        falling = losses[0] < (1 - FALLING) * losses[1] and accuracies[0] >= accuracies[1]
+        if best["alpha"] == run.fit.alpha and (accuracies[0] > accuracies[1] or falling):
             beyond = f"{run.fit.alpha / 10 if end == 0 else run.fit.alpha * 10:.1g}"
             return Finding(
                 code=CODE,
                 title=f"The {side} penalty tried was the best",
                 severity="note",
                 evidence=f"alpha = {run.fit.alpha:.3g}: {accuracies[0]:.1%} of the validation pictures right, its "
-                f"neighbour {accuracies[1]:.1%}; nothing beyond was tried.",
+                f"neighbour {accuracies[1]:.1%} (log loss {losses[0]:.3g}, {losses[1]:.3g}); nothing beyond was tried.",
                 advice=f"Try --alpha {beyond}.",
                 command=again(run, "--alpha", beyond),
             )

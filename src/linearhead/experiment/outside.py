@@ -1,6 +1,6 @@
 """What classifiers say of pictures that they were not trained on: out-of-fold scores and the learning curve.
 
-The trained rows are cut into K stratified folds. For each, a chain of nested subsets of the others, 1/8, 1/4 … 1 of
+The trained rows are cut into K stratified folds. For each, a chain of nested subsets of the others, 1/16, 1/8 … 1 of
 them, is fitted at the chosen alpha, each from the last optimum, all on one curvature model (subsets are weights on the
 same rows, nothing is copied). The chain's end scores the fold; its links, judged on all folds, draw the curve. Rows
 beyond what the budget holds are in no chain and get the mean of all K. Where d > n every fit is in the rows' span.
@@ -17,9 +17,9 @@ from ..data import split
 from ..records import LearningCurve
 
 FOLDS = 4
-LINKS = (1 / 8, 1 / 4, 1 / 2, 1.0)
+LINKS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
 CELLS = 12_000_000  # numbers in the rows of all chains, which bounds the work
-DIRECTIONS = 128
+DIRECTIONS = 48  # half the time of 128; 0.2 to 0.6 % of the predictions differ, none of the curve's points by 0.5
 LEAST = 2  # pictures per class, on average, from which a link is worth fitting
 TOL, KINKED_TOL, MAX_ITER = 1e-3, 3e-2, 60  # accuracy's digits, not the model's
 

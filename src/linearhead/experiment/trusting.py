@@ -48,7 +48,8 @@ def kept(model: Model) -> Trust | None:
     facts = model.facts.get("trust")
     if not facts:
         return None
-    return Trust(facts["strangeness"]["n"], facts.get("source", ""), facts.get("temperature"))
+    n = (facts.get("strangeness") or {}).get("n", 0)
+    return Trust(n, str(facts.get("source", "")), facts.get("temperature"))
 
 
 def measure(

@@ -21,7 +21,7 @@ import numpy as np
 from .many import available_threads
 
 SIDE, COARSE, TINT = 32, 16, 4  # pixels of the thumbnails: the closest look, the search, the colours
-LEAST = 16  # pixels of a side from which near copies are looked for: smaller ones are alike by chance
+LEAST = 28  # pixels of a side from which near copies are looked for: below, clothes of one cut differ too little
 KEPT = 32  # leading numbers of the even and of the odd part
 NEIGHBOURS, ASKED = 12, 4  # of each picture: those known, and those that are laid over it; the last ones are background
 MOST = 30_000  # pairs laid over one another: of very many pictures only the most alike pair of each
