@@ -204,11 +204,11 @@ def regions() -> dict[str, Any]:
             X = extractor.transform(x[:200])
             clf, mean = fitted(X, y[:200], 0.01), X.mean(axis=0, dtype=np.float64)
             W, worst = clf.coef_.astype(np.float64), 0.0
-            for row in X:
-                for w, b in zip(W, clf.intercept_.astype(np.float64), strict=True):
+            for row, scores in zip(X, clf.decision_function(X), strict=True):  # float32, as everybody gets them
+                for w, b, s in zip(W, clf.intercept_.astype(np.float64), scores, strict=True):
                     canvas = contributions(extractor, w, row, mean)
                     assert canvas is not None
-                    worst = max(worst, abs(canvas.sum() + w @ mean + b - (w @ row.astype(np.float64) + b)))
+                    worst = max(worst, abs(canvas.sum() + w @ mean + b - s))
             out[f"{name} {spec}"] = worst
     return {"worst": max(out.values()), "by_case": out}
 

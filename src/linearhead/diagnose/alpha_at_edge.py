@@ -7,7 +7,7 @@ in accuracy or by 1 % of the log loss; a plateau that reaches the end is no reas
 from __future__ import annotations
 
 from ..records import Finding, Run
-from .next_command import again
+from .next_command import again, plain
 
 CODE = "alpha-at-edge"
 FALLING = 0.01
@@ -23,7 +23,7 @@ def check(run: Run) -> Finding | None:
         losses = (best.get("valid_loss") or 0.0, next_to.get("valid_loss") or 0.0)
         falling = losses[0] < (1 - FALLING) * losses[1] and accuracies[0] >= accuracies[1]
         if best["alpha"] == run.fit.alpha and (accuracies[0] > accuracies[1] or falling):
-            beyond = f"{run.fit.alpha / 10 if end == 0 else run.fit.alpha * 10:.1g}"
+            beyond = plain(run.fit.alpha / 10 if end == 0 else run.fit.alpha * 10)
             return Finding(
                 code=CODE,
                 title=f"The {side} penalty tried was the best",

@@ -1,7 +1,7 @@
 """Whether judged pictures are copies of trained ones: those are no new pictures, and their answers were learned.
 
-Threshold: one picture is told; a warning from 1 % of the judged pictures on, or where the accuracy without them is
-lower by more than half its standard error.
+Threshold: one picture is told; a warning from 1 % of the judged pictures on, three at least, or where the accuracy
+without them is lower by more than half its standard error.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from ..records import Finding, Run
 from .next_command import again
 
 CODE = "duplicates-across-splits"
-SHARE = 0.01
+SHARE, LEAST = 0.01, 3
 
 
 def check(run: Run) -> Finding | None:
     found, test = run.duplicates, run.evaluations.get("test")
     if found is None or test is None or not found.judged:
         return None
-    rest, much = found.without, found.judged >= SHARE * test.n
+    rest, much = found.without, found.judged >= max(SHARE * test.n, LEAST)
     told = "All judged pictures are copies: nothing new judged this classifier."
     if rest is not None:
         error = sqrt(max(rest.accuracy * (1 - rest.accuracy), 1 / rest.n) / rest.n)

@@ -11,6 +11,11 @@ FLAGS = ("--json", "--force", "--nesterov", "--averaging")  # without a value
 RUNS_OWN = ("--out", "--json", "--force")
 
 
+def plain(value: float) -> str:
+    """One digit, as a person would type it: 60, 0.0003."""
+    return f"{float(f'{value:.1g}'):g}"
+
+
 def again(run: Run, *options: str, without: tuple[str, ...] = ()) -> str:
     """`linearhead train …` as it was called, `options` in place of the same ones before, without some options."""
     left_out = {*RUNS_OWN, *without, *(word for word in options if word.startswith("--"))}

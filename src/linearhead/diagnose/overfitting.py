@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..metrics import difference
 from ..records import Finding, Run
-from .next_command import again
+from .next_command import again, plain
 
 CODE = "overfitting"
 GAP, LARGE_GAP = 0.05, 0.20
@@ -29,5 +29,5 @@ def check(run: Run) -> Finding | None:
         f"{test.n} test pictures: a gap of {100 * gap:.1f} points (95 % interval {100 * low:.1f} to {100 * high:.1f}).",
         advice="More pictures help most. Otherwise: fewer or more robust features (--features), or a stronger penalty "
         f"than alpha = {run.fit.alpha:.3g}; the test accuracy above is already the honest one.",
-        command=again(run, "--alpha", f"{10 * run.fit.alpha:.1g}"),
+        command=again(run, "--alpha", plain(10 * run.fit.alpha)),
     )

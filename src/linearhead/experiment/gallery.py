@@ -142,10 +142,11 @@ def filters(model: Model, shape: tuple[int, int, int], X: np.ndarray) -> str:
     used = extractor.importance(model.coef[:, columns].astype(np.float64) * spread(X, columns))
     shown = extractor.filters_as_pictures()[np.argsort(-used, kind="stable")[:FILTERS]]
     p, across = extractor.patch + 1, min(FILTERS_ACROSS, len(shown))
-    sheet = np.full((-(-len(shown) // across) * p + 1, across * p + 1, shape[2]), 255, dtype=np.uint8)
+    sheet = np.zeros((-(-len(shown) // across) * p + 1, across * p + 1, 4), dtype=np.uint8)  # clear between them
     for i, picture in enumerate(shown):
         top, left = i // across * p + 1, i % across * p + 1
-        sheet[top : top + p - 1, left : left + p - 1] = picture
+        sheet[top : top + p - 1, left : left + p - 1, :3] = picture
+        sheet[top : top + p - 1, left : left + p - 1, 3] = 255
     return data_uri(sheet, lossless=True)
 
 

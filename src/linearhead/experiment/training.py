@@ -104,9 +104,10 @@ class Clock:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        begin = time.perf_counter()
+        begin, before = time.perf_counter(), sum(self.seconds.values())
         yield
-        self.seconds[name] = time.perf_counter() - begin
+        inside = sum(self.seconds.values()) - before  # of a stage within this one, which has its own line
+        self.seconds[name] = time.perf_counter() - begin - inside
 
     def stop(self) -> dict[str, float]:
         return self.seconds | {"total": time.perf_counter() - self.start}

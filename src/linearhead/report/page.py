@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ..charts import STYLE, number, percent, printable
-from ..charts.words import clipped, duration
+from ..charts.words import THIN, clipped, duration
 from ..records import Run
 from . import sentences
 from .confusion import pictures_behind
@@ -95,17 +96,27 @@ def _template() -> Any:
         "interval": sentences.interval,
         "severity": lambda finding: sentences.severity(finding)[1],
         "when": sentences.when,
-        "code": _code,
+        "prose": _prose,
         "svg": lambda chart: Markup(chart.inline),
     }
     return environment.get_template("page.html")
 
 
-def _code(text: str) -> Any:
-    """Text in which `back-quoted` words become <code>; everything is escaped."""
+OPTION = re.compile(r"`([^`]+)`|(?<![\w-])(--[a-z][a-z0-9-]{1,30}(?![\w-]))")
+PER_CENT = re.compile(r"(?<=\d) ?%")
+
+
+def _prose(text: str) -> Any:
+    """A sentence: `back-quoted` words and --options become <code>, per cent signs stand as everywhere on the page;
+    everything is escaped."""
     from markupsafe import Markup, escape
 
-    parts = printable(text).split("`")
-    if len(parts) % 2 == 0:  # an odd quote out: leave the text as it is
-        return escape(printable(text))
-    return Markup("").join(Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts))
+    text = PER_CENT.sub(f"{THIN}%", printable(text))
+    if text.count("`") % 2:  # an odd quote out: leave the text as it is
+        return escape(text)
+    parts, end = [], 0
+    for found in OPTION.finditer(text):
+        code = Markup("<code>{}</code>") if found[1] else Markup('<code class="option">{}</code>')
+        parts += [escape(text[end : found.start()]), code.format(found[1] or found[2])]
+        end = found.end()
+    return Markup("").join([*parts, escape(text[end:])])

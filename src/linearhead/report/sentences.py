@@ -140,11 +140,13 @@ def copies(found: Duplicates) -> str:
         text += f" {number(found.conflicting)} have a copy under another label."
     if not found.judged:
         return text + " None of the judged pictures is a copy of a trained one."
-    text += f" {pictures(found.judged)} that judged copy a trained one"
+    one = found.judged == 1
+    text += f" {number(found.judged)} judged picture{' copies' if one else 's copy'} a trained one"
     if found.without is None:
         return text + "."
     rest = found.without
-    return f"{text}; without them the accuracy is {percent(rest.accuracy)} ({interval(rest.accuracy_interval)})."
+    text += f"; without {'it' if one else 'them'} the accuracy is {percent(rest.accuracy)}"
+    return f"{text} ({interval(rest.accuracy_interval)})."
 
 
 def trust(t: Trust) -> list[str]:
@@ -160,7 +162,8 @@ def trust(t: Trust) -> list[str]:
     if t.judged is not None:
         lines.append(f"On the test pictures they differ by {percent(t.judged.ece)}.")
     if t.unlike is not None:
-        lines.append(f"{percent(t.unlike)} of the test pictures are unlike every training picture.")
+        share = "None" if t.unlike == 0 else percent(t.unlike)
+        lines.append(f"{share} of the test pictures {'is' if t.unlike == 0 else 'are'} unlike the training pictures.")
     return lines
 
 

@@ -197,9 +197,10 @@ def trust(run: Run) -> dict[str, Any] | None:
             charts.append(drawn(reliability_chart, bins, title=title, size=(400, 340)))
     if len(t.answered) > 1:
         shares, right = zip(*t.answered, strict=True)
-        line = [Series("accuracy", shares, right, "marked", 2)]
-        charts.append(drawn(line_chart, line, title="Answering only when sure", x_label="share of pictures answered",
-                            as_percent=True, size=CHART))  # fmt: skip
+        line = [Series("accuracy", [100 * share for share in shares], right, "marked", 2)]
+        charts.append(drawn(line_chart, line, title="Answering only when sure", y_label="accuracy among those answered",
+                            x_label="per cent of the pictures answered, the surest first", as_percent=True,
+                            size=CHART))  # fmt: skip
     return {"charts": [c for c in charts if c is not None], "words": sentences.trust(t), "coverage": t.coverage}
 
 
