@@ -12,22 +12,25 @@ from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import fake_run
 from linearhead.charts import bar_chart, trace_chart
+from linearhead.metrics import evaluate
 from linearhead.records import (
     Candidate,
     Duplicates,
     Finding,
     Leaderboard,
     LearningCurve,
+    Picture,
     Reliability,
     Run,
     Skipped,
     Trust,
 )
-from linearhead.report import render
+from linearhead.report import LIMIT, render
 
 CHROMIUM = shutil.which("chromium")
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
@@ -363,6 +366,65 @@ def test_a_large_page_opens_and_scrolls_quickly(browser, tmp_path):
             worst = Math.max(worst, now - last); last = now; } return worst; }""")
         assert opened < 5000
         assert longest < 1000
+
+
+def sixty_thousand() -> Run:
+    """The record of a run on 60 000 + 10 000 pictures of ten classes with all that the gallery keeps: 400 judged
+    pictures and 24 doubted ones as JPEGs of 96 pixels, 60 of them with their regions, 3 000 skipped files."""
+    rng = np.random.default_rng(0)
+    n, k = 10_000, 10
+    y = rng.integers(0, k, n)
+    scores = rng.normal(0, 1, (n, k)) + 3.5 * np.eye(k)[y]
+    p = fake_run.softmax(scores)
+    small = rng.integers(0, 256, (424, 12, 12), dtype=np.uint8)  # noise compresses badly: these are long
+    uris = [fake_run.data_uri(one, 96, "JPEG") for one in small]
+    order = np.argsort(p[np.arange(n), y])
+    wrong, right = [i for i in order if p[i].argmax() != y[i]], [i for i in order if p[i].argmax() == y[i]]
+    kept = [int(i) for i in [*wrong[:250], *right[:150]]]
+    pictures = [
+        Picture(f"class {y[i]}/{i:05d}.jpg", int(y[i]), int(p[i].argmax()), float(p[i].max()), float(p[i, y[i]]),
+                int(np.argsort(-p[i])[1]), uris[place], uris[place] if place < 60 else "")
+        for place, i in enumerate(kept)
+    ]  # fmt: skip
+    run = fake_run.digits_run()
+    names = run.data.classes
+    data = replace(
+        run.data, found=73_000, used=70_000, skipped=[Skipped(f"broken/{i}.jpg", "truncated") for i in range(3000)],
+        counts={"train": [5100] * k, "valid": [900] * k, "test": np.bincount(y, minlength=k).tolist()},
+    )  # fmt: skip
+    test = evaluate(y, p.argmax(1), names, p)
+    return replace(
+        run, data=data, evaluations={"train": test, "test": test}, pictures=pictures, unsure=list(range(250, 274)),
+        most_wrong=list(range(36)), cells=fake_run.cells_of(pictures), weights=uris[:10],
+        suspects=[replace(one, thumbnail=uri) for one, uri in zip(pictures, uris[400:], strict=False)],
+        duplicates=Duplicates(70_000, 10, 10, 0, 5, 0, [["a", "b"]] * 8, [uris[:2]] * 8),
+    )  # fmt: skip
+
+
+def test_the_page_of_sixty_thousand_pictures(browser, tmp_path):
+    """At most 2 MB; nothing on the console; every filled cell opens, and those with pictures show them."""
+    run = sixty_thousand()
+    html = render(run)
+    assert 600_000 < len(html.encode()) <= LIMIT
+    with Visit(browser, html, tmp_path) as visit:
+        page = visit.page
+        shown = visit.page.evaluate("""() => [...document.querySelectorAll(".confusion td button")].map((b) => {
+          b.click();
+          const strip = document.querySelectorAll("#viewer-strip img").length;
+          document.getElementById("viewer").close();
+          return [b.dataset.r + "," + b.dataset.c, strip]; })""")
+        assert len(shown) == sum(count > 0 for row in run.evaluations["test"].confusion for count in row)
+        on_page = visit.run("document.querySelectorAll('.picture[data-cell]:not([data-cell=\"\"])').length")
+        assert sum(strip for _, strip in shown) == on_page >= 200
+        page.focus('.confusion button[tabindex="0"]')
+        for key in ("ArrowRight", "ArrowDown", "Enter"):
+            page.keyboard.press(key)
+        assert page.locator("#viewer").is_visible()
+        page.keyboard.press("Escape")
+        frames = visit.run("""async () => { let n = 0; for (let y = 0; y < document.body.scrollHeight; y += 900) {
+          scrollTo(0, y); await new Promise(requestAnimationFrame); n++; } return n; }""")
+        assert frames > 5
+        visit.assert_quiet()
 
 
 def test_the_standalone_chart_follows_the_readers_scheme(browser, tmp_path):

@@ -7,6 +7,7 @@ from linearhead.losses import LOSSES
 from linearhead.trust import Conformal, Novelty, answered, fit_temperature, reliability
 from linearhead.trust.calibration import expected_ece
 from linearhead.trust.conformal import strangeness
+from linearhead.trust.noise import label_noise
 
 softmax = LOSSES["cross_entropy"]().probabilities
 
@@ -97,3 +98,28 @@ def test_constant_columns_and_few_rows():
     assert novelty is not None
     assert np.isfinite(novelty.strangeness(X)).all()
     assert Novelty.fit(X[:10]) is None
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.2])
+@pytest.mark.parametrize("t", [0.5, 2.0])
+def test_the_share_of_random_labels_is_estimated_whatever_the_temperature(share, t):
+    s, y = drawn(n=6000, k=8, t=t)
+    rng = np.random.default_rng(1)
+    flipped = rng.permutation(6000)[: round(6000 * share)]
+    y[flipped] = (y[flipped] + rng.integers(1, 8, len(flipped))) % 8
+    found, gain = label_noise(s, y, softmax)
+    assert found == pytest.approx(share, abs=0.012)
+    assert (gain > 20) == (share > 0)
+
+
+def test_noise_of_two_classes_and_of_very_many_cells(monkeypatch):
+    s, y = drawn(n=4000, k=2)
+    assert label_noise(s, y, softmax)[0] < 0.02
+    flipped = np.random.default_rng(0).permutation(4000)[:600]
+    y[flipped] = 1 - y[flipped]
+    whole = label_noise(s, y, softmax)
+    assert whole[0] == pytest.approx(0.15, abs=0.03)
+    monkeypatch.setattr("linearhead.trust.noise.CELLS", 2000)
+    part = label_noise(s, y, softmax)
+    assert part[0] == pytest.approx(0.15, abs=0.06)
+    assert part[1] == pytest.approx(whole[1], rel=0.4)

@@ -1,7 +1,7 @@
 """Whether judged pictures are copies of trained ones: those are no new pictures, and their answers were learned.
 
-Threshold: one picture is told; a warning from 1 % of the judged pictures on, three at least, or where the accuracy
-without them is lower by more than half its standard error.
+Threshold: 1 % of the judged pictures; a warning where these are three at least, or where the accuracy without them is
+lower by more than half its standard error. Fewer are counted on the page and in the terminal, but are no finding.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ SHARE, LEAST = 0.01, 3
 
 def check(run: Run) -> Finding | None:
     found, test = run.duplicates, run.evaluations.get("test")
-    if found is None or test is None or not found.judged:
+    if found is None or test is None or found.judged < max(1, SHARE * test.n):
         return None
-    rest, much = found.without, found.judged >= max(SHARE * test.n, LEAST)
+    rest, much = found.without, found.judged >= LEAST
     told = "All judged pictures are copies: nothing new judged this classifier."
     if rest is not None:
         error = sqrt(max(rest.accuracy * (1 - rest.accuracy), 1 / rest.n) / rest.n)

@@ -1,6 +1,6 @@
 """Whether the intercept was left out of the updates: the classes are then not expected as often as they occur.
 
-Threshold: the mean probability of some class differs from its share of the training pictures by more than 0.8 points.
+Threshold: the mean probability of some class differs from its share of the training pictures by more than 0.5 points.
 At the optimum of cross-entropy with a free intercept the difference is that intercept's gradient, exactly 0.
 """
 
@@ -11,7 +11,7 @@ from . import no_shuffling
 from .next_command import with_lbfgs
 
 CODE = "intercept-frozen"
-GAP = 0.008
+GAP = 0.005
 
 
 def check(run: Run) -> Finding | None:

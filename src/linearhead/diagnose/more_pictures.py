@@ -1,7 +1,7 @@
 """Whether more pictures would help: the learning curve's forecast for twice as many.
 
 Threshold: a forecast gain of at least 1.5 points, about the smallest that people collect pictures for, while the gain
-of the last doubling exceeds two of its standard errors or the rise of the whole curve exceeds four. The forecast's
+of the last doubling exceeds two of its standard errors or the rise of the whole curve exceeds three. The forecast's
 own error is in docs/decisions/verdict.md.
 """
 
@@ -20,7 +20,7 @@ def check(run: Run) -> Finding | None:
         return None
     last = curve.accuracy[-1] - curve.accuracy[-2]
     rise, error = curve.accuracy[-1] - curve.accuracy[0], curve.gain_error or 0.0
-    if curve.gain < GAIN or (last < 2 * error and rise < 4 * error):
+    if curve.gain < GAIN or (last < 2 * error and rise < 3 * error):
         return None
     return Finding(
         code=CODE,

@@ -44,7 +44,7 @@ def examine(prepared: Any, plan: Recipe, fitted: Fit, model: Model, run: Run) ->
         return None
     run.learning_curve = seen.curve
     run.trust = trusting.calibrate(model, seen.scores, y[:n], X[:n], plan.seed)
-    doubted, run.probes["labels"] = trusting.suspects(seen.scores, model.probabilities(seen.scores), y[:n])
+    doubted, run.probes["labels"] = trusting.suspects(model, seen.scores, y[:n])
     names = prepared.dataset.names
     run.doubted = [names[prepared.extracted.rows[i]] for i in doubted[:SUSPECTS]]
     return Doubted([int(i) for i in doubted[:SUSPECTS]], answer_scores(model, seen.scores, y[:n]))

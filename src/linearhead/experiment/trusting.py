@@ -14,10 +14,10 @@ from ..records import Trust
 from ..store import Model
 from ..trust import Conformal, Novelty, answered, fit_temperature, reliability
 from ..trust.calibration import expected_ece
+from ..trust.noise import label_noise
 from ..trust.novelty import RARE
 from .judge import Answers, all_scores
 
-RARE_LABEL = 0.1  # times 1/k: a probability so low that few labels should have it
 ASKED = (0.8, 0.9, 0.95, 0.99)
 UNUSUAL = 0.05  # of the trained pictures are as strange, at most: as many of the judged ones should be
 
@@ -95,25 +95,21 @@ def uncalibrated(model: Model, scores: np.ndarray) -> np.ndarray | None:
     return LOSSES[model.loss]().probabilities(scores)
 
 
-def suspects(scores: np.ndarray, p: np.ndarray | None, y: np.ndarray) -> tuple[np.ndarray, dict[str, float | None]]:
-    """Rows whose label is doubted, the likeliest mistake first; and how the doubts compare with what mistakes of the
-    classifier alone would look like.
+def suspects(model: Model, scores: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, dict[str, float | None]]:
+    """Rows whose label is doubted, the likeliest mistake first, and how many labels look wrong in all.
 
     A row is doubted by how much more probable the best other class is than its label (the normalised margin of
-    Northcutt, Jiang & Chuang 2021), asked of a classifier that had not seen it. Two signs of wrong labels: `lost`, the
-    share of labels with p < r = RARE_LABEL / k beyond the Σ_{j: p_j < r} p_j that true probabilities make of them; and
-    `far`, the share of labels in third place or later, since a classifier errs towards classes that resemble the label.
+    Northcutt, Jiang & Chuang 2021), asked of a classifier that had not seen it.
     """
+    p = model.probabilities(scores)
     s = np.asarray(scores if p is None else p, dtype=np.float64)
     rows = np.arange(len(y))
     own, others = s[rows, y], s.copy()
     others[rows, y] = -np.inf
     doubt = others.max(axis=1) - own
     order = np.argsort(-doubt, kind="stable")
-    rank = (s > own[:, None]).sum(axis=1)
-    found: dict[str, float | None] = {"n": len(y), "classes": s.shape[1], "wrong": float(np.mean(rank > 0)),
-                                      "far": float(np.mean(rank > 1))}  # fmt: skip
+    found: dict[str, float | None] = {"n": len(y), "classes": s.shape[1], "wrong": float(np.mean(doubt > 0))}
     if p is not None:
-        rare = RARE_LABEL / s.shape[1]
-        found |= {"rare": float(np.mean(own < rare)), "expected": float(np.mean(np.where(s < rare, s, 0).sum(axis=1)))}
+        probabilities: Any = LOSSES[model.loss]().probabilities
+        found["noise"], found["gain"] = label_noise(scores, y, probabilities)
     return order[doubt[order] > 0], found
