@@ -76,12 +76,12 @@ def fitted(X: np.ndarray, y: np.ndarray, alpha: float) -> Any:
 def labels(share: float = 0.02) -> dict[str, Any]:
     """Precision among the first n_flipped suspects, all of Fashion-MNIST's training pictures, by features and seed."""
     out = {}
-    for spec, alpha in (("pixels", 0.01), ("hog", 0.003), ("hog+pixels", 0.003)):
+    for spec, alpha in (("pixels", 0.01), ("hog", 0.003)):
         X, y = table("fashion-mnist", spec, 60_000)
         W = np.zeros((10, X.shape[1]), np.float32)
         asked = Model(list(map(str, range(10))), W, W[:, 0], None, None, "cross_entropy", {})  # uncalibrated
         found = []
-        for seed in range(3):
+        for seed in range(2):
             rng = np.random.default_rng(seed)
             flipped = rng.permutation(len(y))[: round(share * len(y))]
             wrong = y.copy()
@@ -157,11 +157,11 @@ def forecast() -> dict[str, Any]:
     for name in ("digits", "fashion-mnist", "sign-digits", "omniglot-small", "trash-photos"):
         for spec in ("pixels", "hog") if name != "digits" else ("pixels",):
             X, y = table(name, spec)
-            for n in (120, 250, 500, 1000, 2000, 4000):
+            for n in (120, 250, 500, 1000, 2000):
                 last = n - n // 4
                 if 2 * last + (150 if name != "trash-photos" else 40) > len(y):
                     continue
-                cases += [one_forecast(X, y, n, seed) | {"set": name, "features": spec} for seed in range(3)]
+                cases += [one_forecast(X, y, n, seed) | {"set": name, "features": spec} for seed in range(2)]
                 cases = [case for case in cases if case.get("twice") is not None]
         done = [abs(c["twice"] - c["truth"]) for c in cases]
         print("forecast", name, len(done), f"mean error so far {100 * np.mean(done):.2f} points", flush=True)

@@ -109,7 +109,8 @@ def train(
     """Make a classifier of the pictures in DATA: a folder with one sub-folder per class (also below train/, valid/,
     test/), or a folder of IDX files.
 
-    Writes model.safetensors, report.html, run.json and skipped.csv into the folder --out, all of them or none.
+    Writes model.safetensors, report.html, run.json and skipped.csv into the folder --out, all of them or none, and
+    judged.jsonl, which counts how often the test pictures have judged.
     Ctrl-C during the fit keeps the best classifier so far.
     """
     from ..experiment import train as run_training
