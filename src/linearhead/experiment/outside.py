@@ -20,8 +20,10 @@ FOLDS = 4
 LINKS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
 CELLS = 12_000_000  # numbers in the rows of all chains, which bounds the work
 DIRECTIONS = 48  # half the time of 128; 0.2 to 0.6 % of the predictions differ, none of the curve's points by 0.5
-LEAST = 2  # pictures per class, on average, from which a link is worth fitting
-TOL, KINKED_TOL, MAX_ITER = 1e-3, 3e-2, 60  # accuracy's digits, not the model's
+LEAST = 1  # pictures per class, on average, from which a link is worth fitting
+# accuracy's digits, not the model's; but a weak penalty leaves scores free that a gradient of 1e-3 does not show
+TOL, KINKED_TOL, MAX_ITER, WEAK_MAX_ITER = 1e-3, 3e-2, 60, 200
+SETTLED = 10.0  # times the tolerance: scores of fits that ended further off are not believed
 
 
 @dataclass
@@ -35,7 +37,8 @@ class Outside:
 def outside(
     X: np.ndarray, y: np.ndarray, recipe: Any, alpha: float, seed: int, groups: np.ndarray | None = None
 ) -> Outside | None:
-    """Of trained rows X (n, d) with codes y (n,); None where a class has fewer rows, or groups of them, than two."""
+    """Of trained rows X (n, d) with codes y (n,); None where a class has fewer rows, or groups of them, than two,
+    or where these fits would be too dear."""
     amounts = np.bincount(y)
     if amounts.min() < 2:
         return None
@@ -50,6 +53,8 @@ def outside(
     A = X if len(kept) == len(y) else X[kept]
     objective = recipe.estimator(alpha)._objective(A, y[kept])
     chains = _chains(objective, alpha, fold, rng)
+    if chains is None:
+        return None
     scores = np.empty((len(y), objective.k))
     for fold, links in chains:
         scores[kept[fold]] = _scores(A[fold], links[-1])
@@ -61,16 +66,19 @@ def outside(
 
 def _chains(
     objective: Any, alpha: float, fold: np.ndarray, rng: np.random.Generator
-) -> list[tuple[np.ndarray, list[np.ndarray]]]:
-    """Per fold: its rows, and θ in the units of X for every link."""
+) -> list[tuple[np.ndarray, list[np.ndarray]]] | None:
+    """Per fold: its rows, and θ in the units of X for every link; None where a weak penalty leaves a fit too far from
+    its optimum for its scores to be those of the model."""
     from ..objective import Shared, choose_solver
     from ..objective.span import span, worth_spanning
     from ..solvers import SOLVERS
 
     design, rows = objective.design, span(objective) if worth_spanning(objective) else None
     objective = objective if rows is None else rows.of(objective)
-    tol = KINKED_TOL if objective.loss.smoothness == 0 else TOL
-    solver = SOLVERS[choose_solver(objective.loss.name, objective.penalty.name)](tol=tol, max_iter=MAX_ITER)
+    kinked, weak = objective.loss.smoothness == 0, 0 < alpha < TOL
+    tol = KINKED_TOL if kinked else max(alpha, 1e-7) if weak else TOL
+    steps = WEAK_MAX_ITER if weak else MAX_ITER
+    solver = SOLVERS[choose_solver(objective.loss.name, objective.penalty.name)](tol=tol, max_iter=steps)
     weights = np.ones(objective.n) if objective.weights is None else objective.weights
     shared = Shared(basis=_leading(objective.basis())) if objective.loss.smoothness else Shared()
     trained = objective.n * fold.max() / (fold.max() + 1)
@@ -83,8 +91,11 @@ def _chains(
         for share in shares:
             used = place < share
             part = replace(objective, weights=weights * used, total=0.0, shared=shared, alpha=alpha)
-            theta = solver(part, theta).point.theta
+            point = solver(part, theta).point
+            theta = point.theta
             links.append(design.stored(theta if rows is None else rows.back(theta)))
+        if weak and not kinked and point.residual > SETTLED * tol:
+            return None
         chains.append((np.flatnonzero(fold == f), links))
     return chains
 
