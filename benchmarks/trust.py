@@ -102,13 +102,13 @@ def sets(splits: int = 100) -> dict[str, Any]:
     """100 splits of three sets in turn: what `train` calibrates on n pictures, asked of as many others."""
     rows: dict[str, list[dict[str, Any]]] = {}
     for i in range(splits):
-        name, spec, n = (("digits", "pixels", 800), ("fashion-mnist", "pixels", 1000), ("sign-digits", "hog", 1000))[
+        name, spec, n = (("digits", "pixels", 600), ("fashion-mnist", "pixels", 600), ("sign-digits", "hog", 600))[
             i % 3
         ]
         X, y = table(name, spec)
         order = np.random.default_rng([1, i]).permutation(len(y))
         trained, others = order[:n], order[n : 2 * n]
-        alpha = (1e-4, 1e-2, 1e-3)[i // 3 % 3]  # from far too sure to rather modest
+        alpha = (1e-3, 1e-2, 1e-1)[i // 3 % 3]  # from far too sure to rather modest
         clf = fitted(X[trained], y[trained], alpha)
         seen = outside(X[trained], y[trained], Recipe(features="pixels", alpha=alpha), alpha, i)
         assert seen is not None
