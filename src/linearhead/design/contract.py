@@ -22,6 +22,7 @@ import numpy as np
 
 BLOCK_BYTES = 3 << 19  # 1.5 MiB of rows: a block and its scores stay in a core's cache
 SCORE_BYTES = 2 << 20  # of a block's scores, where they are what takes room: many classes
+GRAM_BYTES = 8 << 20  # where a block's product is as large as d × d, and adding it up costs as much as 250 rows
 CHUNKS = 64  # a pass is cut into at most this many runs of blocks; fixed, so sums never depend on threads
 
 
@@ -63,6 +64,7 @@ class Design:
     scale: np.ndarray | None = None
     threads: int = field(default_factory=available_threads)
     exact: bool = False  # float64 arithmetic on the rows, whatever their type
+    block_bytes: int = BLOCK_BYTES
     energy: np.ndarray | None = None  # mean square of each centred, scaled column (d,), once `fitted` has seen them
     scores: int = 1  # that a row is given, k: blocks have fewer rows where there are many
 
@@ -153,8 +155,8 @@ class Design:
         return np.maximum(squares + block.forward(theta)[:, 0], 0) + noise
 
     def block_rows(self) -> int:
-        """Rows of a block: what fits BLOCK_BYTES and SCORE_BYTES, enough all the same that products stay efficient."""
-        by_rows = np.clip(BLOCK_BYTES // max(self.row_bytes, 1), 128, 4096)
+        """Rows of a block: what fits `block_bytes` and SCORE_BYTES, enough all the same that products stay efficient."""
+        by_rows = np.clip(self.block_bytes // max(self.row_bytes, 1), 128, 4096)
         by_scores = max(SCORE_BYTES // (self.scores * self.dtype.itemsize), np.clip(self.d // 2, 32, 128))
         return int(min(by_rows, by_scores))
 

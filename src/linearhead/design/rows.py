@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .batch import Batch
-from .contract import Block, Design, squares
+from .contract import GRAM_BYTES, Block, Design, squares
 
 FAR = 2.0**520  # unit of columns whose squares overflow float64: what is lost beside such values is no digit of theirs
 
@@ -166,4 +166,5 @@ class Rows(Design):
             x = self._inner(block.x)
             return ((x if weights is None else x * weights[block.rows, None].astype(x.dtype)).T @ x,)
 
-        return replace(self, shift=None, scale=None, centre_blocks=False).sweep(share)[0]  # type: ignore[arg-type]
+        plain = replace(self, shift=None, scale=None, centre_blocks=False, block_bytes=GRAM_BYTES)
+        return plain.sweep(share)[0]  # type: ignore[arg-type]

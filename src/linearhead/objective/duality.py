@@ -78,21 +78,27 @@ def _balanced_bound(objective: Objective, point: Point, steps: int = 3) -> float
     """
     most = int(np.clip(SCORES // objective.k, 256, 8192))
     rows = np.unique(np.linspace(0, objective.n - 1, min(objective.n, most)).astype(int))
-    part = objective.take(rows)
-    block = part.design.block(slice(0, len(rows)))
+    part = objective.of_rows(rows)
     weights = np.full(len(rows), 1.0) if part.weights is None else part.weights.astype(np.float64)
     weights = weights / weights.sum()
     best, moved = np.inf, point
     for _ in range(steps):
-        s = block.forward(part.design.to_rows(moved.theta))
+        s = _scores(objective, moved.theta, rows)
         theta = moved.theta.copy()
-        theta[-1] -= intercept_step(part, moved.gradient[-1], lambda s=s: [(s, block.rows, weights)])
+        theta[-1] -= intercept_step(part, moved.gradient[-1], lambda s=s: [(s, slice(None), weights)])
         moved, rows_gap, U, r = _pass(objective, theta, None)
         bound, price = _bound(objective, moved, rows_gap, U, r)
         best = min(best, bound + max(point.value - moved.value, 0.0))
         if price <= 0.1 * bound:
             break
     return best
+
+
+def _scores(objective: Objective, theta: np.ndarray, rows: np.ndarray, slab: int = 512) -> np.ndarray:
+    """Of some rows (m,), (m, k); a few rows at a time, as they are copied."""
+    stored = objective.design.to_rows(theta)
+    parts = (objective.design.take(rows[i : i + slab]) for i in range(0, len(rows), slab))
+    return np.vstack([part.block(slice(0, part.n)).forward(stored) for part in parts])
 
 
 def _penalty_gap(objective: Objective, point: Point, rows_gap: float, U: np.ndarray) -> float:
