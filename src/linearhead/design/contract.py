@@ -155,7 +155,7 @@ class Design:
         return np.maximum(squares + block.forward(theta)[:, 0], 0) + noise
 
     def block_rows(self) -> int:
-        """Rows of a block: what fits `block_bytes` and SCORE_BYTES, enough all the same that products stay efficient."""
+        """Rows of a block: what fits `block_bytes` and SCORE_BYTES, but enough that products stay efficient."""
         by_rows = np.clip(self.block_bytes // max(self.row_bytes, 1), 128, 4096)
         by_scores = max(SCORE_BYTES // (self.scores * self.dtype.itemsize), np.clip(self.d // 2, 32, 128))
         return int(min(by_rows, by_scores))
