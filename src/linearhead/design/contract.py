@@ -64,7 +64,7 @@ class Design:
     scale: np.ndarray | None = None
     threads: int = field(default_factory=available_threads)
     exact: bool = False  # float64 arithmetic on the rows, whatever their type
-    block_bytes: int = BLOCK_BYTES
+    block_bytes: int = 0  # of rows in a block; 0: BLOCK_BYTES
     energy: np.ndarray | None = None  # mean square of each centred, scaled column (d,), once `fitted` has seen them
     scores: int = 1  # that a row is given, k: blocks have fewer rows where there are many
 
@@ -156,7 +156,7 @@ class Design:
 
     def block_rows(self) -> int:
         """Rows of a block: what fits `block_bytes` and SCORE_BYTES, but enough that products stay efficient."""
-        by_rows = np.clip(self.block_bytes // max(self.row_bytes, 1), 128, 4096)
+        by_rows = np.clip((self.block_bytes or BLOCK_BYTES) // max(self.row_bytes, 1), 128, 4096)
         by_scores = max(SCORE_BYTES // (self.scores * self.dtype.itemsize), np.clip(self.d // 2, 32, 128))
         return int(min(by_rows, by_scores))
 
