@@ -18,7 +18,7 @@ def page(served: Answering, guarded: bool) -> tuple[str, str]:
         lead="" if guarded else f"{', '.join(names[:12])}{', …' if len(names) > 12 else ''}",
         where="They go to this server, which keeps none.",
         foot="Served by linearhead.",
-        data={"coverage": 0.95 if served.calibrated else None},
+        data={"coverage": 0.95 if served.calibrated else None, "overlay": served.preprocessing.fit == "stretch"},
         scripts=SCRIPTS,
         connect="'self'",
     )

@@ -18,9 +18,9 @@ async function classify(file) {
   const notes = [];
   if (answer.labels) {
     const sets = answer.labels.length ? answer.labels.join(", ") : "none fits, ask a person";
-    notes.push({ text: `With ${percent(ASKED.coverage)} coverage: ${sets}` });
+    notes.push({ text: `Set with ${+(100 * ASKED.coverage).toFixed(1)} % coverage: ${sets}` });
   }
   if (answer.unlike !== null && answer.unlike < UNLIKE) notes.push({ text: "Unlike anything it was trained on", warn: true });
   const chances = Object.entries(answer.probabilities || {}).sort((a, b) => b[1] - a[1]);
-  return { label: answer.label, chances, notes, regions: answer.regions };
+  return { label: answer.label, chances, notes, regions: ASKED.overlay ? answer.regions : null };
 }

@@ -1,0 +1,180 @@
+"""The server's promises at full size: half-open connections, a huge upload, bombs, killed decoders, latency.
+
+    python benchmarks/serving.py RUN PICTURES [what …]     RUN a run folder, PICTURES a folder of photos
+
+Prints what was seen as JSON, and writes it beside this file. Shared machines make the times pessimistic: `load` says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import socket
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "tests"))
+
+from server_process import Running, kill
+from test_server import bombs
+
+from linearhead.experiment import Service
+from linearhead.images import Unreadable, decode
+from linearhead.server import Question
+
+
+def timed(ask, files, repeats):
+    """Seconds of each ask(file)."""
+    found = []
+    for _ in range(repeats):
+        for file in files:
+            begin = time.perf_counter()
+            ask(file)
+            found.append(time.perf_counter() - begin)
+    return np.array(found)
+
+
+def percentiles(seconds):
+    return {f"p{q}_ms": round(1e3 * float(np.percentile(seconds, q)), 1) for q in (50, 90, 99)}
+
+
+def half_open(run, files, amount=1000):
+    """Silent ones, half a head, half a body, and each of them a byte a second; good requests all the while."""
+    with Running(run) as server:
+        head = f"POST /predict HTTP/1.1\r\nHost: {server.host}\r\nContent-Type: image/png\r\nContent-Length: 5000\r\n"
+        begun = [b"", b"GET / HT", head.encode(), head.encode() + b"\r\nxy"]
+        opened, closed = {}, {}
+        for i in range(amount):
+            s = socket.create_connection(("127.0.0.1", server.port))
+            s.setblocking(False)
+            s.send(begun[i % 4])
+            opened[s] = (time.monotonic(), i % 8 >= 4)
+        good, last = [], time.monotonic()
+        while len(closed) < amount and time.monotonic() - max(t for t, _ in opened.values()) < 15:
+            begin = time.perf_counter()
+            assert server.ask("POST", "/predict", files[len(good) % len(files)])[0] == 200
+            good.append(time.perf_counter() - begin)
+            waiting = [s for s in opened if s not in closed]
+            poll = select.poll()
+            for s in waiting:
+                poll.register(s, select.POLLIN)
+            ready = {number for number, _ in poll.poll(20)}
+            for s in waiting:
+                if s.fileno() in ready:
+                    with contextlib.suppress(BlockingIOError):
+                        try:
+                            gone = not s.recv(4096)
+                        except OSError as error:
+                            gone = not isinstance(error, BlockingIOError)
+                        if gone:
+                            closed[s] = time.monotonic() - opened[s][0]
+                elif opened[s][1] and time.monotonic() - last > 1:
+                    with contextlib.suppress(OSError):
+                        s.send(b"x")
+            if time.monotonic() - last > 1:
+                last = time.monotonic()
+        slowest = max(closed.values())
+        return {"connections": amount, "closed": len(closed), "slowest_s": round(slowest, 2), "good": len(good),
+                **percentiles(good)}  # fmt: skip
+
+
+def huge_upload(run, files):
+    """One GiB, its length unsaid, as fast as it is taken."""
+    with Running(run) as server:
+        assert server.ask("POST", "/predict", files[0])[0] == 200
+        before, sent, answer = server.resident(), 0, b""
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as s:
+            s.sendall(f"POST /predict HTTP/1.1\r\nHost: {server.host}\r\nContent-Type: image/png\r\n"
+                      "Transfer-Encoding: chunked\r\n\r\n".encode())  # fmt: skip
+            chunk = b"100000\r\n" + b"x" * 2**20 + b"\r\n"
+            with contextlib.suppress(OSError):
+                while sent < 2**30:
+                    s.sendall(chunk)
+                    sent += 2**20
+            with contextlib.suppress(OSError):
+                answer = s.recv(100)
+        peak = server.resident(peak=True)
+        assert server.ask("POST", "/predict", files[0])[0] == 200
+        return {"taken_mib": sent >> 20, "answer": answer[:12].decode(), "peak_more_mib": (peak - before) >> 20}
+
+
+def many_bombs(run, files, rounds=6):
+    """Every bomb of the tests, several times."""
+    worst, count, memory = 0.0, 0, 0
+    with Running(run, decoders=1) as server:
+        server.ask("POST", "/predict", files[0])
+        base = server.resident(server.children()[0])
+        for _ in range(rounds):
+            for name, bomb in bombs().items():
+                begin = time.perf_counter()
+                status = server.ask("POST", "/predict", bomb)[0]
+                assert status in (200, 422), name
+                worst, count = max(worst, time.perf_counter() - begin), count + 1
+                memory = max([memory, *(server.resident(child, peak=True) - base for child in server.children())])
+        assert server.ask("POST", "/predict", files[0])[0] == 200
+    return {"bombs": count, "slowest_s": round(worst, 2), "decoder_peak_more_mib": memory >> 20}
+
+
+def killed(run, files, amount=100):
+    """Decoders killed under load; nobody may notice."""
+    with Running(run, decoders=3) as server, ThreadPoolExecutor(6) as pool:
+        dead, statuses, asked = 0, [], []
+        while dead < amount:
+            asked += [pool.submit(server.ask, "POST", "/predict", files[i % len(files)]) for i in range(6)]
+            children = server.children()
+            if len(children) >= 2:
+                kill(children[dead % len(children)])
+                dead += 1
+            time.sleep(0.05)
+            while len(asked) > 60:
+                statuses.append(asked.pop(0).result()[0])
+        statuses += [future.result()[0] for future in asked]
+    return {"killed": dead, "requests": len(statuses), "not_200": sum(status != 200 for status in statuses)}
+
+
+def latency(run, files, repeats=3):
+    """One picture at a time: the same work called from Python, and asked for over HTTP, by turns."""
+    service = Service(run)
+    bare, served = [], []
+    with Running(run) as server:
+        for file in files[:5] + files * repeats:
+            bare += list(timed(lambda f: service.answers([Question(decode(f, service.preprocessing)[0])]), [file], 1))
+            served += list(timed(lambda f: server.ask("POST", "/predict", f), [file], 1))
+        bare, served = bare[5:], served[5:]
+        begin = time.perf_counter()
+        with ThreadPoolExecutor(16) as pool:
+            list(pool.map(lambda f: server.ask("POST", "/predict", f), files * repeats))
+        rate = len(files) * repeats / (time.perf_counter() - begin)
+    ratio = float(np.median(served) / np.median(bare))
+    return {"python": percentiles(bare), "http": percentiles(served), "ratio_of_medians": round(ratio, 2),
+            "pictures_a_second_16_at_a_time": round(rate, 1)}  # fmt: skip
+
+
+WORK = {work.__name__: work for work in (half_open, huge_upload, many_bombs, killed, latency)}
+
+
+def main() -> None:
+    run, pictures, *names = sys.argv[1:]
+    files = []
+    service = Service(run)
+    for path in sorted(p for p in Path(pictures).rglob("*") if p.is_file())[::20][:100]:
+        with contextlib.suppress(Unreadable):
+            decode(path, service.preprocessing)
+            files.append(path.read_bytes())
+    place = HERE / "serving.json"
+    found = json.loads(place.read_text()) if place.exists() else {}
+    for name in names or WORK:
+        found[name] = WORK[name](Path(run), files) | {"load": round(os.getloadavg()[0], 1)}
+        print(name, json.dumps(found[name]), flush=True)
+        place.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
