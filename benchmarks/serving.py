@@ -22,12 +22,11 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tests"))
 
-from server_process import Running, kill
-from test_server import bombs
-
 from linearhead.experiment import Service
 from linearhead.images import Unreadable, decode
 from linearhead.server import Question
+from server_process import Running, kill
+from test_server import bombs
 
 
 def timed(ask, files, repeats):
