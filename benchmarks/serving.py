@@ -1,8 +1,8 @@
 """The server's promises at full size: half-open connections, a huge upload, bombs, killed decoders, latency.
 
-    python benchmarks/serving.py RUN PICTURES [what …]     RUN a run folder, PICTURES a folder of photos
+    PYTHONPATH=tests python benchmarks/serving.py RUN PICTURES [what …]     # a run folder, a folder of photos
 
-Prints what was seen as JSON, and writes it beside this file. Shared machines make the times pessimistic: `load` says so.
+Prints what was seen as JSON, and writes it beside this file. A busy machine makes the times worse: `load` says how busy.
 """
 
 from __future__ import annotations
@@ -19,14 +19,13 @@ from pathlib import Path
 
 import numpy as np
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "tests"))
-
 from linearhead.experiment import Service
 from linearhead.images import Unreadable, decode
 from linearhead.server import Question
 from server_process import Running, kill
 from test_server import bombs
+
+HERE = Path(__file__).resolve().parent
 
 
 def timed(ask, files, repeats):
