@@ -2,7 +2,7 @@
 
     PYTHONPATH=tests python benchmarks/serving.py RUN PICTURES [what …]     # a run folder, a folder of photos
 
-Prints what was seen as JSON, and writes it beside this file. A busy machine makes the times worse: `load` says how busy.
+Prints what was seen as JSON, and writes it beside this file. Times are worse on a busy machine: `load` says how busy.
 """
 
 from __future__ import annotations
