@@ -22,7 +22,7 @@ def predict(run: str, paths: tuple[str, ...], coverage: float | None, as_json: b
     """Say what each picture in PATHS shows, according to the model of RUN (a run folder or its model.safetensors).
 
     Folders are walked. A file that is no readable picture gets an error instead of a label; the exit code is 2 only
-    where no picture at all could be read.
+    where no picture at all could be read. A model of features computed elsewhere takes .npy and .npz files of rows.
     """
     from ..experiment import predict as run_prediction
     from ..experiment.names import readable

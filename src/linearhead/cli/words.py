@@ -47,7 +47,8 @@ def outcome_lines(outcome: Outcome) -> Iterator[str]:
     yield accuracy_line("Training", run.evaluations["train"])
     yield f"Pictures: {data.found} found = {data.used} used + {len(data.skipped)} skipped; {len(data.classes)} classes"
     features = run.features
-    yield f"Features: {features['name']}, {features['dimension']} numbers from {features['picture']} pictures"
+    seen = f" from {features['picture']} pictures" if "picture" in features else " a row"
+    yield f"Features: {features['name']}, {features['dimension']} numbers{seen}"
     how = f"chosen of {len(fit.path)}" if fit.path else "given"
     yield f"Fit: {fit.loss_label} + {fit.penalty}, alpha {fit.alpha:.3g} ({how}), {fit.solver}: {fit.status}"
     if run.duplicates is not None:
@@ -58,7 +59,8 @@ def outcome_lines(outcome: Outcome) -> Iterator[str]:
     yield f"Took {run.seconds['total']:.1f} s"
     yield f"Model   {outcome.model}"
     yield f"Report  {outcome.report}"
-    yield f"Next    linearhead predict {shlex.quote(_near(outcome.folder))} PICTURE_OR_FOLDER"
+    what = "PICTURE_OR_FOLDER" if "picture" in features else "ROWS.npy"
+    yield f"Next    linearhead predict {shlex.quote(_near(outcome.folder))} {what}"
 
 
 def copies_line(found: Duplicates) -> str:

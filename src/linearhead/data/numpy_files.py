@@ -59,6 +59,18 @@ def read(path: Path) -> Dataset:
     return _dataset(path, slots, splits)
 
 
+def inputs(path: Path) -> np.ndarray:
+    """The inputs alone, of all splits, train first; no labels are needed."""
+    arrays = {path.stem: _npy(path)} if path.suffix.lower() == ".npy" else _arrays(path)
+    slots = {_slot(name): array for name, array in arrays.items()}
+    found = [slots["x", split] for split in ("", "train", "valid", "test") if ("x", split) in slots]
+    if path.suffix.lower() == ".npy":
+        found = list(arrays.values())
+    if not found:
+        raise DataError(f"{path} holds the arrays {listed(list(arrays), 10) or 'none'}; needed is {', '.join(INPUTS)}.")
+    return _joined([_inputs(x, path) for x in found], path)
+
+
 def _dataset(path: Path, slots: dict[Slot, np.ndarray], splits: list[str]) -> Dataset:
     stacks, names, labels, groups, split_of = [], [], [], [], []
     for split in splits:

@@ -7,7 +7,7 @@ not above 1 point: where the curve is noisier than that, nothing is said.
 from __future__ import annotations
 
 from ..records import Finding, Run
-from .next_command import again
+from .next_command import richer
 
 CODE = "enough-pictures"
 ERROR, GAIN, NOISE = 0.05, 0.005, 0.005
@@ -26,6 +26,5 @@ def check(run: Run) -> Finding | None:
         evidence=f"{curve.n[-2]} training pictures give {curve.accuracy[-2]:.1%} on pictures not trained on, "
         f"{curve.n[-1]} give {curve.accuracy[-1]:.1%}: twice as many are expected to add "
         f"{100 * curve.gain:.1f} points.",
-        advice="Spend the effort on features (--features, --size) or on the labels of the most wrong pictures.",
-        command=again(run, "--features", "auto", "--quality", "best"),
+        **richer(run, "Spend the effort on features (--features, --size) or on the labels of the most wrong pictures."),
     )

@@ -39,3 +39,11 @@ def again(run: Run, *options: str, without: tuple[str, ...] = ()) -> str:
 def with_lbfgs(run: Run) -> str:
     """The same by a method that needs no step size and no order of the rows."""
     return again(run, "--solver", "lbfgs", without=STEPPING)
+
+
+def richer(run: Run, advice: str, quality: str = "auto") -> dict[str, str]:
+    """Advice and command where better features are wanted; rows that came as features get them from elsewhere."""
+    if run.features.get("name") == "given":
+        elsewhere = "Compute the rows by a stronger network, by another of its layers, or from larger pictures."
+        return {"advice": elsewhere}
+    return {"advice": advice, "command": again(run, "--features", quality, "--quality", "best")}

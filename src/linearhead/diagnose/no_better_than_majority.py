@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..records import Finding, Run
-from .next_command import again
+from .next_command import richer
 
 CODE = "no-better-than-majority"
 
@@ -19,7 +19,9 @@ def check(run: Run) -> Finding | None:
         severity="problem",
         evidence=f"Test accuracy {judged.accuracy:.1%} (95 % interval {low:.1%} to {high:.1%}) on {judged.n} pictures; "
         f"the largest class alone scores {judged.majority_accuracy:.1%}.",
-        advice="Do not use this model. Look at the most wrong pictures for wrong labels, try other features, "
-        "or add pictures so that a real difference can show.",
-        command=again(run, "--features", "auto", "--quality", "best"),
+        **richer(
+            run,
+            "Do not use this model. Look at the most wrong pictures for wrong labels, try other features, "
+            "or add pictures so that a real difference can show.",
+        ),
     )

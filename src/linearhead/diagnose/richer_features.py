@@ -7,7 +7,7 @@ tenth of those mistakes. It differs from underfitting, which asks the training p
 from __future__ import annotations
 
 from ..records import Finding, Run
-from .next_command import again
+from .next_command import richer
 
 CODE = "richer-features"
 ERROR, SHARE = 0.10, 0.10
@@ -26,6 +26,9 @@ def check(run: Run) -> Finding | None:
         evidence=f"{1 - test.accuracy:.1%} of the test pictures are wrong, and twice as many training pictures are "
         f"expected to mend {100 * curve.gain:.1f} points of that: what {run.features.get('name')} does not show, no "
         "linear classifier on it can learn.",
-        advice='Try --features "patches(quality=best)", a larger --size, or features of a pretrained network.',
-        command=again(run, "--features", "patches", "--quality", "best"),
+        **richer(
+            run,
+            'Try --features "patches(quality=best)", a larger --size, or features of a pretrained network.',
+            "patches",
+        ),
     )

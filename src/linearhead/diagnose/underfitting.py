@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..metrics import difference
 from ..records import Finding, Run
-from .next_command import again
+from .next_command import richer
 
 CODE = "underfitting"
 ERROR, GAP = 0.10, 0.05
@@ -27,7 +27,9 @@ def check(run: Run) -> Finding | None:
         severity="warning",
         evidence=f"{1 - train.accuracy:.1%} of the {train.n} training pictures are wrong and "
         f"{1 - test.accuracy:.1%} of the {test.n} test pictures: more pictures would not change much.",
-        advice=f"Use stronger features than {run.features.get('name')} (--features), larger pictures (--size), "
-        "or check the labels of the most wrong pictures.",
-        command=again(run, "--features", "auto", "--quality", "best"),
+        **richer(
+            run,
+            f"Use stronger features than {run.features.get('name')} (--features), larger pictures (--size), "
+            "or check the labels of the most wrong pictures.",
+        ),
     )

@@ -36,7 +36,8 @@ class Doubted:
 def examine(prepared: Any, plan: Recipe, fitted: Fit, model: Model, run: Run) -> Doubted | None:
     """Everything that trained pictures can tell about the classifier."""
     X, y, n = prepared.extracted.X, prepared.y, prepared.n_trained
-    run.probes |= probes.cues(prepared.dataset, prepared.extracted.rows[:n], prepared.preprocessing, plan.seed)
+    if prepared.preprocessing is not None:
+        run.probes |= probes.cues(prepared.dataset, prepared.extracted.rows[:n], prepared.preprocessing, plan.seed)
     groups = prepared.dataset.groups
     groups = None if groups is None else groups[prepared.extracted.rows[:n]]
     seen = None if fitted.hurried else outside(X[:n], y[:n], plan, fitted.alpha, plan.seed, groups)
@@ -96,6 +97,8 @@ def illustrate(
             assert doubted is not None
             run.suspects.append(gallery.show(dataset, int(rows[i]), i, y[:n], doubted.answers, looks))
             done(1)
+    if looks is None:
+        return
     if run.duplicates is not None:
         place = {dataset.names[row]: int(row) for row in rows}
         run.duplicates.thumbnails = [

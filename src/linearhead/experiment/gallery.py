@@ -53,8 +53,8 @@ def choose(answers: Answers, y: np.ndarray) -> tuple[list[int], list[int], dict[
     return chosen, list(range(len(wrong))), cells
 
 
-def show(dataset: Dataset, row: int, i: int, y: np.ndarray, answers: Answers, preprocessing: Preprocessing) -> Picture:
-    """The record of answer i, which is about the dataset's picture `row`."""
+def show(dataset: Dataset, row: int, i: int, y: np.ndarray, answers: Answers, looks: Preprocessing | None) -> Picture:
+    """The record of answer i, which is about the dataset's picture `row`, or row of features where looks is None."""
 
     def at(values: np.ndarray | None) -> float | None:
         return None if values is None else float(values[i])
@@ -66,7 +66,7 @@ def show(dataset: Dataset, row: int, i: int, y: np.ndarray, answers: Answers, pr
         confidence=at(answers.confidence),
         label_confidence=at(answers.label_confidence),
         runner_up=int(answers.runner_up[i]),
-        thumbnail=thumbnail(dataset.read(row), preprocessing),
+        thumbnail="" if looks is None else thumbnail(dataset.read(row), looks),
     )
 
 

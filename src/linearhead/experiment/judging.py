@@ -17,8 +17,9 @@ from ..files import sha256
 from ..images import Preprocessing, decode_many, find_copies
 from ..records import Duplicates, Evaluation, Finding, Run, Skipped, Trust, to_json
 from ..store import Model
-from . import copies, ledger, roles
+from . import copies, given, ledger, roles
 from .extract import BATCH, Pictures, Tolerance
+from .given import Given, Source
 from .judge import Answers, answer, by_blocks, evaluation
 from .names import open_readable
 from .progress import Progress
@@ -120,15 +121,15 @@ def evaluate(
     if split not in SPLITS:
         raise UsageError(f"--split is '{split}', but one of {', '.join(SPLITS)} is needed.")
     model = load_model(run)
-    dataset = open_readable(data, reader)
+    dataset = open_readable(data, reader, rows=True)
+    given.match(dataset, model.extractor, model.dimension)
     which, rows, sentence = choose_rows(dataset, model, split)
     y, known, skipped = match_classes(dataset, rows, model)
     if len(skipped):
         progress.say(f"{len(skipped)} pictures are of classes that the model does not know; they are left out.")
-    extractor, preprocessing = looks(model)
-    store = Store(cache, progress.say)
-    pictures = Pictures(dataset, known, preprocessing, Tolerance(len(known), max_bad, strict), progress, store)
-    extracted = pictures.features(extractor)
+    tolerance, store = Tolerance(len(known), max_bad, strict), Store(cache, progress.say)
+    pictures = given.source(dataset, known, model.preprocessing, tolerance, progress, store)
+    extracted = pictures.features(model.extractor)  # pyright: ignore[reportArgumentType]
     y = y[np.isin(known, extracted.rows)]
     answers = answer(model, extracted.X, y)
     judged = evaluation(model, answers, y)
@@ -163,7 +164,7 @@ def counted(folder: Path, pictures: str, model: Model, judged: Evaluation) -> di
 
 
 def look_for_copies(
-    model: Model, pictures: Pictures, judged: np.ndarray, y: np.ndarray, answers: Answers
+    model: Model, pictures: Source, judged: np.ndarray, y: np.ndarray, answers: Answers
 ) -> tuple[Duplicates, str]:
     """Copies among the judged pictures and of trained ones, where those are still what they were; and which these are.
 
@@ -171,25 +172,26 @@ def look_for_copies(
     """
     dataset, trained, compared = pictures.dataset, trained_pictures(model, pictures), "no trained picture: "
     names = [dataset.names[row] for row in judged]
-    parts, keys, labels = [pictures.pixels(judged)], [pictures.keys[row] for row in judged.tolist()], [y]
-    if isinstance(trained, Pictures):
+    parts, keys, labels = [(pictures, judged)], [pictures.keys[row] for row in judged.tolist()], [y]
+    if not isinstance(trained, str):
         own = trained.good
         compared = f"{len(own)} trained pictures of {trained.dataset.source}"
-        parts.append(trained.pixels(own))
+        parts.append((trained, own))
         keys += [trained.keys[row] for row in own.tolist()]
         labels.append(trained.dataset.labels[own])
         names += [trained.dataset.names[row] for row in own]
     else:
         compared += trained
-    blocks = (pictures.shaped(part[a : a + BATCH]) for part in parts for a in range(0, len(part), BATCH))
-    seen = find_copies(blocks, keys)
+    pixels = [(p, p.pixels(rows)) for p, rows in parts if isinstance(p, Pictures)]
+    blocks = (p.shaped(part[a : a + BATCH]) for p, part in pixels for a in range(0, len(part), BATCH))
+    seen = find_copies(blocks, keys) if pixels else copies.equal(keys)
     asked = np.arange(len(keys)) < len(judged)
     found = copies.duplicates(seen, np.concatenate(labels), names, asked, ~asked)
     copies.without(model, answers, y, copies.leaked(seen, asked, ~asked)[: len(judged)], found)
     return found, compared
 
 
-def trained_pictures(model: Model, judged: Pictures) -> Pictures | str:
+def trained_pictures(model: Model, judged: Source) -> Source | str:
     """The pictures that trained the model, decoded as they were; or why they cannot be looked at."""
     recipe, source = model.facts.get("recipe"), model.facts.get("source")
     if not recipe or not source:
@@ -198,13 +200,16 @@ def trained_pictures(model: Model, judged: Pictures) -> Pictures | str:
     try:
         dataset = judged.dataset
         if model.facts.get("fingerprint") != roles.fingerprint(dataset):
-            dataset = open_readable(source, plan.reader)
+            dataset = open_readable(source, plan.reader, rows=True)
     except LinearheadError:
         return f"{source} is not there"
     if model.facts.get("fingerprint") != roles.fingerprint(dataset):
         return f"{source} has changed since"
     rows = np.flatnonzero(np.isin(roles.assign(roles.grouped(dataset, plan), plan), ("train", "valid")))
-    return Pictures(dataset, rows, judged.preprocessing, Tolerance(len(rows), 1.0), judged.progress, judged.store)
+    tolerance = Tolerance(len(rows), 1.0)
+    if isinstance(judged, Given):
+        return Given(dataset, rows, tolerance, judged.progress)
+    return Pictures(dataset, rows, judged.preprocessing, tolerance, judged.progress, judged.store)
 
 
 def looks(model: Model) -> tuple[Extractor, Preprocessing]:
@@ -258,12 +263,15 @@ def predict(
     run: str | Path, paths: Sequence[str | Path], *, coverage: float | None = None, progress: Progress | None = None
 ) -> Predictions:
     """What the model of RUN says of each picture file in `paths`; folders are walked. A file that is no readable
-    picture gets an `error` and no label. With `coverage` each gets the set of `labels` that holds the true one in that
-    share of pictures. DataError where there is nothing to look at."""
+    picture gets an `error` and no label. A model of feature rows takes .npy and .npz files of such rows instead. With
+    `coverage` each gets the set of `labels` that holds the true one in that share of pictures. DataError where there is
+    nothing to look at."""
     if coverage is not None and not 0 < coverage < 1:
         raise UsageError(f"--coverage is {coverage}, but a share between 0 and 1 is needed, such as 0.95.")
     progress = progress or Progress()
     model = load_model(run)
+    if model.extractor is None:
+        return Predictions(predict_rows(model, [Path(path) for path in paths], coverage))
     _, preprocessing = looks(model)
     files, predictions = list_files(paths)
     if not predictions:
@@ -274,7 +282,7 @@ def predict(
             for i, reason in failures:
                 predictions[places[i]].error = reason
             if len(indices):
-                _fill(model, pictures, [predictions[places[i]] for i in indices], coverage)
+                _fill(model, model.features(pictures), [predictions[places[i]] for i in indices], coverage)
             done(len(indices) + len(failures))
     return Predictions(predictions)
 
@@ -294,8 +302,24 @@ def list_files(paths: Sequence[str | Path]) -> tuple[list[Path], list[Prediction
     return files, predictions
 
 
-def _fill(model: Model, pictures: np.ndarray, predictions: list[Prediction], coverage: float | None) -> None:
-    X = model.features(pictures)
+def predict_rows(model: Model, files: Sequence[Path], coverage: float | None) -> list[Prediction]:
+    """What a model of feature rows says of every row in these files; a row that is not finite gets an `error`."""
+    predictions: list[Prediction] = []
+    for path in files:
+        X = given.read(path, model.dimension)
+        own = [Prediction(f"{path}[{i}]") for i in range(len(X))]
+        for start in range(0, len(X), BATCH):
+            part, asked = X[start : start + BATCH], own[start : start + BATCH]
+            finite = np.isfinite(part).all(axis=1)
+            for i in np.flatnonzero(~finite):
+                asked[i].error = given.not_finite(part[i])
+            if finite.any():
+                _fill(model, part[finite], [asked[i] for i in np.flatnonzero(finite)], coverage)
+        predictions += own
+    return predictions
+
+
+def _fill(model: Model, X: np.ndarray, predictions: list[Prediction], coverage: float | None) -> None:
     answers = answer(model, X)
     if coverage is not None:
         sets = by_blocks(lambda X: (model.label_sets(model.scores(X), coverage),), X)[0]

@@ -25,13 +25,13 @@ def _escaped(c: str) -> str:
     return f"\\x{byte:02x}" if 0x80 <= byte <= 0xFF else c.encode("unicode_escape").decode("ascii")
 
 
-def open_readable(path: str | Path, reader: str, min_classes: int = 1) -> Dataset:
-    """`data.open_dataset` of pictures, with readable names."""
+def open_readable(path: str | Path, reader: str, min_classes: int = 1, rows: bool = False) -> Dataset:
+    """`data.open_dataset` of pictures, with `rows` of features computed elsewhere as well; with readable names."""
     dataset = open_dataset(path, reader, min_classes)
-    if dataset.features is not None:
+    if dataset.features is not None and not rows:
         raise DataError(
             f"{path} holds features computed elsewhere ({dataset.features.shape[1]} numbers a row), but pictures are "
-            "needed here. Fit them in Python: linearhead.SoftmaxClassifier(alpha='auto').fit(X, y)."
+            "needed here. train and evaluate take such rows as they are."
         )
     return replace(
         dataset,

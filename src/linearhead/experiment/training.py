@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,11 @@ from ..records import DataSummary, Duplicates, Evaluation, Finding, Leaderboard,
 from ..store import Model
 from . import copies as copying
 from . import examine as examining
-from . import leaderboard, ledger, roles, run_folder
+from . import given, leaderboard, ledger, roles, run_folder
 from .environment import versions
 from .extract import Extracted, Pictures, Tolerance, choose_pictures
 from .fitting import Fit, Rows, fit
+from .given import Given, Source
 from .judge import Answers, answer, evaluation, nearest_baseline
 from .names import open_readable, readable
 from .progress import Progress
@@ -121,8 +122,8 @@ class Prepared:
     plan: Recipe  # with features and loss settled
     board: Leaderboard | None
     roles: np.ndarray  # of every picture of the dataset
-    preprocessing: Preprocessing
-    extractor: Extractor
+    preprocessing: Preprocessing | None  # None: the rows were features already
+    extractor: Extractor | None
     extracted: Extracted
     y: np.ndarray  # of the rows of X
     n_train: int
@@ -182,7 +183,7 @@ def conclude(
 def prepare(data: str | Path, plan: Recipe, store: Store, progress: Progress, clock: Clock) -> Prepared:
     """The steps before the fit."""
     with clock.stage("list pictures"):
-        dataset = open_readable(data, plan.reader, min_classes=2)
+        dataset = open_readable(data, plan.reader, min_classes=2, rows=True)
     return prepare_dataset(dataset, plan, store, progress, clock)
 
 
@@ -225,9 +226,13 @@ def prepare_dataset(dataset: Dataset, plan: Recipe, store: Store, progress: Prog
     role = roles.assign(dataset, plan)
     groups = [np.flatnonzero(role == name) for name in roles.ROLES]
     order = np.concatenate(groups)
+    tolerance = Tolerance(len(order), plan.max_bad, plan.strict)
+    if dataset.features is not None:
+        given.check(dataset, plan.features)
+        rows, plan = Given(dataset, order, tolerance, progress), replace(plan, loss=plan.loss_name)
+        return described(dataset, plan, None, role, rows, None, clock)
     with clock.stage("decode and features"):
         preprocessing = choose_pictures(dataset, groups[0], plan)
-        tolerance = Tolerance(len(order), plan.max_bad, plan.strict)
         pictures = Pictures(dataset, order, preprocessing, tolerance, progress, store)
         plan, board = choose_features(pictures, np.concatenate(groups[:2]), plan, progress, clock)
         extractor = pictures.learn(plan.features, groups[0], plan.seed)
@@ -239,13 +244,13 @@ def described(
     plan: Recipe,
     board: Leaderboard | None,
     role: np.ndarray,
-    pictures: Pictures,
-    extractor: Extractor,
+    pictures: Source,
+    extractor: Extractor | None,
     clock: Clock,
 ) -> Prepared:
     """The features of the pictures, in the order in which these stand, and what is known about them."""
     with clock.stage("features"):
-        extracted = pictures.features(extractor)
+        extracted = pictures.features(extractor)  # pyright: ignore[reportArgumentType]
     with clock.stage("look for copies"):
         copies = copying.look_for(pictures, extracted.rows)
     used = role[extracted.rows]
@@ -254,7 +259,7 @@ def described(
     y = dataset.labels[extracted.rows]
     n = n_train + n_valid
     keys = [pictures.keys[row] for row in extracted.rows.tolist()]
-    looks = pictures.preprocessing
+    looks = None if isinstance(pictures, Given) else pictures.preprocessing
     return Prepared(dataset, plan, board, role, looks, extractor, extracted, y, n_train, n, copies, keys)
 
 
@@ -396,13 +401,15 @@ def summarise(prepared: Prepared, plan: Recipe) -> DataSummary:
 
 def describe(prepared: Prepared) -> dict[str, Any]:
     """What the record says about the features."""
-    p = prepared.preprocessing
+    p, extractor = prepared.preprocessing, prepared.extractor
+    if p is None or extractor is None:
+        return {"name": given.NAME, "dimension": int(prepared.extracted.stored.shape[1])}
     return {
         "name": prepared.plan.features,
         "dimension": int(prepared.extracted.X.shape[1]),
         "picture": f"{p.width}×{p.height} {'grey' if p.channels == 1 else 'colour'}",
         "preprocessing": p.to_dict(),
-        "contract": prepared.extractor.contract(),
+        "contract": extractor.contract(),
     }
 
 

@@ -1,0 +1,97 @@
+"""Features computed elsewhere go through train, evaluate and predict as photos do."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from sklearn.datasets import load_digits
+
+from linearhead import SoftmaxClassifier, store
+from linearhead.cli import cli
+
+
+def run(*words):
+    return CliRunner().invoke(cli, [str(word) for word in words], prog_name="linearhead")
+
+
+@pytest.fixture(scope="module")
+def rows():
+    data = load_digits()
+    return data.data[:600].astype(np.float32), data.target[:600]
+
+
+@pytest.fixture(scope="module")
+def trained(rows, tmp_path_factory):
+    """(folder of the features, run folder, what `train` printed)"""
+    folder = tmp_path_factory.mktemp("given")
+    X, y = rows[0].copy(), rows[1]
+    X[7, 3] = np.nan
+    X[11] = X[10]
+    np.savez(folder / "features.npz", X=X, y=y)
+    result = run("train", folder / "features.npz", "--out", folder / "run", "--json", "--max-bad", "0.1")
+    assert result.exit_code == 0, result.stderr
+    return folder, folder / "run", json.loads(result.stdout)
+
+
+def test_rows_are_counted_judged_and_copies_found(trained):
+    _, out, got = trained
+    assert (got["found"], got["used"], got["skipped"]) == (600, 599, 1)
+    assert got["features"] == "given"
+    assert got["converged"]
+    assert got["test"]["accuracy"] > 0.9
+    assert "[7],feature 3 is nan" in (out / "skipped.csv").read_text()
+    record = json.loads((out / "run.json").read_text())
+    assert record["duplicates"]["exact"] == 1
+    assert record["trust"]["judged"] is not None
+    assert record["learning_curve"]["accuracy"]
+    assert "--features" not in " ".join(f["command"] or "" for f in record["findings"])
+    assert (out / "report.html").stat().st_size < 2e6
+
+
+def test_evaluate_judges_the_same_rows_and_predict_says_the_same(trained, rows):
+    folder, out, got = trained
+    judged = json.loads(run("evaluate", out, folder / "features.npz", "--json", "--max-bad", "0.1").stdout)
+    assert (judged["n"], judged["accuracy"]) == (got["test"]["n"], got["test"]["accuracy"])
+    np.save(folder / "new.npy", rows[0][:40])
+    answers = json.loads(run("predict", out, folder / "new.npy", "--json").stdout)
+    model = store.load(out / "model.safetensors")
+    assert [a["label"] for a in answers] == model.predict(rows[0][:40]).tolist()
+    assert answers[3]["path"].endswith("new.npy[3]")
+    assert model.extractor is None
+
+
+def test_the_fit_is_the_estimator_s(trained, rows):
+    """On the rows that trained: the same optimum as SoftmaxClassifier finds."""
+    _, out, got = trained
+    model = store.load(out / "model.safetensors")
+    record = json.loads((out / "run.json").read_text())
+    assert record["fit"]["certificate"]["gap"] < 1e-4
+    refit = SoftmaxClassifier(alpha=got["alpha"], standardize=True).fit(np.delete(rows[0], 7, 0), np.delete(rows[1], 7))
+    agree = np.mean(model.predict(rows[0]).astype(int) == refit.predict(rows[0]))
+    assert agree > 0.98  # it saw the test rows as well
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["train", "features.npz", "--features", "hog", "--out", "x"], "Leave --features out"),
+        (["evaluate", "run", "pictures"], "cannot look at pictures"),
+        (["evaluate", "run", "narrow.npz"], "trained on rows of 64"),
+        (["predict", "run", "narrow.npz"], "(n, 64), are needed"),
+        (["predict", "run", "note.txt"], "a .npy or .npz of such rows is needed"),
+        (["train", "holes.npz", "--out", "x"], "feature 0 is inf"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_the_remedy(words, sentence, trained, monkeypatch):
+    folder = trained[0]
+    monkeypatch.chdir(folder)
+    np.savez("narrow.npz", X=np.zeros((20, 5), np.float32), y=np.arange(20) % 2)
+    np.savez("holes.npz", X=np.full((20, 5), np.inf, np.float32), y=np.arange(20) % 2)
+    (folder / "note.txt").write_text("no rows")
+    if not (folder / "pictures").exists():
+        assert run("sample", "digits", folder / "pictures").exit_code == 0
+    result = run(*words)
+    assert result.exit_code in (2, 4), result.stdout
+    assert sentence in result.stderr
+    assert not (folder / "x").exists()
