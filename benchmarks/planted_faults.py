@@ -1,6 +1,6 @@
 """Do the diagnoses find what is wrong, and keep silent where nothing is? Faults planted in real pictures.
 
-    python benchmarks/planted_faults.py [--trials 6] [--clean 200] [--out benchmarks/planted_faults.json]
+    python benchmarks/planted_faults.py [--trials 4] [--clean 200] [--out benchmarks/planted_faults.json]
 
 Each trial takes a random part of a real data set (sign-digits, Fashion-MNIST, scanned digits), plants one fault at one
 of three strengths, and runs what `linearhead train` runs. A hit: the fault's own finding is told. A clean run plants
@@ -365,7 +365,7 @@ def campaign(trials: int, clean_runs: int, seed: int, minutes: float) -> dict[st
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--trials", type=int, default=6, help="per fault and strength")
+    parser.add_argument("--trials", type=int, default=4, help="per fault and strength")
     parser.add_argument("--clean", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=20)

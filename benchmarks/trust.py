@@ -225,10 +225,10 @@ PARTS: dict[str, Callable[[], dict[str, Any]]] = {
 
 def main() -> None:
     warnings.simplefilter("ignore")
-    result = json.loads(OUT.read_text()) if OUT.exists() else {}
     for name in sys.argv[1:] or PARTS:
         start = time.process_time()
-        result[name] = PARTS[name]() | {"seconds": round(time.process_time() - start, 1)}
+        found = PARTS[name]() | {"seconds": round(time.process_time() - start, 1)}
+        result = (json.loads(OUT.read_text()) if OUT.exists() else {}) | {name: found}
         OUT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         print(name, json.dumps({k: v for k, v in result[name].items() if k != "cases"}), flush=True)
 
