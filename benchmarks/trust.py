@@ -165,15 +165,21 @@ def forecast() -> dict[str, Any]:
                 cases = [case for case in cases if case.get("twice") is not None]
         done = [abs(c["twice"] - c["truth"]) for c in cases]
         print("forecast", name, len(done), f"mean error so far {100 * np.mean(done):.2f} points", flush=True)
-    errors = {}
-    for case in cases:
-        errors.setdefault(case["set"], []).append(abs(case["twice"] - case["truth"]))
     return {
         "cases": cases,
-        "mean_error": float(np.mean([e for group in errors.values() for e in group])),
-        "by_set": {name: float(np.mean(group)) for name, group in errors.items()},
+        "mean_error": float(np.mean([abs(c["twice"] - c["truth"]) for c in cases])),
+        "by_set": mean_errors(cases, "set"),
+        "by_size": mean_errors(cases, "n"),
         "standing_still": float(np.mean([abs(c["last"] - c["truth"]) for c in cases])),
     }
+
+
+def mean_errors(cases: list[dict[str, Any]], by: str) -> dict[str, float]:
+    """Mean absolute error of the forecasts, in groups."""
+    groups: dict[str, list[float]] = {}
+    for case in cases:
+        groups.setdefault(str(case[by]), []).append(abs(case["twice"] - case["truth"]))
+    return {name: float(np.mean(group)) for name, group in groups.items()}
 
 
 def one_forecast(X: np.ndarray, y: np.ndarray, n: int, seed: int) -> dict[str, Any]:

@@ -123,3 +123,46 @@ def test_noise_of_two_classes_and_of_very_many_cells(monkeypatch):
     part = label_noise(s, y, softmax)
     assert part[0] == pytest.approx(0.15, abs=0.06)
     assert part[1] == pytest.approx(whole[1], rel=0.4)
+
+
+def rows_of_digits(n=600):
+    from sklearn.datasets import load_digits
+
+    X, y = load_digits(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(y))[:n]
+    return (X[order] / 16).astype(np.float32), y[order].astype(np.int64)
+
+
+def test_planted_flips_come_first_among_the_doubted_labels():
+    from linearhead.experiment.outside import outside
+    from linearhead.experiment.recipe import Recipe
+    from linearhead.experiment.trusting import suspects
+    from linearhead.store import Model
+
+    X, y = rows_of_digits()
+    rng = np.random.default_rng(1)
+    flipped = rng.permutation(600)[:30]
+    y[flipped] = (y[flipped] + rng.integers(1, 10, 30)) % 10
+    seen = outside(X, y, Recipe(features="pixels"), 0.003, 0)
+    assert seen is not None
+    W = np.zeros((10, 64), np.float32)
+    for loss, least in (("cross_entropy", 0.8), ("hinge", 0.7)):
+        first, found = suspects(Model(list("0123456789"), W, W[:, 0], None, None, loss, {}), seen.scores, y)
+        assert np.isin(first[:30], flipped).mean() >= least
+        assert ("noise" in found) == (loss == "cross_entropy")
+    assert 0.03 < found["wrong"] < 0.15
+
+
+@pytest.mark.parametrize(("alpha", "settled"), [(6e-5, True), (1e-8, False)])
+def test_a_weak_penalty_is_followed_to_its_optimum_or_nothing_is_said(alpha, settled):
+    from linearhead import SoftmaxClassifier
+    from linearhead.experiment.outside import outside
+    from linearhead.experiment.recipe import Recipe
+
+    X, y = rows_of_digits(1000)
+    seen = outside(X, y, Recipe(features="pixels"), alpha, 0)
+    assert (seen is not None) == settled
+    if seen is not None:
+        one = SoftmaxClassifier(alpha=alpha, standardize=True, tol=1e-6, max_iter=2000).fit(X[:750], y[:750])
+        assert seen.curve.accuracy[-1] == pytest.approx(one.score(X[750:], y[750:]), abs=0.03)
+        assert np.abs(seen.scores).max() < 2 * np.abs(one.decision_function(X)).max()

@@ -98,18 +98,20 @@ def uncalibrated(model: Model, scores: np.ndarray) -> np.ndarray | None:
 def suspects(model: Model, scores: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, dict[str, float | None]]:
     """Rows whose label is doubted, the likeliest mistake first, and how many labels look wrong in all.
 
-    A row is doubted by how much more probable the best other class is than its label (the normalised margin of
-    Northcutt, Jiang & Chuang 2021), asked of a classifier that had not seen it.
+    A row is doubted by −ln p(label) − ln P(label | answer), p of a classifier that had not seen it and P counted over
+    all rows: what the classifier often confuses is doubted less than what it never does. Without probabilities the
+    lead of the answer's score over the label's stands for the first.
     """
-    p = model.probabilities(scores)
-    s = np.asarray(scores if p is None else p, dtype=np.float64)
-    rows = np.arange(len(y))
-    own, others = s[rows, y], s.copy()
-    others[rows, y] = -np.inf
-    doubt = others.max(axis=1) - own
+    p, rows = model.probabilities(scores), np.arange(len(y))
+    answer = scores.argmax(axis=1)
+    lead = scores[rows, answer].astype(np.float64) - scores[rows, y]
+    doubt = lead if p is None else -np.log(np.maximum(p[rows, y].astype(np.float64), 1e-300))
+    counts = np.ones((scores.shape[1], scores.shape[1]))
+    np.add.at(counts, (y, answer), 1)
+    doubt = doubt - np.log(counts / counts.sum(axis=0))[y, answer]
     order = np.argsort(-doubt, kind="stable")
-    found: dict[str, float | None] = {"n": len(y), "classes": s.shape[1], "wrong": float(np.mean(doubt > 0))}
+    found: dict[str, float | None] = {"n": len(y), "classes": scores.shape[1], "wrong": float(np.mean(answer != y))}
     if p is not None:
         probabilities: Any = LOSSES[model.loss]().probabilities
         found["noise"], found["gain"] = label_noise(scores, y, probabilities)
-    return order[doubt[order] > 0], found
+    return order[answer[order] != y[order]], found
