@@ -150,10 +150,10 @@ def test_planted_flips_come_first_among_the_doubted_labels():
         first, found = suspects(Model(list("0123456789"), W, W[:, 0], None, None, loss, {}), seen.scores, y)
         assert np.isin(first[:30], flipped).mean() >= least
         assert ("noise" in found) == (loss == "cross_entropy")
-    assert 0.03 < found["wrong"] < 0.15
+    assert 0.05 <= found["wrong"] < 0.2
 
 
-@pytest.mark.parametrize(("alpha", "settled"), [(6e-5, True), (1e-8, False)])
+@pytest.mark.parametrize(("alpha", "settled"), [(6e-5, True), (1e-9, False)])
 def test_a_weak_penalty_is_followed_to_its_optimum_or_nothing_is_said(alpha, settled):
     from linearhead import SoftmaxClassifier
     from linearhead.experiment.outside import outside

@@ -23,7 +23,7 @@ DIRECTIONS = 48  # half the time of 128; 0.2 to 0.6 % of the predictions differ,
 LEAST = 1  # pictures per class, on average, from which a link is worth fitting
 # accuracy's digits, not the model's; but a weak penalty leaves scores free that a gradient of 1e-3 does not show
 TOL, KINKED_TOL, MAX_ITER, WEAK_MAX_ITER = 1e-3, 3e-2, 60, 200
-SETTLED = 10.0  # times the tolerance: scores of fits that ended further off are not believed
+SETTLED = 10.0  # times alpha: scores of fits whose gradient is larger at the end are not believed
 
 
 @dataclass
@@ -94,7 +94,7 @@ def _chains(
             point = solver(part, theta).point
             theta = point.theta
             links.append(design.stored(theta if rows is None else rows.back(theta)))
-        if weak and not kinked and point.residual > SETTLED * tol:
+        if weak and not kinked and point.residual > SETTLED * alpha:
             return None
         chains.append((np.flatnonzero(fold == f), links))
     return chains
