@@ -78,6 +78,7 @@ def test_every_picture_has_one_role_and_old_ones_keep_theirs(place, updated):
     assert run.evaluations["test"].n == sum(run.data.counts["test"])
     assert run.fit.converged
     assert run.trust is not None
+    assert not [f for f in run.findings if " + " in (f.command or "")]  # a command that could not be typed
     model = run_folder.load_model(updated.folder)
     assert model.classes == [str(i) for i in range(8)]
     assert model.facts["alpha"] == 0.01

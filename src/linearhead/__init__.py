@@ -21,6 +21,7 @@ _HOMES = {
     "extract": "experiment.training",  # the room has a file of that name
     "predict": "experiment",
     "evaluate": "experiment",
+    "update": "experiment",
     "load": "store",
     "EvaluationDisplay": "displays",
     "WeightsDisplay": "displays",

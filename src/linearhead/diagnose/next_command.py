@@ -24,7 +24,8 @@ def again(run: Run, *options: str, without: tuple[str, ...] = ()) -> str:
     except ValueError:
         words = []
     if words[:2] != ["linearhead", "train"] or len(words) < 3:
-        words = ["linearhead", "train", run.data.source]
+        several = " + " in run.data.source  # those of an update, which train would need in one place
+        words = ["linearhead", "train", "ALL_PICTURES" if several else run.data.source]
     kept: list[str] = []
     value_of_left_out = False
     for word in words:

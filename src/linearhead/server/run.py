@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
 import socket
 from collections.abc import Callable, Iterable
@@ -37,6 +38,7 @@ def serve(
     port = listener.getsockname()[1]
     app, _ = application(served, allowed(host, port, names), token, limits)
     _room_for(limits.connections)
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # strangers' broken forms are no news
     config = uvicorn.Config(
         app,
         http=with_deadlines(limits),
