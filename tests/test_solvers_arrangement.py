@@ -104,10 +104,10 @@ def test_kinks_on_both_sides_agree_within_their_gaps(loss, penalty):
     X, y = data()
     counts = np.random.default_rng(1).integers(0, 4, len(y))
     fits = [
-        LinearClassifier(loss, penalty=penalty, alpha=0.03, tol=2e-4).fit(
+        LinearClassifier(loss, penalty=penalty, alpha=0.03, tol=1e-6).fit(
             np.repeat(X, counts, axis=0), np.repeat(y, counts)
         ),
-        LinearClassifier(loss, penalty=penalty, alpha=0.03, tol=2e-4).fit(X, y, sample_weight=counts.astype(float)),
+        LinearClassifier(loss, penalty=penalty, alpha=0.03, tol=1e-6).fit(X, y, sample_weight=counts.astype(float)),
     ]
     certificates = [fit.certificate_ for fit in fits]
     assert all(c.certified for c in certificates)

@@ -22,7 +22,8 @@ from .lbfgs import LBFGS
 from .proximal import Proximal
 
 PATIENCE = 20  # sets of multipliers that did not lower the gap by a tenth, after which rounding has the say
-LEAST_GAMMA = 2.0**-9  # below, the rounding of float32 scores moves multipliers visibly; it need not go to 0
+LEAST_EXACTNESS = 1e-4
+LEAST_GAMMA = {"float32": 2.0**-9, "float64": 2.0**-18}  # below, rounding of scores moves multipliers visibly
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,11 @@ class Dual(Solver):
                 return Status.STALLED
             if iteration == self.max_iter:
                 break
-            if slow:  # the inner problems' error is what is seen
-                exactness = max(0.3 * exactness, 1e-4)
+            if slow and exactness > LEAST_EXACTNESS:  # the inner problems' error is what is seen
+                exactness = max(0.3 * exactness, LEAST_EXACTNESS)
                 problem = problem.precise() if exactness < 1e-3 else problem  # or rounding is
             elif iteration and steps < self.inner:
-                gamma = max(self.shrink * gamma, LEAST_GAMMA)
+                gamma = max(self.shrink * gamma, LEAST_GAMMA[problem.design.dtype.name])
             smooth = problem.smoothed(settled.u, gamma)
             theta, steps = self._inner(smooth, settled, exactness * gap, memory)
             settled = smooth.settle(theta)
@@ -79,9 +80,10 @@ class Dual(Solver):
         """(θ, steps): where the smoothed problem is within `share` of its minimum, or the steps are used up."""
         theta = settled.theta
         if smooth.alpha and not smooth.penalty.smooth:
-            scale = np.sqrt(2 * max(smooth.alpha, 1e-12) * share / max(theta.size, 1))
-            found = Proximal(tol=float(np.clip(scale, 1e-13, 1e-2)), max_iter=500)(smooth, theta)
-            return found.point.theta, 0
+            # L1's dual is bounded by α: a residual of r costs the gap r/α of F
+            scale = smooth.alpha * share / max(settled.gap.point.value, 1e-300)
+            found = Proximal(tol=float(np.clip(scale, 1e-13, 1e-2)), max_iter=2000)(smooth, theta)
+            return found.point.theta, 0 if found.status is Status.CONVERGED else self.inner
         smooth = replace(smooth, model=smooth.preconditioner(theta)).part(settled, self.reach * smooth.gamma)
         progress = _Within(smooth, share)
         with contextlib.suppress(Stop):
