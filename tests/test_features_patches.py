@@ -300,3 +300,32 @@ def test_templates_draw_weights_through_the_filters(mirror):
     used = extractor.importance(W.reshape(2, d))
     assert used.shape == (6,)
     assert set(np.flatnonzero(used)) == ({2, 5} if mirror else {2})
+
+
+def test_the_last_of_many_to_hold_one_thread_lifts_the_limit():
+    """Two that overlap: the first to leave must not give the other's products more threads."""
+    import threading
+
+    from threadpoolctl import threadpool_info
+
+    from linearhead.arrays import one_blas_thread
+
+    def threads():
+        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+    before, entered, leave, seen = threads(), threading.Event(), threading.Event(), []
+
+    def other():
+        with one_blas_thread():
+            entered.set()
+            leave.wait(30)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    assert entered.wait(30)
+    with one_blas_thread():
+        leave.set()
+        thread.join()
+        seen += threads()
+    assert set(seen) == {1}
+    assert threads() == before

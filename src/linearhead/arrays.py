@@ -6,9 +6,42 @@ functions fit x; NumPy is answered without a look-up because mini-batches of one
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import numpy as np
+
+_holding = threading.Lock()
+_held: dict[str, Any] = {"by": 0, "limit": None}
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """While anybody holds it, a matrix product uses the thread that asks for it: the threads here are over rows, and
+    how a product is cut among BLAS's own decides its last bits. The limit is the process's: the last to leave lifts it.
+    """
+    with _holding:
+        if not _held["by"]:
+            _held["limit"] = _blas().limit(limits=1, user_api="blas")
+            _held["limit"].__enter__()
+        _held["by"] += 1
+    try:
+        yield
+    finally:
+        with _holding:
+            _held["by"] -= 1
+            if not _held["by"]:
+                _held["limit"].__exit__(None, None, None)
+
+
+@cache
+def _blas() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def namespace(x: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import metrics
+from ..arrays import one_blas_thread
 from ..records import Evaluation
 from ..store import Model
 
@@ -42,10 +43,11 @@ def answer(model: Model, X: np.ndarray, y: np.ndarray | None = None) -> Answers:
 def by_blocks(ask: Callable[..., tuple[np.ndarray | None, ...]], *tables: np.ndarray) -> list[Any]:
     """The columns (n, …) that `ask` answers to BLOCK rows of the tables at a time, the last filled up with zeros."""
     parts = []
-    for start in range(0, max(len(tables[0]), 1), BLOCK):
-        rows = [table[start : start + BLOCK] for table in tables]
-        columns = ask(*(_filled(part) for part in rows))
-        parts.append([None if column is None else column[: len(rows[0])] for column in columns])
+    with one_blas_thread():
+        for start in range(0, max(len(tables[0]), 1), BLOCK):
+            rows = [table[start : start + BLOCK] for table in tables]
+            columns = ask(*(_filled(part) for part in rows))
+            parts.append([None if column is None else column[: len(rows[0])] for column in columns])
     return [None if part[0] is None else np.concatenate(part) for part in zip(*parts, strict=True)]
 
 

@@ -15,15 +15,14 @@ pooling: nothing of size pictures × positions × filters exists. Shapes never d
 from __future__ import annotations
 
 import dataclasses
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from ..arrays import one_blas_thread
 from ..errors import DataError, FileError, UsageError
 from .contract import LEARNED, MEMORY, Extractor, check_range, picture_shape
 from .windows import CONTRAST, Layout, View, contrast
@@ -334,15 +333,3 @@ def mirrored(windows: np.ndarray, extractor: Patches) -> np.ndarray:
     """Rows (n, K) with left and right exchanged."""
     shape = (len(windows), extractor.patch, extractor.patch, -1)
     return windows.reshape(shape)[:, :, ::-1].reshape(windows.shape)
-
-
-def one_blas_thread() -> AbstractContextManager[Any]:
-    """While it is open, a matrix product uses the thread that asks for it: the threads here are over pictures."""
-    return _blas().limit(limits=1, user_api="blas")
-
-
-@lru_cache(maxsize=1)
-def _blas() -> Any:
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
