@@ -54,13 +54,25 @@ def serve(
         h11_max_incomplete_event_size=limits.head_bytes,
     )
     shown = f"[{host}]" if ":" in host else host
-    say(f"http://{shown}:{port}/")
     try:
-        uvicorn.Server(config).run(sockets=[listener])
+        _Announced(config, lambda: say(f"http://{shown}:{port}/")).run(sockets=[listener])
     except KeyboardInterrupt:  # uvicorn has ended in good order, and raises it again
         pass
     finally:
         listener.close()
+
+
+class _Announced(uvicorn.Server):
+    """Says where it is once it answers, and once Ctrl-C ends it in good order."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], object]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        if self.started:
+            self._ready()
 
 
 def is_loopback(host: str) -> bool:
