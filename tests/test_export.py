@@ -27,7 +27,6 @@ from linearhead.features.hog import SPAN, _bins
 from linearhead.images import Preprocessing, decode
 from linearhead.store import Model
 
-CHROMIUM = shutil.which("chromium")
 SPECS = ["pixels", "color(grid=3,chroma=4)", "hog", "hog(cell=5,block=3,orientations=12)", "patches(filters=24)"]
 SPECS += ["patches(filters=24,mirror=1,dtype=uint8)", "patches(quality=best,filters=16,side=20,stride=2)"]
 JOINED = ["hog+color+patches(filters=12,mirror=1)+pixels", "color+patches(quality=best,filters=16,side=20,stride=2)"]
@@ -188,17 +187,6 @@ def test_weights_of_64_bits_stay(monkeypatch):
 
 
 # ---- the page ----
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine")
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield running
-        running.close()
 
 
 class Page:

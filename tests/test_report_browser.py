@@ -5,8 +5,6 @@ Skipped where there is no Chromium or no playwright to drive it.
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
@@ -32,26 +30,12 @@ from linearhead.records import (
 )
 from linearhead.report import LIMIT, render
 
-CHROMIUM = shutil.which("chromium")
-OPTIONS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-OPTIONS += ["--disable-component-update", "--disable-sync"]
 CASES = ["digits_run", "letters_run", "two_class_run", "hinge_run", "without_pictures", "bare_run"]
 WATCH = """
 window.hits = []; window.blocked = [];
 for (const name of ["alert", "confirm", "prompt", "print"]) window[name] = () => hits.push(name);
 document.addEventListener("securitypolicyviolation", (e) => blocked.push(e.violatedDirective + " " + e.blockedURI));
 """
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator:
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine")
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
-        yield running
-        running.close()
 
 
 class Visit:

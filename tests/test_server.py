@@ -5,7 +5,6 @@ import contextlib
 import io
 import json
 import os
-import shutil
 import signal
 import socket
 import struct
@@ -40,7 +39,6 @@ from linearhead.server.openapi import described
 from linearhead.server.run import allowed, check
 from server_process import Running, form, kill
 
-CHROMIUM = shutil.which("chromium")
 FILES = scanned(24)
 TOKEN = "correct-horse-battery-staple"
 
@@ -526,17 +524,6 @@ def test_random_requests_never_make_it_fail(server):
     assert "linearhead_faults_total 0\n" in metrics
     series = [line for line in metrics.splitlines() if line.startswith("linearhead_requests_total")]
     assert len(series) < 150
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine")
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield running
-        running.close()
 
 
 def test_a_person_drops_pictures_on_the_page(browser, server, run, files, tmp_path):

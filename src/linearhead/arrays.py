@@ -6,6 +6,7 @@ functions fit x; NumPy is answered without a look-up because mini-batches of one
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ def one_blas_thread() -> Iterator[None]:
     """
     with _holding:
         if not _held["by"]:
-            _held["limit"] = _blas().limit(limits=1, user_api="blas")
+            _held["limit"] = _blas("scipy.linalg" in sys.modules).limit(limits=1, user_api="blas")
             _held["limit"].__enter__()
         _held["by"] += 1
     try:
@@ -38,7 +39,8 @@ def one_blas_thread() -> Iterator[None]:
 
 
 @cache
-def _blas() -> Any:
+def _blas(scipy_s: bool) -> Any:
+    """What holds every BLAS that is loaded by now: SciPy brings its own."""
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()

@@ -50,3 +50,12 @@ class Size(click.ParamType):
         if len(sides) <= 2 and all(side.isascii() and side.isdigit() for side in sides):
             return int(sides[0]), int(sides[-1])
         self.fail(f"{value!r} is neither one number (64) nor height x width (48x64).", param, ctx)
+
+
+READER = click.option(
+    "--reader",
+    type=FromRegistry("data", "READERS", ("auto",)),
+    default="auto",
+    show_default=True,
+    help="Kind of DATA; auto looks at it.",
+)

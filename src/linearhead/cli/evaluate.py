@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .choices import FromRegistry
+from .choices import READER
 from .output import put, put_json
 
 SPLITS = ("auto", "all", "train", "valid", "test")
@@ -22,13 +22,7 @@ SPLITS = ("auto", "all", "train", "valid", "test")
     show_default=True,
     help="Which pictures judge. auto: the test split; of the data of train, those which it held out; else all.",
 )
-@click.option(
-    "--reader",
-    type=FromRegistry("data", "READERS", ("auto",)),
-    default="auto",
-    show_default=True,
-    help="Kind of DATA; auto looks at it.",
-)
+@READER
 @click.option(
     "--max-bad",
     type=click.FloatRange(0, 1),

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from .choices import FromRegistry
+from .choices import READER
 from .output import put, put_json
 from .train import JUDGING, PICTURES
 
@@ -28,8 +28,7 @@ def with_options(command: Any) -> Any:
 @click.command(short_help="Compute features once, for many runs.")
 @click.argument("data", type=click.Path())
 @click.option("--out", required=True, type=click.Path(file_okay=False), help="The store: a folder, new or used before.")
-@click.option("--reader", type=FromRegistry("data", "READERS", ("auto",)), default="auto", show_default=True,
-              help="Kind of DATA; auto looks at it.")  # fmt: skip
+@READER
 @with_options
 def extract(data: str, out: str, as_json: bool, strict: bool, **recipe: Any) -> None:
     """Decode the pictures in DATA and compute their features into the store --out, as train would before its fit.

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .choices import FromRegistry, Size
+from .choices import READER, FromRegistry, Size
 from .output import put, put_json
 
 
@@ -56,13 +56,7 @@ from .output import put, put_json
     show_default=True,
     help="Columns of mean 0 and deviation 1; without, the slow ones get slower.",
 )
-@click.option(
-    "--reader",
-    type=FromRegistry("data", "READERS", ("auto",)),
-    default="auto",
-    show_default=True,
-    help="Kind of DATA; auto looks at it.",
-)
+@READER
 @click.option(
     "--test-share",
     type=click.FloatRange(0, 0.9),

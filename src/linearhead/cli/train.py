@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from .choices import FromRegistry, NumberOr, Size
+from .choices import READER, FromRegistry, NumberOr, Size
 from .output import put, put_json
 
 NOT_CONVERGED, INTERRUPTED = 3, 130
@@ -18,8 +18,7 @@ SHARE = click.FloatRange(0, 1)
 WHERE = [
     click.option("--out", type=click.Path(), help="Folder for model, report and record. [default: runs/NAME-TIME]"),
     click.option("--force", is_flag=True, help="Replace an earlier run at --out."),
-    click.option("--reader", type=FromRegistry("data", "READERS", ("auto",)), default="auto", show_default=True,
-                 help="Kind of DATA; auto looks at it."),
+    READER,
     click.option("--cache", type=click.Path(file_okay=False), help="Folder that keeps pixels and features for the runs "
                  "to come. [default: nothing is kept]"),
 ]

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from .choices import FromRegistry
+from .choices import READER
 from .output import put, put_json
 
 INTERRUPTED = 130
@@ -18,13 +18,7 @@ INTERRUPTED = 130
 @click.argument("data", type=click.Path())
 @click.option("--out", type=click.Path(), help="Folder of the new run. [default: runs/NAME-TIME]")
 @click.option("--force", is_flag=True, help="Replace an earlier run at --out.")
-@click.option(
-    "--reader",
-    type=FromRegistry("data", "READERS", ("auto",)),
-    default="auto",
-    show_default=True,
-    help="Kind of DATA; auto looks at it.",
-)
+@READER
 @click.option(
     "--cache",
     type=click.Path(file_okay=False),

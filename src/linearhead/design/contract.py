@@ -9,7 +9,6 @@ threads, and BLAS is held to one thread: the same bits on one core and on sixty-
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import threading
 from collections import deque
@@ -19,6 +18,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
+
+from ..arrays import one_blas_thread
 
 BLOCK_BYTES = 3 << 19  # 1.5 MiB of rows: a block and its scores stay in a core's cache
 SCORE_BYTES = 2 << 20  # of a block's scores, where they are what takes room: many classes
@@ -38,14 +39,6 @@ class Block(Protocol):
     def adjoint(self, g: np.ndarray) -> np.ndarray: ...
 
     def part(self, rows: slice) -> Block: ...
-
-
-@functools.cache
-def _blas():
-    import scipy.linalg  # noqa: F401  brings its own BLAS, which must be seen here to be held as well
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
 
 
 def available_threads() -> int:
@@ -206,7 +199,9 @@ class Design:
             yield _sessions.pool
             return
         with contextlib.ExitStack() as stack:
-            stack.enter_context(_blas().limit(limits=1, user_api="blas"))
+            import scipy.linalg  # noqa: F401  brings its own BLAS, which is then held as well
+
+            stack.enter_context(one_blas_thread())
             many = self.threads > 1 and self.n > self.block_rows()
             pool = stack.enter_context(ThreadPoolExecutor(self.threads)) if many else None
             _sessions.depth, _sessions.pool = 1, pool
