@@ -37,9 +37,10 @@ from linearhead.data.feature_store import Store
 from linearhead.diagnose import CHECKS
 from linearhead.experiment import ledger
 from linearhead.experiment.fitting import Rows, fit
+from linearhead.experiment.preparing import Clock, prepare_dataset
 from linearhead.experiment.progress import Progress
 from linearhead.experiment.recipe import Recipe
-from linearhead.experiment.training import Clock, build_model, prepare_dataset, record
+from linearhead.experiment.training import build_model, record
 from linearhead.files import sha256
 from linearhead.images import Preprocessing, decode_many
 from linearhead.records import Run

@@ -18,7 +18,7 @@ _HOMES = {
     "LinearClassifier": "estimators",
     "regularization_path": "path",
     "train": "experiment",
-    "extract": "experiment.training",  # the room has a file of that name
+    "extract": "experiment.preparing",  # the room has a file of that name
     "predict": "experiment",
     "evaluate": "experiment",
     "update": "experiment",

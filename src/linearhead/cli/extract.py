@@ -36,7 +36,7 @@ def extract(data: str, out: str, as_json: bool, strict: bool, **recipe: Any) -> 
     linearhead train DATA --cache STORE with the same options then decodes nothing. An interrupted extraction goes on
     where it stopped, several may fill one store, and rows that are damaged are found and computed again.
     """
-    from ..experiment.training import extract as run_extraction
+    from ..experiment.preparing import extract as run_extraction
     from .progress import Bars
 
     found = run_extraction(data, out=out, progress=Bars(), strict=strict, **recipe)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from ..data.feature_store import Store
 from ..errors import UsageError
 from ..files import explained, write_atomic
+from .preparing import Clock, prepare
 from .progress import Progress
 from .recipe import Recipe
-from .training import Clock, prepare
 
 if TYPE_CHECKING:
     from ..race import Race

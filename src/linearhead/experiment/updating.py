@@ -25,9 +25,10 @@ from .extract import Pictures, Tolerance
 from .fitting import Fit, timed
 from .judging import looks
 from .names import open_readable
+from .preparing import Clock, Prepared, described
 from .progress import Progress
 from .recipe import Recipe
-from .training import Clock, Outcome, Prepared, build_model, described, judge
+from .training import Outcome, build_model, judge
 
 
 def update(

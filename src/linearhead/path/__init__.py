@@ -65,15 +65,8 @@ def regularization_path(
     Raises UsageError for options that do not fit, DataError for rows that cannot be used.
     """
     plan = None if protocol is None else protocol_of(protocol)
-    if plan is not None and (alphas is not None or cv is not None):
-        raise UsageError(f"protocol={protocol!r} brings its own alphas and split: leave out alphas and cv.")
     rule = rule or ("best" if plan is None else "accuracy")
-    if rule not in RULES:
-        raise UsageError(f"rule is one of {', '.join(RULES)}; found {rule!r}.")
-    if valid is not None and cv is not None:
-        raise UsageError("Give valid=(X, y) or cv=folds, not both: one set of held-out rows chooses alpha.")
-    if isinstance(cv, str) and cv != LEAVE_ONE_OUT:
-        raise UsageError(f"cv is a number of folds or {LEAVE_ONE_OUT!r}; found {cv!r}.")
+    _check(plan, rule, alphas, valid, cv)
     check_combination(loss, penalty)
     make = Maker(loss, penalty, l1_ratio, margin, standardize, fit_intercept)
     X, y = opened(X), np.asarray(y)
@@ -106,6 +99,18 @@ def regularization_path(
         with whole.design.session():
             path.refit = _point(Walk(whole, [], tol, max_iter, True), alpha)
     return path
+
+
+def _check(plan: Protocol | None, rule: str, alphas: Any, valid: Any, cv: int | str | None) -> None:
+    """UsageError where the options of a path contradict each other."""
+    if plan is not None and (alphas is not None or cv is not None):
+        raise UsageError(f"protocol={plan.name!r} brings its own alphas and split: leave out alphas and cv.")
+    if rule not in RULES:
+        raise UsageError(f"rule is one of {', '.join(RULES)}; found {rule!r}.")
+    if valid is not None and cv is not None:
+        raise UsageError("Give valid=(X, y) or cv=folds, not both: one set of held-out rows chooses alpha.")
+    if isinstance(cv, str) and cv != LEAVE_ONE_OUT:
+        raise UsageError(f"cv is a number of folds or {LEAVE_ONE_OUT!r}; found {cv!r}.")
 
 
 class Maker:
