@@ -1,10 +1,13 @@
 """Shared fixtures: where the real pictures are, and a browser, if they are."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+os.environ["LINEARHEAD_CACHE"] = ""  # no test reads what an earlier one kept, or writes into the user's home
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -290,6 +290,16 @@ def test_doctor():
     assert got["processors"] >= 1
     assert {"numpy", "scipy", "scikit-learn", "pillow"} <= set(got["core"])
     assert got["extras"]["dev"]["installed"]
+    assert got["cache"] is None
+
+
+def test_doctor_knows_the_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("LINEARHEAD_CACHE", str(tmp_path))
+    (tmp_path / "table").mkdir()
+    (tmp_path / "table" / "rows").write_bytes(bytes(1000))
+    got = json.loads(run("doctor", "--json").stdout)["cache"]
+    assert (got["folder"], got["bytes"]) == (str(tmp_path), 1000)
+    assert f"Cache: {tmp_path}, 0 MB of at most 10 GB" in run("doctor").stdout
 
 
 def test_doctor_says_what_is_missing_and_how_to_get_it(monkeypatch):

@@ -209,7 +209,7 @@ def _clean(path: Path, old_name: str | None) -> None:
     if old_name is not None and not os.path.lexists(path.with_name(old_name)):
         os.rename(path, path.with_name(old_name))
     else:
-        _discard(path)
+        discard(path)
 
 
 def _fill(descriptor: int, data: bytes | Callable[[BinaryIO], None], mode: int | None) -> None:
@@ -352,7 +352,7 @@ def _swap(temp: Path, target: Path) -> None:
         finally:
             if not os.path.lexists(target):
                 os.rename(aside, target)
-            _discard(aside)
+            discard(aside)
     finally:
         _close(lock)
 
@@ -377,7 +377,7 @@ def _sync_tree(folder: Path) -> None:
         _sync(Path(root))
 
 
-def _discard(path: Path) -> None:
+def discard(path: Path) -> None:
     """Deletes what was renamed away, under a name that says so: half of it must never return to its old place."""
     doomed = _temporary_name(path.parent)
     try:

@@ -59,3 +59,14 @@ READER = click.option(
     show_default=True,
     help="Kind of DATA; auto looks at it.",
 )
+
+
+def cached(command: Any) -> Any:
+    """--cache DIR and --no-cache, which arrive as `cache`: a folder, "auto" or None."""
+    keep = click.option(
+        "--cache",
+        type=click.Path(file_okay=False),
+        default="auto",
+        help="Folder that keeps pixels and features for the runs to come. [default: linearhead's in the user's cache]",
+    )
+    return keep(click.option("--no-cache", "cache", flag_value=None, help="Keep nothing.")(command))

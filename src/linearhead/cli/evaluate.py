@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .choices import READER
+from .choices import READER, cached
 from .output import put, put_json
 
 SPLITS = ("auto", "all", "train", "valid", "test")
@@ -31,11 +31,7 @@ SPLITS = ("auto", "all", "train", "valid", "test")
     help="Share of unreadable pictures above which nothing is judged.",
 )
 @click.option("--strict", is_flag=True, help="Stop at the first unreadable picture.")
-@click.option(
-    "--cache",
-    type=click.Path(file_okay=False),
-    help="Folder that keeps pixels and features between runs. [default: nothing is kept]",
-)
+@cached
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of text.")
 def evaluate(run: str, data: str, cache: str | None, as_json: bool, **choices: Any) -> None:
     """Judge the model of RUN (a run folder or its model.safetensors) on the pictures in DATA.

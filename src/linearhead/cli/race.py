@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .choices import READER, FromRegistry, Size
+from .choices import READER, FromRegistry, Size, cached
 from .output import put, put_json
 
 
@@ -64,11 +64,7 @@ from .output import put, put_json
     show_default=True,
     help="Pictures held out to judge the end points, where DATA has no test split.",
 )
-@click.option(
-    "--cache",
-    type=click.Path(file_okay=False),
-    help="Folder that keeps pixels and features between runs. [default: nothing is kept]",
-)
+@cached
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the split and of shuffling.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of text.")
 def race(data: str, as_json: bool, **options: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from .choices import READER, FromRegistry, NumberOr, Size
+from .choices import READER, FromRegistry, NumberOr, Size, cached
 from .output import put, put_json
 
 NOT_CONVERGED, INTERRUPTED = 3, 130
@@ -19,8 +19,7 @@ WHERE = [
     click.option("--out", type=click.Path(), help="Folder for model, report and record. [default: runs/NAME-TIME]"),
     click.option("--force", is_flag=True, help="Replace an earlier run at --out."),
     READER,
-    click.option("--cache", type=click.Path(file_okay=False), help="Folder that keeps pixels and features for the runs "
-                 "to come. [default: nothing is kept]"),
+    cached,
 ]
 PICTURES = [
     click.option("--features", default="auto", show_default=True, metavar="NAME[+NAME]",

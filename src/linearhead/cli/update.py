@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from .choices import READER
+from .choices import READER, cached
 from .output import put, put_json
 
 INTERRUPTED = 130
@@ -19,12 +19,7 @@ INTERRUPTED = 130
 @click.option("--out", type=click.Path(), help="Folder of the new run. [default: runs/NAME-TIME]")
 @click.option("--force", is_flag=True, help="Replace an earlier run at --out.")
 @READER
-@click.option(
-    "--cache",
-    type=click.Path(file_okay=False),
-    help="Folder that keeps pixels and features between runs; of the old pictures they are then only read. "
-    "[default: nothing is kept]",
-)
+@cached
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of text.")
 def update(run: str, data: str, as_json: bool, **choices: object) -> None:
     """Add the pictures in DATA, of classes old or new, to the model of RUN, and write a new run folder.

@@ -213,6 +213,9 @@ def doctor_lines(found: dict[str, Any]) -> Iterator[str]:
     for name, extra in found["extras"].items():
         state = "installed" if extra["installed"] else f"lacks {', '.join(extra['missing'])}; {extra['install']}"
         yield f"Extra {name}: {state}"
+    if (kept := found["cache"]) is not None:
+        size, most = kept["bytes"] / 2**20, kept["most"] / 2**30
+        yield f"Cache: {kept['folder']}, {size:.0f} MB of at most {most:.0f} GB; it may be deleted"
     yield from (click.style("problem: ", fg="red") + problem for problem in found["problems"])
     yield "Everything needed is here." if not found["problems"] else "Mend the problems above first."
 

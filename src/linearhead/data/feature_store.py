@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 import time
 from collections import Counter
@@ -22,12 +23,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import container
+from ..errors import FileError
 from ..files import explained, held, sha256, write_atomic
 from .stored_rows import StoredRows
 
 FORMAT = 1  # part of every LOOK: another number, another place
 SHARD_BYTES, SHARD_ROWS = 16 * 2**20, 4096  # whichever comes first
 ENDING, DAMAGED = ".rows", ".damaged"
+TAG_NAME = "CACHEDIR.TAG"  # what backup programs leave out (bford.info/cachedir)
 TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# A cache of linearhead: computed again when deleted.\n"
 NO_ROWS = np.empty((0, 0), np.uint8)  # of a shard of reasons alone
 PATIENCE = 60.0  # seconds without a new shard after which another process's work is not waited for any longer
@@ -39,25 +42,61 @@ class Place(NamedTuple):
 
 
 class Store:
-    """A folder of tables, one for each way of looking at pictures; without a folder everything stays in memory."""
+    """A folder of tables, one for each way of looking at pictures; without a folder everything stays in memory.
 
-    def __init__(self, folder: str | os.PathLike[str] | None, say: Callable[[str], object] = lambda text: None) -> None:
+    leave_free: None for a folder that the user named, where a failed write is a FileError. Else what cannot be
+    written, or would leave less than this many bytes of the disk, is said and stays in memory.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str] | None,
+        say: Callable[[str], object] = lambda text: None,
+        leave_free: int | None = None,
+    ) -> None:
         self.folder, self.say = None if folder is None else Path(folder).absolute(), say
+        self.leave_free = leave_free
 
     def table(self, look: Mapping[str, Any], width: int, dtype: Any) -> Table:
         """The rows (width,) of `dtype` that come from pictures in the way that `look`, plain JSON, describes."""
-        return Table(self.place(look), json.loads(json.dumps(look)), width, np.dtype(dtype), self.say)
+        return Table(self, self.place(look), json.loads(json.dumps(look)), width, np.dtype(dtype))
 
     def place(self, look: Mapping[str, Any]) -> Path | None:
         """The sub-folder for what `look` describes, which exists."""
         if self.folder is None:
             return None
         key = sha256(json.dumps({"format": FORMAT, **look}, sort_keys=True).encode())[:32]
-        with explained("create", self.folder):
+        with self.bearing(), explained("create", self.folder):
             (self.folder / key).mkdir(parents=True, exist_ok=True)
-            if not (self.folder / "CACHEDIR.TAG").exists():  # what backup programs leave out (bford.info/cachedir)
-                write_atomic(self.folder / "CACHEDIR.TAG", TAG.encode())
-        return self.folder / key
+            os.utime(self.folder / key)  # of its last use
+            if not (self.folder / TAG_NAME).exists():
+                write_atomic(self.folder / TAG_NAME, TAG.encode())
+            return self.folder / key
+        return None
+
+    @contextmanager
+    def bearing(self) -> Iterator[None]:
+        """Around a write: where the folder is only a convenience, a FileError is said, and nothing more is kept."""
+        try:
+            yield
+        except FileError as error:
+            if self.leave_free is None:
+                raise
+            if self.folder is not None:
+                self.say(f"{error} What this run computes is not kept.")
+            self.folder = None
+
+    def write(self, path: Path, info: dict[str, Any], tensors: dict[str, np.ndarray]) -> bool:
+        """Whether the file is there now; FileError where it has to be and cannot."""
+        if self.folder is None:
+            return False
+        with self.bearing():
+            needed = sum(tensor.nbytes for tensor in tensors.values())
+            if self.leave_free is not None and shutil.disk_usage(self.folder).free < self.leave_free + needed:
+                raise FileError(f"The disk of {self.folder} is nearly full.")
+            container.write(path, info, tensors)
+            return True
+        return False
 
 
 class Table:
@@ -66,10 +105,8 @@ class Table:
     Asking may be done from several threads at once; adding is for one.
     """
 
-    def __init__(
-        self, folder: Path | None, look: dict[str, Any], width: int, dtype: np.dtype, say: Callable[[str], object]
-    ) -> None:
-        self.folder, self.look, self.width, self.dtype, self.say = folder, look, width, dtype, say
+    def __init__(self, store: Store, folder: Path | None, look: dict[str, Any], width: int, dtype: np.dtype) -> None:
+        self.store, self.folder, self.look, self.width, self.dtype = store, folder, look, width, dtype
         self.shard_rows = max(1, min(SHARD_ROWS, SHARD_BYTES // (width * dtype.itemsize)))
         self.places: dict[bytes, Place] = {}
         self.reasons: dict[bytes, str] = {}
@@ -115,7 +152,9 @@ class Table:
             os.replace(path, path.with_suffix(DAMAGED))
         except FileNotFoundError:
             return
-        self.say(f"{path.name} {why}. It is set aside as {path.with_suffix(DAMAGED)}, its rows are computed again.")
+        self.store.say(
+            f"{path.name} {why}. It is set aside as {path.with_suffix(DAMAGED)}, its rows are computed again."
+        )
 
     def __contains__(self, key: bytes) -> bool:
         while (place := self.places.get(key)) is not None:
@@ -154,12 +193,11 @@ class Table:
             "reasons": {key.hex(): reason for key, reason in pending.reasons.items()},
         }
         name = sha256(b"".join(pending.keys))[:32] + ENDING
-        if self.folder is None:
-            shard = _Shard(self, name, None, container.Head(info, {}, 0, ""), rows)
-        else:
-            path = self.folder / name
-            container.write(path, info, {"rows": rows} if len(rows) else {})
+        path = None if self.folder is None else self.folder / name
+        if path is not None and self.store.write(path, info, {"rows": rows} if len(rows) else {}):
             shard = _Shard(self, name, path, container.peek(path))
+        else:
+            shard = _Shard(self, name, None, container.Head(info, {}, 0, ""), rows)
         self._take(shard, good, pending.reasons)
 
     def rows(self, keys: Sequence[bytes]) -> StoredRows:
@@ -195,7 +233,7 @@ class Table:
         with held(self.folder) as lock:
             while not lock.take() and time.monotonic() - heard < PATIENCE:
                 if not told:
-                    self.say(f"Another process is filling {self.folder}; waiting for its rows.")
+                    self.store.say(f"Another process is filling {self.folder}; waiting for its rows.")
                 told = True
                 time.sleep(0.2)
                 heard = time.monotonic() if self.refresh() else heard

@@ -59,6 +59,7 @@ def examine() -> dict[str, Any]:
         "blas": [] if {"numpy", "threadpoolctl"} & set(lost) else _blas(),
         "formats": {} if "pillow" in lost else _formats(),
         "extras": {extra: _extra(extra, packages) for extra, packages in declared.items()},
+        "cache": None if lost else _cache(),
         "problems": [f"{name} is missing; to install it: {sys.executable} -m pip install {name}" for name in lost],
     }
 
@@ -67,6 +68,16 @@ def _extra(extra: str, packages: list[str]) -> dict[str, Any]:
     missing = [name for name in packages if version_of(name) is None]
     install = f"{sys.executable} -m pip install 'linearhead[{extra}]'" if missing else None
     return {"installed": not missing, "missing": missing, "install": install}
+
+
+def _cache() -> dict[str, Any] | None:
+    """Where features are kept from run to run, and how many bytes they take."""
+    from ..data.cache import MOST, default_folder, sizes
+
+    folder = default_folder()
+    if folder is None:
+        return None
+    return {"folder": str(folder), "bytes": sum(size for _, size in sizes(folder).values()), "most": MOST}
 
 
 def _blas() -> list[dict[str, Any]]:

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .. import __version__, container, images
+from .. import __version__, container, features, images
 from ..data import Dataset
 from ..data.feature_store import Store
 from ..data.stored_rows import StoredRows
@@ -116,6 +117,13 @@ def choose_pictures(dataset: Dataset, rows: np.ndarray, recipe: Recipe) -> Prepr
     return chosen if recipe.fit is None else replace(chosen, fit=recipe.fit)
 
 
+@cache
+def code() -> str:
+    """SHA-256 of the source that makes pixels and features, which may change while the version does not."""
+    places = [Path(package.__file__).parent for package in (images, features) if package.__file__]
+    return sha256(b"".join(file.read_bytes() for place in places for file in sorted(place.rglob("*.py"))))
+
+
 class Pictures:
     """Some pictures of a dataset on their way to features: each is decoded once, failures and conversions are counted.
 
@@ -137,6 +145,7 @@ class Pictures:
         self.contract = {
             "linearhead": __version__,
             **{name: version(name) for name in ("numpy", "pillow")},
+            "code": code(),
             "preprocessing": preprocessing.to_dict(),
         }
         self.table = self.store.table(self.contract, int(np.prod(preprocessing.shape)), np.uint8)
@@ -215,7 +224,7 @@ class Pictures:
                 self.progress.say(f"{place / LEARNED} {damage.what}; it is learned again.")
         learned = extractor.fit(pictures, seed)
         if place is not None:
-            container.write(place / LEARNED, {"contract": learned.contract()}, learned.tensors())
+            self.store.write(place / LEARNED, {"contract": learned.contract()}, learned.tensors())
         return learned
 
     def features(self, extractor: Extractor) -> Extracted:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..data import Dataset
-from ..data.feature_store import Store
+from ..data.cache import AUTO, open_store
 from ..errors import DataError, LinearheadError, UsageError
 from ..features import Extractor
 from ..files import sha256
@@ -109,7 +109,7 @@ def evaluate(
     reader: str = "auto",
     max_bad: float = 0.01,
     strict: bool = False,
-    cache: str | Path | None = None,
+    cache: str | Path | None = AUTO,
     progress: Progress | None = None,
 ) -> Judged:
     """Judges the model of RUN on the pictures in `data`.
@@ -127,7 +127,7 @@ def evaluate(
     y, known, skipped = match_classes(dataset, rows, model)
     if len(skipped):
         progress.say(f"{len(skipped)} pictures are of classes that the model does not know; they are left out.")
-    tolerance, store = Tolerance(len(known), max_bad, strict), Store(cache, progress.say)
+    tolerance, store = Tolerance(len(known), max_bad, strict), open_store(cache, progress.say)
     pictures = given.source(dataset, known, model.preprocessing, tolerance, progress, store)
     extracted = pictures.features(model.extractor)  # pyright: ignore[reportArgumentType]
     y = y[np.isin(known, extracted.rows)]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..data.feature_store import Store
+from ..data.cache import AUTO, open_store
 from ..errors import UsageError
 from ..files import explained, write_atomic
 from .preparing import Clock, prepare
@@ -35,7 +35,7 @@ def race(
     *,
     out: str | Path | None = None,
     force: bool = False,
-    cache: str | Path | None = None,
+    cache: str | Path | None = AUTO,
     passes: int = 50,
     seconds: float = 20.0,
     alpha: float = 1e-3,
@@ -56,7 +56,7 @@ def race(
     path = Path(out or f"{Path(data).absolute().name.split('.')[0]}-race.html")
     if path.exists() and not force:
         raise UsageError(f"{path} exists already; name another file with --out, or give --force to replace it.")
-    prepared = prepare(data, plan, Store(cache, progress.say), progress, Clock())
+    prepared = prepare(data, plan, open_store(cache, progress.say), progress, Clock())
     X, y, n = prepared.extracted.X, prepared.y, prepared.n_trained
     done = run(
         X[:n],

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__, diagnose
-from ..data.feature_store import Store
+from ..data.cache import AUTO, open_store
 from ..files import new_folder, sha256
 from ..records import DataSummary, Duplicates, Evaluation, Finding, Run, to_json
 from ..store import Model
@@ -94,7 +94,7 @@ def train(
     *,
     out: str | Path | None = None,
     force: bool = False,
-    cache: str | Path | None = None,
+    cache: str | Path | None = AUTO,
     progress: Progress | None = None,
     command: str = "linearhead.train",
     **recipe: Any,
@@ -103,13 +103,14 @@ def train(
 
     `recipe`: see `Recipe`, every option of the command line with underscores. Ctrl-C during the fit keeps the best
     weights so far, and after it leaves out what takes long (`Outcome.interrupted`). UsageError, DataError, FileError:
-    no run is written. Pixels and features are kept in the folder `cache` (None: nowhere) for the runs to come.
+    no run is written. Pixels and features are kept for the runs to come in the folder `cache`; None: nowhere, "auto":
+    in the user's cache folder, within bounds (data/cache.py).
     """
     plan, progress, clock = Recipe(**recipe), progress or Progress(), Clock()
     plan.check()
     default_name = f"{Path(data).absolute().name.split('.')[0]}-{datetime.now():%Y%m%d-%H%M%S}"
     with new_folder(out or Path("runs") / default_name, force, marker=run_folder.RECORD) as folder:
-        store = Store(cache, progress.say)
+        store = open_store(cache, progress.say)
         prepared = prepare(data, plan, store, progress, clock)
         plan = prepared.plan
         rows = Rows(prepared.extracted.X[: prepared.n_trained], prepared.y[: prepared.n_trained], prepared.n_train)

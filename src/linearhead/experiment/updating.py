@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..data import Dataset
+from ..data.cache import AUTO, open_store
 from ..data.feature_store import Store
 from ..errors import ConvergenceWarning, DataError, DataWarning, UsageError
 from ..files import new_folder
@@ -38,7 +39,7 @@ def update(
     reader: str = "auto",
     out: str | Path | None = None,
     force: bool = False,
-    cache: str | Path | None = None,
+    cache: str | Path | None = AUTO,
     progress: Progress | None = None,
     command: str = "linearhead.update",
 ) -> Outcome:
@@ -57,7 +58,7 @@ def update(
         with clock.stage("list pictures"):
             parts = [*_made_of(model, plan), (open_readable(data, reader), reader)]
             joined, role = join([part for part, _ in parts], list(model.classes), plan)
-        prepared = _prepare(joined, role, model, plan, Store(cache, progress.say), progress, clock)
+        prepared = _prepare(joined, role, model, plan, open_store(cache, progress.say), progress, clock)
         fitted = refit(model, prepared, plan, progress)
         updated = build_model(prepared, plan, fitted)
         updated.facts["parts"] = [{"source": part.source, "reader": how} for part, how in parts]

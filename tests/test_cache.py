@@ -1,0 +1,163 @@
+"""The cache that nobody named: used by itself, of bounded size, private, and never a reason for a run to fail."""
+
+import errno
+import os
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from linearhead import evaluate, train
+from linearhead.cli import cli
+from linearhead.data import cache
+from linearhead.data.cache import open_store, sizes, trim
+from linearhead.experiment.progress import Progress
+
+LOOK, KEY = {"preprocessing": "grey"}, b"k" * 32
+
+
+class Said(Progress):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the cache."""
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "home" / "cache"))
+    return tmp_path / "home" / "cache"
+
+
+def run(*words: object) -> None:
+    assert CliRunner().invoke(cli, [str(word) for word in words]).exit_code == 0
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures") / "digits"
+    run("sample", "digits", folder)
+    for i, picture in enumerate(sorted(folder.rglob("*.png"))):
+        if i % 5:
+            picture.unlink()
+    return folder
+
+
+def test_a_second_train_and_evaluate_decode_nothing(home: Path, digits: Path, tmp_path: Path) -> None:
+    said = Said()
+    first = train(digits, out=tmp_path / "a", features="hog", progress=said)
+    assert sum(str(home) in line for line in said.lines) == 1
+    assert "--no-cache" in " ".join(said.lines)
+    tables = {table: sorted(table.iterdir()) for table in sizes(home)}
+    second = train(digits, out=tmp_path / "b", features="hog", progress=said)
+    assert {table: sorted(table.iterdir()) for table in sizes(home)} == tables
+    assert len(said.lines) == len([line for line in said.lines if str(home) in line])
+    assert second.run.evaluations["test"].accuracy == first.run.evaluations["test"].accuracy
+    assert second.model.read_bytes()[-1000:] == first.model.read_bytes()[-1000:]
+    assert evaluate(first.folder, digits).evaluation.accuracy == first.run.evaluations["test"].accuracy
+    assert {table: sorted(table.iterdir()) for table in sizes(home)} == tables
+
+
+def test_nothing_is_kept_where_nothing_shall_be(home: Path, digits: Path, tmp_path: Path) -> None:
+    train(digits, out=tmp_path / "a", features="pixels", cache=None)
+    run("train", digits, "--out", tmp_path / "b", "--features", "pixels", "--no-cache")
+    assert not home.exists()
+    run("train", digits, "--out", tmp_path / "c", "--features", "pixels")
+    assert sizes(home)
+    assert home.stat().st_mode & 0o77 == 0
+
+
+def test_what_was_not_used_for_longest_goes_first(home: Path) -> None:
+    store = open_store("auto")
+    for i in range(4):
+        table = store.table({"look": i}, 1000, np.uint8)
+        table.add(KEY, np.zeros(1000, np.uint8))
+        table.flush()
+    tables = list(sizes(home))
+    for age, table in enumerate(tables):
+        os.utime(table, (time.time() - 1e6 * age,) * 2)
+    trim(home, 10**9)
+    assert len(sizes(home)) == 4
+    each = next(iter(sizes(home).values()))[1]
+    trim(home, 2 * each + each // 2)
+    assert set(sizes(home)) == set(tables[:2])
+    trim(home, 0)
+    assert set(sizes(home)) == set(tables[:1])  # used just now: its run may be going on
+
+
+def test_a_table_that_is_used_again_stays(home: Path) -> None:
+    for i in range(2):
+        open_store("auto").table({"look": i}, 10, np.uint8)
+    for table in sizes(home):
+        os.utime(table, (1e9, 1e9))
+    open_store("auto").table({"look": 0}, 10, np.uint8)
+    (new,) = [table for table, (used, _) in sizes(home).items() if used > 1e9]
+    trim(home, -1)
+    assert list(sizes(home)) == [new]
+
+
+@pytest.mark.parametrize("full", ["disk", "write"])
+def test_a_full_disk_costs_only_the_keeping(home: Path, monkeypatch: pytest.MonkeyPatch, full: str) -> None:
+    said: list[str] = []
+    store = open_store("auto", said.append)
+    table = store.table(LOOK, 5, np.uint8)
+    if full == "disk":
+        monkeypatch.setattr(cache, "LEFT_FREE", 1 << 62)
+        store = open_store("auto", said.append)
+        table = store.table(LOOK, 5, np.uint8)
+    else:
+
+        def no_room(*_: object) -> None:
+            raise OSError(errno.ENOSPC, "no space")
+
+        monkeypatch.setattr("linearhead.files.os.fsync", no_room)
+    rows = {bytes([i]) * 32: np.full(5, i, np.uint8) for i in range(3)}
+    for key, row in rows.items():
+        table.add(key, row)
+    np.testing.assert_array_equal(table.rows(list(rows))[:], list(rows.values()))
+    assert sum("not kept" in line for line in said) == 1
+    assert not store.write(home / "more", {}, {})
+
+
+def test_a_folder_that_the_user_named_must_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from linearhead.errors import FileError
+
+    table = open_store(tmp_path / "named").table(LOOK, 5, np.uint8)
+    table.add(KEY, np.zeros(5, np.uint8))
+
+    def no_room(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr("linearhead.files.os.fsync", no_room)
+    with pytest.raises(FileError, match="no space"):
+        table.flush()
+
+
+def test_where_no_folder_can_be_made_rows_stay_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "file" / "cache"))
+    assert open_store("auto").folder is None
+    monkeypatch.setenv(cache.VARIABLE, "")
+    assert open_store("auto").folder is None
+
+
+def test_other_source_code_means_other_rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The version stays while the source is being worked on."""
+    from linearhead import features
+    from linearhead.experiment.extract import code
+
+    copied = Path(shutil.copytree(Path(features.__file__).parent, tmp_path / "features"))
+    found = []
+    for change in (b"", b"\n"):
+        (copied / "hog.py").write_bytes((copied / "hog.py").read_bytes() + change)
+        code.cache_clear()
+        monkeypatch.setattr(features, "__file__", str(copied / "__init__.py"))
+        found.append(code())
+    monkeypatch.undo()
+    code.cache_clear()
+    assert found[0] == code() != found[1]
