@@ -53,21 +53,19 @@ def settle(objective: Objective, theta: np.ndarray, gap: float) -> tuple[int | N
     curvature = Curvature(objective, gap)
     if not (count or curvature.needed):
         return None, curvature.reach()
-    distances = np.empty(objective.n)
     stored = objective.design.to_rows(theta)
 
     def look(block: Block) -> tuple:
         s = block.forward(stored)
-        if count:
-            distances[block.rows] = _distances(objective, s, block.rows)
+        distances = _distances(objective, s, block.rows) if count else None
         with np.errstate(over="ignore", invalid="ignore"):
-            return curvature.share(block, s) if curvature.needed else ()
+            return distances, *(curvature.share(block, s) if curvature.needed else ())
 
-    sums = objective.design.sweep(look)
+    distances, sums = objective.design.collect(look)
     if not count:
         return None, curvature.reach(*sums)
     budget = 2 * objective.loss.curvature(objective.k) * gap * objective.total
-    undecided = int(np.searchsorted(np.cumsum(np.sort(distances)), budget, side="right"))
+    undecided = int(np.searchsorted(np.cumsum(np.sort(np.concatenate(distances))), budget, side="right"))
     return undecided, curvature.reach(*sums)
 
 

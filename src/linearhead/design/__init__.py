@@ -1,9 +1,11 @@
-"""Where the rows are: in memory, sparse, on disk. `design_of(X)` picks the kind from the array."""
+"""Where the rows are: in memory, sparse, on disk, on a cluster. `design_of(X)` picks the kind from the array."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from .cluster import ClusterArray, ClusterRows
+from .connection import Cluster, connect
 from .contract import Block, Design, available_threads
 from .lent import LentArray, LentRows, lent_array
 from .rows import Rows
@@ -18,14 +20,20 @@ def opened(X: Any) -> Any:
 
 
 def design_of(X: Any, intercept: bool = True, threads: int | None = None) -> Rows | SparseRows:
-    """The design of an array (n, d), a SciPy sparse matrix, or rows on disk or lent (see `opened`)."""
+    """The design of an array (n, d), a SciPy sparse matrix, or rows on disk, lent or on a cluster (see
+    `opened`)."""
     X = opened(X)
-    kind: Any = StoredRows if isinstance(X, StoredArray) else SparseRows if hasattr(X, "tocsr") else Rows
+    kind: Any = SparseRows if hasattr(X, "tocsr") else Rows
+    if isinstance(X, StoredArray):
+        kind = ClusterRows if isinstance(X, ClusterArray) else StoredRows
     return kind.of(X, intercept=intercept, threads=threads)
 
 
 __all__ = [
     "Block",
+    "Cluster",
+    "ClusterArray",
+    "ClusterRows",
     "Design",
     "LentArray",
     "LentRows",
@@ -34,6 +42,7 @@ __all__ = [
     "StoredArray",
     "StoredRows",
     "available_threads",
+    "connect",
     "design_of",
     "opened",
 ]

@@ -177,7 +177,28 @@ class Design:
         return [(start, min(start + per_chunk, self.n)) for start in range(0, self.n, per_chunk)]
 
     def sweep(self, fn: Callable[[Block], tuple]) -> tuple:
-        """One pass: the sums over all blocks of what fn(block) returns (numbers and arrays, float64)."""
+        """One pass: the sums over all blocks of what fn(block) returns (numbers and arrays, float64).
+
+        fn may run in other threads, or on other computers: what it finds it returns, here or to `collect`.
+        """
+        total: list = []
+        for sums in self.parts(fn):
+            _add(total, sums)
+        return tuple(total)
+
+    def collect(self, fn: Callable[[Block], tuple]) -> tuple[list, tuple]:
+        """One pass for fn(block) → (anything, *what is summed): the former in the rows' order, and the sums."""
+        found: dict[int, Any] = {}
+
+        def share(block: Block) -> tuple:
+            found[block.rows.start], *sums = fn(block)
+            return tuple(sums)
+
+        sums = self.sweep(share)
+        return [found[start] for start in sorted(found)], sums
+
+    def parts(self, fn: Callable[[Block], tuple]) -> Iterator[list]:
+        """The sums of each chunk, in order."""
         size, chunks = self.block_rows(), self.chunks()
 
         def run(chunk: tuple[int, int]) -> list:
@@ -187,10 +208,11 @@ class Design:
             return sums
 
         with self.session() as pool:
-            total: list = []
-            for sums in _in_order(pool, run, chunks, self.threads) if pool else map(run, chunks):
-                _add(total, sums)
-        return tuple(total)
+            yield from _in_order(pool, run, chunks, self.threads) if pool else map(run, chunks)
+
+    def column(self, values: np.ndarray | None) -> np.ndarray | None:
+        """Numbers that belong to the rows, (n,) labels or weights, in the form that `sweep` takes along best."""
+        return values
 
     @contextlib.contextmanager
     def session(self) -> Iterator[ThreadPoolExecutor | None]:

@@ -228,10 +228,10 @@ class StoredRows(Rows):
         size = self.X.slab_rows(self.block_rows())
         return [(start, min(start + size, self.n)) for start in range(0, self.n, size)]
 
-    def sweep(self, fn: Callable[[Any], tuple]) -> tuple:
+    def parts(self, fn: Callable[[Any], tuple]) -> Iterator[list]:
         # the session is opened outside: where fn fails, reading ends first, so that no worker waits for a slab
         with self.session(), ReadAhead(self.X, self.chunks(), self.threads + 2) as ahead:
-            return super(StoredRows, replace(self, X=ahead)).sweep(fn)
+            yield from super(StoredRows, replace(self, X=ahead)).parts(fn)
 
 
 class ReadAhead:

@@ -19,10 +19,10 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from ..arrays import to_host
 from ..certificate import prove, sentence
-from ..design import StoredArray, design_of
+from ..design import ClusterArray, StoredArray, design_of
 from ..errors import ConvergenceWarning, DataError, DataWarning, UsageError
 from ..losses import LOSSES
-from ..objective import Objective, check_combination, choose_solver
+from ..objective import Objective, check_combination, check_passes, choose_solver
 from ..objective.checking import check_drowned, check_scale, check_weights, combine_weights
 from ..objective.lent import LentObjective, lent_rows
 from ..objective.span import span, worth_spanning
@@ -128,6 +128,7 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
         """
         solver = self._make_solver()
         objective = self._objective(X, y, sample_weight)
+        check_passes(objective.design, self.loss, self.penalty, self.solver_)
         if self.solver_ == "dual":
             solver = replace(solver, tol=self._tolerance(objective))
         self.__dict__.pop("_calls", None)
@@ -312,6 +313,8 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
             return X @ self.coef_.T + self.intercept_
         design = design_of(X) if self.coef_.dtype == np.float32 else design_of(X).precise()
         theta = np.vstack([self.coef_.T, self.intercept_]).astype(design.dtype, copy=False)
+        if isinstance(X, ClusterArray):
+            return np.concatenate(design.collect(lambda block: (block.forward(theta),))[0])
         out = np.empty((X.shape[0], len(self.coef_)), theta.dtype)
 
         def fill(block: Any) -> tuple:

@@ -57,7 +57,7 @@ def _norm(w: np.ndarray) -> float:
 
 def _scan(objective: Objective, theta: np.ndarray, fn: Any) -> list:
     """fn(scores, labels) of every block's rows of positive weight, in float64: one pass."""
-    precise, found = objective.precise(), []
+    precise = objective.precise()
     stored = precise.design.to_rows(theta)
 
     def share(block: Block) -> tuple:
@@ -65,12 +65,9 @@ def _scan(objective: Objective, theta: np.ndarray, fn: Any) -> list:
         if objective.weights is not None:
             there = objective.weights[block.rows] > 0
             s, y = s[there], y[there]
-        if len(y):
-            found.append(fn(s, y))
-        return ()
+        return (fn(s, y) if len(y) else None,)
 
-    precise.design.sweep(share)
-    return found
+    return [found for found in precise.design.collect(share)[0] if found is not None]
 
 
 def _lead(objective: Objective, theta: np.ndarray) -> tuple[float, float]:

@@ -1,6 +1,6 @@
 """Where loss, penalty and design meet: the objective, its curvature model, its dual, and which parts fit together."""
 
-from .combination import check_combination, choose_solver, misfit
+from .combination import check_combination, check_passes, choose_solver, misfit
 from .curvature import Basis, Preconditioner, precondition, sample_basis
 from .duality import Gap, gap_at
 from .objective import Count, Objective, Point, Shared
@@ -16,6 +16,7 @@ __all__ = [
     "Shared",
     "Smoothed",
     "check_combination",
+    "check_passes",
     "choose_solver",
     "gap_at",
     "misfit",

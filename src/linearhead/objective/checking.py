@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..design import StoredArray
+from ..design import Block, StoredArray, design_of
 from ..errors import DataError, DataWarning
 
 ROW_TYPES = [np.float64, np.float32, np.float16, np.uint8]  # read in place; other numbers become float64
@@ -17,19 +17,25 @@ def check_finite(X: Any) -> None:
     """DataError naming the first five places of NaN or infinity in X (n, d): dense, CSR or stored."""
     if X.dtype.kind != "f":
         return
-    stored = isinstance(X, StoredArray)
-    step = X.slab_rows(1) if stored else max(1, X.shape[0])
-    places, count = [], 0
-    for start in range(0, X.shape[0], step):
-        found, more = _not_finite(X[start : start + step] if stored else X)
-        places += [f"row {start + r} column {c} ({value})" for r, c, value in found]
-        count += more
+    if isinstance(X, StoredArray):
+        blocks, (count,) = design_of(X).collect(_look)
+        found = [one for block in blocks for one in block]
+    else:
+        found, count = _not_finite(X)
     if count:
+        places = [f"row {r} column {c} ({value})" for r, c, value in found]
         raise DataError(
-            f"X contains NaN or infinity in {count} place{'s' * (count > 1)}: {', '.join(places[:5])}. A linear "
+            f"X contains NaN or infinity in {count:.0f} place{'s' * (count > 1)}: {', '.join(places[:5])}. A linear "
             "classifier needs finite numbers: remove these rows, or fill the gaps (for example with "
             "sklearn.impute.SimpleImputer)."
         )
+
+
+def _look(block: Block) -> tuple[list[tuple], float]:
+    """The same of a block of stored rows, in all rows' numbers."""
+    x: np.ndarray = block.x  # type: ignore[attr-defined]
+    found, count = _not_finite(x)
+    return [(block.rows.start + r, c, value) for r, c, value in found], float(count)
 
 
 def _not_finite(X: Any) -> tuple[list[tuple], int]:

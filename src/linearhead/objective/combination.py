@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..design import ClusterRows, Design
 from ..errors import UsageError
 from ..losses import LOSSES
 from ..penalties import PENALTIES
@@ -42,6 +43,18 @@ def check_combination(loss: str, penalty: str, solver: str = "auto") -> None:
             f"{reason}. Solvers that fit {loss} with {penalty}: auto, {_listed(solvers)}. "
             f"Losses that fit {solver} with {penalty}: {_listed(losses)}. "
             f"Penalties that fit {solver} with {loss}: {_listed(penalties)}."
+        )
+
+
+def check_passes(design: Design, loss: str, penalty: str, solver: str) -> None:
+    """UsageError where rows on a cluster meet a solver that needs single rows, or a number for each, at hand."""
+    if isinstance(design, ClusterRows) and not SOLVERS[solver].passes:
+        others = [name for name in SOLVERS if SOLVERS[name].passes and not misfit(loss, penalty, name)]
+        losses = [name for name in LOSSES if SOLVERS[choose_solver(name, penalty)].passes]
+        raise UsageError(
+            f"{solver} needs single rows, or a number for each, at hand; rows on a cluster are seen in full passes. "
+            f"Solvers of full passes that fit {loss} with {penalty}: {_listed(others)}. "
+            f"Losses whose own solver is one: {_listed(losses)}."
         )
 
 

@@ -45,6 +45,8 @@ class Objective:
             object.__setattr__(self, "total", total)
         if self.design.scores != self.k:
             object.__setattr__(self, "design", replace(self.design, scores=self.k))
+        for name in ("y", "weights"):
+            object.__setattr__(self, name, self.design.column(getattr(self, name)))
 
     @property
     def n(self) -> int:

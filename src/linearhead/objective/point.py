@@ -39,3 +39,6 @@ class Shared:
 
     basis: Any = None
     class_sums: Any = None
+
+    def __reduce__(self) -> Any:
+        return Shared, ()  # a block's share needs none of it, wherever it is computed

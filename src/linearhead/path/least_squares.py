@@ -22,8 +22,7 @@ COLUMNS = 4096  # of scores formed at a time: α's × classes
 
 def _targets(objective: Objective) -> tuple[np.ndarray, np.ndarray]:
     """Weights that sum to 1, (n,), and one-hot targets less their weighted mean if there is an intercept, (n, k)."""
-    w = np.ones(objective.n) if objective.weights is None else objective.weights.astype(np.float64)
-    w = w / objective.total
+    w = _row_weights(objective)
     Y = one_hot(objective.y, objective.k)
     return w, Y - _mean_target(objective, w)
 
@@ -33,22 +32,34 @@ def _mean_target(objective: Objective, w: np.ndarray) -> np.ndarray:
     return shares if objective.design.intercept else 0 * shares
 
 
+def _row_weights(objective: Objective, rows: slice = slice(None)) -> np.ndarray:
+    """wᵢ/Σw of some rows, (m,)"""
+    w = np.ones(len(objective.y[rows])) if objective.weights is None else objective.weights[rows].astype(np.float64)
+    return w / objective.total
+
+
 def spectrum(objective: Objective) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple]:
     """(λ (r,), U (d, r), UᵀZᵀDY/Σw (r, k), (mean row, mean target)); a fold's rows are centred by its own mean."""
     design: Any = objective.design.precise()
-    w, Y = _targets(objective)
-    sums = _adjoint(objective, np.column_stack([w, w[:, None] * Y]))
+    target = _mean_target(objective, _row_weights(objective))
+
+    def share(block: Block) -> tuple:
+        w, Y = _row_weights(objective, block.rows), one_hot(objective.y[block.rows], objective.k) - target
+        return (block.adjoint(np.column_stack([w, w[:, None] * Y])),)
+
+    objective.count.passes += 0.5
+    sums = design.from_rows(design.sweep(share)[0])
     mean, moment = (sums[:-1, 0] if design.intercept else 0 * sums[:-1, 0]), sums[:-1, 1:]
     if design.n >= design.d:
         gram = objective.gram() - np.outer(mean, mean)
         with design.session():
             values, U = np.linalg.eigh(gram)
-        return np.maximum(values, 0), U, U.T @ moment, (mean, _mean_target(objective, w))
+        return np.maximum(values, 0), U, U.T @ moment, (mean, target)
     values, V, root = _rows_side(objective, mean)
     kept = values > 1e-13 * values[-1]
     U = _adjoint(objective, root[:, None] * V[:, kept])[:-1] - np.outer(mean, root @ V[:, kept])
     U /= np.sqrt(values[kept])
-    return values[kept], U, U.T @ moment, (mean, _mean_target(objective, w))
+    return values[kept], U, U.T @ moment, (mean, target)
 
 
 def _adjoint(objective: Objective, G: np.ndarray) -> np.ndarray:
@@ -93,7 +104,6 @@ def _by_columns(objective: Objective, alphas: np.ndarray) -> tuple[list, np.ndar
     thetas = _thetas(values, U, moment, means, alphas)
     design: Any = objective.design
     shrink = 1 / (values[:, None] + alphas)
-    w, _ = _targets(objective)
     # U, and as many α's weights as fit beside it, in one product
     per = max(1, COLUMNS // objective.k)
     stored_U = design.to_rows(np.vstack([U, -(means[0] @ U)[None]]))
@@ -107,10 +117,11 @@ def _by_columns(objective: Objective, alphas: np.ndarray) -> tuple[list, np.ndar
         z = block.forward(stored_U)
         np.square(z, out=z)
         h = z @ shrink
+        w = _row_weights(objective, block.rows)
         h += float(design.intercept)
-        h *= w[block.rows, None].astype(h.dtype)
+        h *= w[:, None].astype(h.dtype)
         scores = np.hstack([block.forward(theta) for theta in stored]).reshape(len(h), len(alphas), objective.k)
-        return (_judge(scores, 1 - h, objective.y[block.rows], w[block.rows]),)
+        return (_judge(scores, 1 - h, objective.y[block.rows], w),)
 
     objective.count.passes += 1
     return thetas, design.sweep(share)[0]

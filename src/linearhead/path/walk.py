@@ -11,7 +11,7 @@ import numpy as np
 
 from ..certificate import certify
 from ..errors import UsageError
-from ..objective import Objective, choose_solver
+from ..objective import Objective, check_passes, choose_solver
 from ..records import Status
 from .result import PathPoint, RegularizationPath
 from .walkers import KINKED, LOOSE, walkers_of
@@ -81,6 +81,7 @@ class Walk:
     ) -> None:
         self.objective, self.tol, self.certificates = objective, tol, certificates
         kind = choose_solver(objective.loss.name, objective.penalty.name)
+        check_passes(objective.design, objective.loss.name, objective.penalty.name, kind)
         self.walkers = walkers_of(objective, held, kind, tol, max_iter, turn)
         own = [i for i, (o, _) in enumerate(held) if o is not objective]
         self.judges = [

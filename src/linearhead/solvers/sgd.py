@@ -28,6 +28,7 @@ class SGD(Solver):
     name = "sgd"
     title = "stochastic gradient descent"
     kinked_penalty = True
+    passes = False
 
     max_iter: int | None = None  # type: ignore[assignment]  # epochs; None: 50, or what makes 20 000 steps
     batch_size: int = 32
