@@ -27,7 +27,7 @@ import numpy as np
 from linearhead.data import open_dataset
 from linearhead.experiment.outside import outside
 from linearhead.experiment.recipe import Recipe
-from linearhead.experiment.trusting import ASKED, calibrate, suspects
+from linearhead.experiment.trusting import ASKED, Unseen, calibrate, suspects
 from linearhead.features import make
 from linearhead.features.regions import contributions
 from linearhead.images import Preprocessing, decode_many
@@ -113,7 +113,7 @@ def sets(splits: int = 100) -> dict[str, Any]:
         seen = outside(X[trained], y[trained], Recipe(features="pixels", alpha=alpha), alpha, i)
         assert seen is not None
         model = Model(list(map(str, range(10))), clf.coef_, clf.intercept_, None, None, "cross_entropy", {})
-        trust = calibrate(model, seen.scores, y[trained], X[trained], i)
+        trust = calibrate(model, Unseen(seen.scores, y[trained], ""), X[trained], i)
         s, own = model.scores(X[others]), (np.arange(n), y[others])
         row: dict[str, Any] = {str(c): float(model.label_sets(s, c)[own].mean()) for c in ASKED}
         for when, p in (("test_before", softmax(s)), ("test_after", model.probabilities(s))):

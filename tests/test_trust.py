@@ -16,7 +16,7 @@ def drawn(n=4000, k=5, t=1.0, seed=0):
     """Scores whose probabilities are true, then multiplied by t; and labels drawn from them."""
     rng = np.random.default_rng(seed)
     s = rng.normal(0, 2, (n, k))
-    y = np.array([rng.choice(k, p=p) for p in softmax(s)])
+    y = np.array([rng.choice(k, p=p) for p in softmax(s)], dtype=np.int64)
     return s * t, y
 
 
@@ -36,9 +36,14 @@ def test_temperature_is_found_and_lowers_ece_and_log_loss(t):
     assert after.ece < expected_ece(softmax(s / found).max(axis=1))
 
 
-def test_few_rows_leave_the_temperature_alone():
-    s, y = drawn(n=12)
-    assert fit_temperature(s, y, softmax) == 1.0
+@pytest.mark.parametrize("n", [0, 1, 6, 12, 100])
+def test_few_rows_leave_the_temperature_near_1_and_never_raise_their_log_loss(n):
+    for seed in range(20):
+        s, y = drawn(n=n, seed=seed)
+        t = fit_temperature(s, y, softmax)
+        assert 0.5 < t < 2
+        own = np.arange(n), y
+        assert np.sum(np.log(softmax(s / t)[own])) >= np.sum(np.log(softmax(s)[own])) - 1e-9
 
 
 @pytest.mark.parametrize("proper", [True, False])
@@ -166,3 +171,56 @@ def test_a_weak_penalty_is_followed_to_its_optimum_or_nothing_is_said(alpha, set
         one = SoftmaxClassifier(alpha=alpha, standardize=True, tol=1e-6, max_iter=2000).fit(X[:750], y[:750])
         assert seen.curve.accuracy[-1] == pytest.approx(one.score(X[750:], y[750:]), abs=0.03)
         assert np.abs(seen.scores).max() < 2 * np.abs(one.decision_function(X)).max()
+
+
+def test_every_row_is_scored_by_a_fit_on_nearly_all_others_that_had_not_seen_it():
+    """A row's own label, changed, leaves its own score as it is."""
+    from dataclasses import replace
+
+    from linearhead.experiment import outside as room
+    from linearhead.experiment.recipe import Recipe
+
+    X, y = rows_of_digits(300)
+    seen = room.outside(X, y, Recipe(features="pixels"), 0.01, 0)
+    assert seen is not None
+    assert seen.fitted == pytest.approx(300 * (1 - 1 / (room.FOLDS * room.PARTS)), abs=1)
+    fold = room._folds(y, None, 0, np.random.default_rng(0))
+    assert fold is not None
+    part = room._parts(y, fold, None, 0, np.random.default_rng(0))
+    objective = Recipe(features="pixels").estimator(0.01)._objective(X, y)
+    chains = room._chains(objective, 0.01, fold, part, np.random.default_rng(1))
+    assert chains is not None
+    rows, theta = chains[1].ends[2]
+    swapped = objective.y.copy()
+    swapped[rows] = (swapped[rows] + 1) % 10  # what the end of this part must not see
+    again = room._chains(replace(objective, y=swapped), 0.01, fold, part, np.random.default_rng(1))
+    assert again is not None
+    same, other = again[1].ends[2]
+    assert np.array_equal(rows, same)
+    assert np.abs(room._scores(X[rows], theta) - room._scores(X[rows], other)).max() < 0.2
+    seeing = [chain[1].ends[1][1] for chain in (chains, again)]  # of another part: these labels trained it
+    assert np.abs(room._scores(X[rows], seeing[0]) - room._scores(X[rows], seeing[1])).max() > 1
+    assert sum(len(rows) for chain in chains for rows, _ in chain.ends) == len(y)
+
+
+@pytest.mark.parametrize(("held", "n_train", "settled", "who"), [
+    (300, 9000, True, "validation"),  # the folds' fits saw far fewer rows than the model
+    (300, 500, True, "trained"),
+    (50, 9000, True, "trained"),  # too few to calibrate by themselves
+    (300, 500, False, "validation"),  # the folds' fits are optima, the model is not
+    (None, 9000, True, "trained"),
+])  # fmt: skip
+def test_who_calibrates(held, n_train, settled, who):
+    from types import SimpleNamespace
+
+    from linearhead.experiment.fitting import Fit
+    from linearhead.experiment.outside import Outside
+    from linearhead.experiment.trusting import unseen
+    from linearhead.records import LearningCurve
+
+    n = n_train + (held or 0)
+    seen = Outside(np.zeros((n, 3)), LearningCurve(), 5000)
+    fitted = Fit(SimpleNamespace(converged_=settled), held=None if held is None else np.ones((held, 3)))
+    found = unseen(seen, fitted, np.arange(n) % 3, n_train)
+    assert who in found.source
+    assert len(found.y) == len(found.scores) == (held if who == "validation" else n)

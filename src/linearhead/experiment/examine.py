@@ -44,7 +44,8 @@ def examine(prepared: Any, plan: Recipe, fitted: Fit, model: Model, run: Run) ->
     if seen is None:
         return None
     run.learning_curve = seen.curve
-    run.trust = trusting.calibrate(model, seen.scores, y[:n], X[:n], plan.seed)
+    unseen = trusting.unseen(seen, fitted, y[:n], prepared.n_train)
+    run.trust = trusting.calibrate(model, unseen, X[:n], plan.seed)
     doubted, run.probes["labels"] = trusting.suspects(model, seen.scores, y[:n])
     names = prepared.dataset.names
     run.doubted = [names[prepared.extracted.rows[i]] for i in doubted[:SUSPECTS]]

@@ -51,6 +51,7 @@ class Fit:
     alpha: float = DEFAULT_ALPHA
     path: list[dict[str, float | None]] = field(default_factory=list)
     trace: Trace = field(default_factory=Trace)
+    held: np.ndarray | None = None  # scores (n_valid, k) of the validation rows by the fit that had not seen them
     interrupted: bool = False
     hurried: bool = False  # somebody asked to stop: what takes long is left out
     warned: list[str] = field(default_factory=list)
@@ -133,6 +134,7 @@ def _final(rows: Rows, recipe: Recipe, state: Fit, progress: Progress) -> None:
         if rows.valid is not None:
             _fit_keeping_best(classifier, state, *rows.train, X_valid=rows.valid[0], y_valid=rows.valid[1])
             state.trace = classifier.trace_
+            state.held = rows.valid[0] @ classifier.coef_.T + classifier.intercept_
             done(1)
         _fit_keeping_best(classifier, state, rows.X, rows.y)
         done(1)

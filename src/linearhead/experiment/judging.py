@@ -49,6 +49,8 @@ class Judged:
     def to_json(self) -> dict[str, Any]:
         """The object of `evaluate --json`."""
         numbers = to_json(self.evaluation)
+        if self.evaluation.nearest_accuracy is None:  # it was not asked: no number, rather than one that is null
+            del numbers["nearest_accuracy"], numbers["nearest"]
         return {
             "model": str(self.model),
             "split": self.which,
@@ -142,9 +144,18 @@ def evaluate(
     judged.audit = audited(record, sentence, which)
     if which != "train":
         shown = sha256(b"".join(pictures.keys[row] for row in extracted.rows.tolist()))
+        if shown == record.judged_pictures and "test" in record.evaluations:
+            remember_nearest(judged, record.evaluations["test"])
         out.reuse = counted(out.model.parent, shown, model, judged)
         out.findings, out.trust = second_look.look(record, model, judged, answers, (extracted.X, y), found, out.reuse)
     return out
+
+
+def remember_nearest(judged: Evaluation, before: Evaluation) -> None:
+    """What the nearest trained picture's label scored on these very pictures, when `train` had both at hand."""
+    judged.nearest_accuracy, judged.nearest = before.nearest_accuracy, before.nearest
+    if (bounds := before.intervals.get("nearest_accuracy")) is not None:
+        judged.intervals["nearest_accuracy"] = bounds
 
 
 def audited(record: Run, sentence: str, which: str) -> dict[str, str]:

@@ -2,8 +2,10 @@
 
 The trained rows are cut into K stratified folds. For each, a chain of nested subsets of the others, 1/16, 1/8 … 1 of
 them, is fitted at the chosen alpha, each from the last optimum, all on one curvature model (subsets are weights on the
-same rows, nothing is copied). The chain's end scores the fold; its links, judged on all folds, draw the curve. Rows
-beyond what the budget holds are in no chain and get the mean of all K. Where d > n every fit is in the rows' span.
+same rows, nothing is copied). Its links, judged on all folds, draw the curve. From its end all rows but one of J parts
+of the fold are fitted, and score that part: fits on 1 − 1/(K J) of the rows, as sure of themselves as the model, that
+come from a θ which saw nothing of the fold. Rows beyond what the budget holds are in no chain and get the mean of all
+K ends. Where d > n every fit is in the rows' span.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import numpy as np
 from ..data import split
 from ..records import LearningCurve
 
-FOLDS = 4
+FOLDS, PARTS = 4, 4
 LINKS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
 CELLS = 12_000_000  # numbers in the rows of all chains, which bounds the work
 DIRECTIONS = 48  # half the time of 128; 0.2 to 0.6 % of the predictions differ, none of the curve's points by 0.5
@@ -28,10 +30,21 @@ SETTLED = 10.0  # times alpha: scores of fits whose gradient is larger at the en
 
 @dataclass
 class Outside:
-    """Scores (n, k) of every trained row by classifiers that had not seen it, and the learning curve."""
+    """Scores (n, k) of every trained row by classifiers that had not seen it, each fitted to `fitted` rows, and the
+    learning curve."""
 
     scores: np.ndarray
     curve: LearningCurve
+    fitted: int
+
+
+@dataclass
+class Chain:
+    """One fold's rows, θ in the units of X for every link, and (rows, θ) for every part of the fold."""
+
+    fold: np.ndarray
+    links: list[np.ndarray]
+    ends: list[tuple[np.ndarray, np.ndarray]]
 
 
 def outside(
@@ -47,28 +60,33 @@ def outside(
     kept = _stratified(y, min(1.0, most / len(y)), rng)
     if np.bincount(y[kept], minlength=len(amounts)).min() < 2:
         return None
-    fold = _folds(y[kept], None if groups is None else groups[kept], seed, rng)
+    own = None if groups is None else groups[kept]
+    fold = _folds(y[kept], own, seed, rng)
     if fold is None:
         return None
     A = X if len(kept) == len(y) else X[kept]
     objective = recipe.estimator(alpha)._objective(A, y[kept])
-    chains = _chains(objective, alpha, fold, rng)
+    # a sample of the rows says how the others are scored, but not how sure a model of all of them is
+    part = _parts(y[kept], fold, own, seed, rng) if len(kept) == len(y) else np.zeros(len(kept), dtype=int)
+    chains = _chains(objective, alpha, fold, part, rng)
     if chains is None:
         return None
     scores = np.empty((len(y), objective.k))
-    for fold, links in chains:
-        scores[kept[fold]] = _scores(A[fold], links[-1])
+    for chain in chains:
+        for rows, theta in chain.ends:
+            scores[kept[rows]] = _scores(A[rows], theta)
     others = np.setdiff1d(np.arange(len(y)), kept)
-    for part in np.array_split(others, -(-len(others) // 4096)) if len(others) else ():
-        scores[part] = np.mean([_scores(X[part], links[-1]) for _, links in chains], axis=0)
-    return Outside(scores, _curve(A, y[kept], chains))
+    for rows in np.array_split(others, -(-len(others) // 4096)) if len(others) else ():
+        scores[rows] = np.mean([_scores(X[rows], chain.links[-1]) for chain in chains], axis=0)
+    fitted = len(kept) - round(float(np.mean([len(rows) for chain in chains for rows, _ in chain.ends])))
+    return Outside(scores, _curve(A, y[kept], chains), fitted)
 
 
 def _chains(
-    objective: Any, alpha: float, fold: np.ndarray, rng: np.random.Generator
-) -> list[tuple[np.ndarray, list[np.ndarray]]] | None:
-    """Per fold: its rows, and θ in the units of X for every link; None where a weak penalty leaves a fit too far from
-    its optimum for its scores to be those of the model."""
+    objective: Any, alpha: float, fold: np.ndarray, part: np.ndarray, rng: np.random.Generator
+) -> list[Chain] | None:
+    """One per fold; None where a weak penalty leaves a fit too far from its optimum for its scores to be those of the
+    model."""
     from ..objective import Shared, choose_solver
     from ..objective.span import span, worth_spanning
     from ..solvers import SOLVERS
@@ -81,6 +99,13 @@ def _chains(
     solver = SOLVERS[choose_solver(objective.loss.name, objective.penalty.name)](tol=tol, max_iter=steps)
     weights = np.ones(objective.n) if objective.weights is None else objective.weights
     shared = Shared(basis=_leading(objective.basis())) if objective.loss.smoothness else Shared()
+
+    def fitted(used: np.ndarray, theta: np.ndarray) -> Any:
+        return solver(replace(objective, weights=weights * used, total=0.0, shared=shared, alpha=alpha), theta).point
+
+    def stored(theta: np.ndarray) -> np.ndarray:
+        return design.stored(theta if rows is None else rows.back(theta))
+
     trained = objective.n * fold.max() / (fold.max() + 1)
     shares = [
         share for share in LINKS if share == 1 or share * trained >= LEAST * objective.k
@@ -89,15 +114,24 @@ def _chains(
     for f in range(fold.max() + 1):
         place, links, theta = _places(objective.y, fold != f, rng), [], objective.start()
         for share in shares:
-            used = place < share
-            part = replace(objective, weights=weights * used, total=0.0, shared=shared, alpha=alpha)
-            point = solver(part, theta).point
+            point = fitted(place < share, theta)
             theta = point.theta
-            links.append(design.stored(theta if rows is None else rows.back(theta)))
+            links.append(stored(theta))
         if weak and not kinked and point.residual > SETTLED * alpha:
             return None
-        chains.append((np.flatnonzero(fold == f), links))
+        own, ends = np.flatnonzero(fold == f), []
+        for left in [own[part[own] == j] for j in np.unique(part[own])]:
+            whole = len(left) == len(own)
+            ends.append((left, links[-1] if whole else stored(fitted(_but(left, objective.n), theta).theta)))
+        chains.append(Chain(own, links, ends))
     return chains
+
+
+def _but(rows: np.ndarray, n: int) -> np.ndarray:
+    """(n,) False at these rows."""
+    used = np.ones(n, dtype=bool)
+    used[rows] = False
+    return used
 
 
 def _leading(basis: Any) -> Any:
@@ -118,12 +152,30 @@ def _folds(y: np.ndarray, groups: np.ndarray | None, seed: int, rng: np.random.G
         fold = split(y, shares, seed, groups).astype(int)
         apart = all(len(np.unique(fold[y == c])) > 1 for c in np.unique(y))
         return fold if apart else None
-    k = min(FOLDS, int(np.bincount(y).min()))
-    fold = np.empty(len(y), dtype=int)
+    return _dealt(y, min(FOLDS, int(np.bincount(y).min())), rng)
+
+
+def _parts(
+    y: np.ndarray, fold: np.ndarray, groups: np.ndarray | None, seed: int, rng: np.random.Generator
+) -> np.ndarray:
+    """(n,) the part of its fold that every row belongs to, groups whole."""
+    part = np.empty(len(y), dtype=int)
+    for f in range(fold.max() + 1):
+        rows = np.flatnonzero(fold == f)
+        if groups is None:
+            part[rows] = _dealt(y[rows], PARTS, rng)
+        else:
+            part[rows] = split(y[rows], {str(j): 1.0 for j in range(PARTS)}, seed, groups[rows]).astype(int)
+    return part
+
+
+def _dealt(y: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
+    """(n,) in 0 … k − 1, each class's rows dealt out in a random order."""
+    dealt = np.empty(len(y), dtype=int)
     for c in np.unique(y):
         rows = rng.permutation(np.flatnonzero(y == c))
-        fold[rows] = (np.arange(len(rows)) + c) % k
-    return fold
+        dealt[rows] = (np.arange(len(rows)) + c) % k
+    return dealt
 
 
 def _places(y: np.ndarray, among: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -144,13 +196,13 @@ def _scores(X: np.ndarray, theta: np.ndarray) -> np.ndarray:
     return X @ W[:-1] + W[-1]
 
 
-def _curve(X: np.ndarray, y: np.ndarray, chains: list) -> LearningCurve:
+def _curve(X: np.ndarray, y: np.ndarray, chains: list[Chain]) -> LearningCurve:
     """Every link judged on all folds' rows, and on the rows that it was fitted to where it had all of them."""
-    links = len(chains[0][1])
+    links = len(chains[0].links)
     right = np.zeros((links, len(y)), dtype=bool)
-    for fold, thetas in chains:
-        for i, theta in enumerate(thetas):
-            right[i, fold] = _scores(X[fold], theta).argmax(axis=1) == y[fold]
+    for chain in chains:
+        for i, theta in enumerate(chain.links):
+            right[i, chain.fold] = _scores(X[chain.fold], theta).argmax(axis=1) == y[chain.fold]
     trained = len(y) - len(y) / len(chains)
     n = [round(trained * share) for share in LINKS[len(LINKS) - links :]]
     accuracy = right.mean(axis=1)

@@ -1,10 +1,12 @@
 """From scores of unseen pictures to trust: calibrate the model, then measure on the test pictures what that is worth.
 
-Calibrated on the out-of-fold scores of all trained pictures (`outside`); judged on the test pictures, which had no say.
+Calibrated on scores of pictures that the scoring classifier had not seen (`unseen`), by a classifier as sure of itself
+as the model is; judged on the test pictures, which had no say.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,15 +18,40 @@ from ..trust import Conformal, Novelty, answered, fit_temperature, reliability
 from ..trust.calibration import expected_ece
 from ..trust.noise import label_noise
 from ..trust.novelty import RARE
+from .fitting import Fit
 from .judge import Answers, all_scores
+from .outside import Outside
 
 ASKED = (0.8, 0.9, 0.95, 0.99)
+LEAST_HELD = 200  # validation pictures that can calibrate by themselves
 UNUSUAL = 0.05  # of the trained pictures are as strange, at most: as many of the judged ones should be
 
 
-def calibrate(model: Model, scores: np.ndarray, y: np.ndarray, X: np.ndarray, seed: int) -> Trust:
-    """Puts temperature, strangenesses and what is usual into the model; the record of the calibration."""
-    trust = Trust(len(y), f"{len(y)} trained pictures, each scored by a classifier that had not seen it")
+@dataclass(frozen=True)
+class Unseen:
+    """Scores (n, k) of pictures by classifiers that had not seen them, their labels (n,), and in words which."""
+
+    scores: np.ndarray
+    y: np.ndarray
+    source: str
+
+
+def unseen(seen: Outside, fitted: Fit, y: np.ndarray, n_train: int) -> Unseen:
+    """What calibrates: all trained rows, y (n,), by the fits of the folds, or the rows from n_train on by the fit that
+    drew the curves, where that one saw more rows than a fold's or was no more at its optimum than the model is. Scores
+    of fits on far fewer rows are surer of themselves than the model: on 60 000 clothes their T left an ECE of 7.6 %."""
+    held, settled = fitted.held, bool(getattr(fitted.best, "converged_", False))
+    if held is not None and len(held) >= LEAST_HELD and (n_train > seen.fitted or not settled):
+        words = f"{len(held)} validation pictures, scored by the classifier of the {n_train} train pictures"
+        return Unseen(held, y[n_train:], words)
+    return Unseen(seen.scores, y, f"{len(y)} trained pictures, each scored by a classifier that had not seen it")
+
+
+def calibrate(model: Model, unseen: Unseen, X: np.ndarray, seed: int) -> Trust:
+    """Puts temperature, strangenesses and what is usual, from the trained rows X (n, d), into the model; the record of
+    the calibration."""
+    scores, y = unseen.scores, unseen.y
+    trust = Trust(len(y), unseen.source)
     probabilities: Any = LOSSES[model.loss]().probabilities
     rows, p = np.arange(len(y)), probabilities(scores)
     if p is not None:

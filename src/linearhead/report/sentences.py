@@ -154,7 +154,7 @@ def trust(t: Trust) -> list[str]:
     lines = []
     if t.before is not None and t.after is not None and t.temperature is not None:
         mend = "that is close enough, so they stay as they are."
-        if t.temperature != 1:
+        if abs(t.temperature - 1) >= 0.005:
             mend = f"scores are divided by {number(t.temperature)}, and now they differ by {percent(t.after.ece)}."
         lines.append(
             f"On {t.source}, stated confidence and share right differed by {percent(t.before.ece)} on average; {mend}"

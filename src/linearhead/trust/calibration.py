@@ -1,9 +1,10 @@
 """Confidence that means what it says: p = probabilities(s / T), one number T > 0 for all classes.
 
-T minimises the mean −ln p_label over unseen rows (Guo, Pleiss, Sun & Weinberger 2017): golden section in ln T. It never
-changes which class is best. T = 1 stays unless T lowers that log loss by more than one standard error of the paired
-difference, so calibration on few rows does no harm. ECE = Σ_b n_b / n |share right − mean confidence| over B bins of
-equal count (Nguyen & O'Connor 2015), which unlike equal widths leave no bin empty.
+T maximises Σ ln p_label over unseen rows (Guo, Pleiss, Sun & Weinberger 2017) − (ln T)²/(2 PRIOR²): golden section in
+ln T. It never changes which class is best, never raises those rows' log loss above that of T = 1, where the second term
+is least, and from few rows it stays near 1: the second term counts as much as about ten rows. ECE = Σ_b n_b / n |share
+right − mean confidence| over B bins of equal count (Nguyen & O'Connor 2015), which unlike equal widths leave no bin
+empty.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from ..records import Reliability
 
 RANGE = (log(0.05), log(20.0))
+PRIOR = 0.5  # standard deviation of ln T before any row is seen
 STEPS = 60
 BINS = 15
 LEAST = 20  # rows in a bin, at least: fewer bins where there are fewer rows
@@ -31,10 +33,7 @@ def fit_temperature(scores: np.ndarray, y: np.ndarray, probabilities: Probabilit
     def losses(log_t: float) -> np.ndarray:
         return -np.log(np.maximum(probabilities(s / exp(log_t))[rows, y], TINY))
 
-    best = _golden(lambda t: float(losses(t).mean()), *RANGE)
-    saved = losses(0.0) - losses(best)
-    error = float(saved.std()) / max(len(y), 1) ** 0.5
-    return exp(best) if float(saved.mean()) > error else 1.0
+    return exp(_golden(lambda t: float(losses(t).sum()) + t * t / (2 * PRIOR**2), *RANGE)) if len(y) else 1.0
 
 
 def _golden(f: Callable[[float], float], a: float, b: float) -> float:
