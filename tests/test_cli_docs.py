@@ -62,6 +62,7 @@ def test_json_page_names_the_keys_that_are_printed():
     run.seconds = {"total": 1.0}
     outcome = Outcome(Path("/runs/a"), run).to_json()
     assert documented("train") == set(json.loads(json.dumps(outcome)))
+    run.evaluations["test"].nearest_accuracy = 0.5
     judged = Judged(Path("/m"), "test", "why", run.evaluations["test"], 10).to_json()
     assert documented("evaluate") == set(judged)
     assert documented("predict") == set(asdict(Prediction("a.png")))
