@@ -63,10 +63,13 @@ def test_the_model_is_the_hessian(loss, monkeypatch):
         assert apply.lead == 6
         v = np.random.default_rng(3).standard_normal((28, 20))
         v -= 0 if not objective.loss.shift_invariant else np.tile(v.reshape(4, 7, 20).mean(axis=0), (4, 1))
-        back = np.stack([apply((H @ c).reshape(4, 7).T).T.ravel() for c in v.T], axis=1)
+        back = np.stack([apply((H @ c).reshape(4, 7).T)[0].T.ravel() for c in v.T], axis=1)
         if objective.loss.shift_invariant:
             back -= np.tile(back.reshape(4, 7, 20).mean(axis=0), (4, 1))
         errors.append(np.linalg.norm(back - v) / np.linalg.norm(v))
+        several = apply(H[0].reshape(4, 7).T, H[5].reshape(4, 7).T)
+        for one, column in zip(several, (H[0], H[5]), strict=True):
+            np.testing.assert_allclose(one, apply(column.reshape(4, 7).T)[0], rtol=1e-10, atol=1e-12)
     assert errors[1] < 0.02
     assert errors[1] <= errors[0]
 

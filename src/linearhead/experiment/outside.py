@@ -138,6 +138,8 @@ def _but(rows: np.ndarray, n: int) -> np.ndarray:
 def _leading(basis: Any) -> Any:
     """The curvature model with only its leading DIRECTIONS exact: few digits are wanted, and its products then cost
     less than the passes."""
+    if basis.U is None:
+        return basis
     energy = np.mean(basis.projected**2, axis=0)
     top = np.argsort(-energy)[:DIRECTIONS]
     d, r = basis.U.shape

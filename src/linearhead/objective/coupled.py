@@ -13,9 +13,15 @@ from typing import Any
 
 import numpy as np
 
-UNKNOWNS = 1200  # of the coupled system, k (r + 1): its factor takes 12 MB and less time than a pass over 60 000 × 784
+UNKNOWNS = 700, 1200  # of the coupled system, k (r + 1), for few numbers of rows × columns × classes and for many
+PER_NUMBER = 18  # the factor takes U³/3 multiplications: so many cubes per number keep it to about ten passes
 CLASSES = 32  # beyond, edges outnumber the rows drawn
 DRAWS = 32_768
+
+
+def unknowns(numbers: int) -> int:
+    """Of a problem of so many rows × columns × classes: making the model must not outweigh the passes it saves."""
+    return int(np.clip((PER_NUMBER * numbers) ** (1 / 3), *UNKNOWNS))
 
 
 def edges(product: Any, s: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -73,14 +79,16 @@ def _add_edge(H: np.ndarray, gram: np.ndarray, i: int, j: int) -> None:
 
 @dataclass(frozen=True)
 class Coupled:
-    """The inverse of the coupled Hessian: (r+1, k) → (r+1, k), the last row the intercept."""
+    """The inverse of the coupled Hessian: (r+1, j, k) → the same shape, the last row the intercept."""
 
     factor: Any
 
     def __call__(self, v: np.ndarray) -> np.ndarray:
         from scipy.linalg import cho_solve
 
-        return cho_solve(self.factor, v.T.ravel(), check_finite=False).reshape(v.T.shape).T
+        each = v.transpose(2, 0, 1)  # (k, r+1, j)
+        solved = cho_solve(self.factor, each.reshape(-1, each.shape[2]), check_finite=False)
+        return solved.reshape(each.shape).transpose(1, 2, 0)
 
     @classmethod
     def of(cls, H: np.ndarray, alpha: np.ndarray, blind: np.ndarray, intercept: bool) -> Coupled | None:

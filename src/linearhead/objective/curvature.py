@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..design import Design
-from .coupled import CLASSES, UNKNOWNS, Coupled, edges, sampled_hessian
+from .coupled import CLASSES, Coupled, edges, sampled_hessian, unknowns
 from .objective import Objective
 
 SAMPLE_BYTES = 64 << 20  # of float32 rows kept for the model
@@ -28,27 +28,36 @@ ROTATED = 256  # classes up to which the model is made in the eigenbasis Q of th
 @dataclass(frozen=True)
 class Basis:
     """Directions of the columns: U (d, r) orthonormal in the columns divided by `scale` (d,), which is 1 where all
-    columns vary alike, those of most energy first; `projected` (m, r) are the sampled rows in them, `rest` the mean
-    energy of what U leaves out. `design` holds the sampled rows where U leaves something out."""
+    columns vary alike, those of most energy first; None where they are the columns themselves. `projected` (m, r) are
+    the sampled rows in them, `rest` the mean energy of what U leaves out. `design` holds the sampled rows where there
+    is such a rest."""
 
     rows: np.ndarray
     design: Design | None
-    U: np.ndarray
+    U: np.ndarray | None
     scale: np.ndarray
     projected: np.ndarray
     rest: float
 
     @property
     def full(self) -> bool:
-        return self.U.shape[1] == self.U.shape[0]
+        return self.projected.shape[1] == len(self.scale)
 
     def scores(self, theta: np.ndarray, part: slice = slice(None)) -> np.ndarray:
         """Of the sampled rows, or a part of them, at θ, (m, k)."""
         kind = self.projected.dtype
         if self.design is None:
-            inner = (self.U.T @ (theta[:-1] * self.scale[:, None])).astype(kind)
-            return self.projected[part] @ inner + theta[-1].astype(kind)
+            inner = theta[:-1] * self.scale[:, None]
+            inner = inner if self.U is None else self.U.T @ inner
+            return self.projected[part] @ inner.astype(kind) + theta[-1].astype(kind)
         return self.design.block(part).forward(self.design.to_rows(theta))
+
+    def penalty(self, alpha: np.ndarray, lead: int) -> np.ndarray:
+        """UᵀDU of the first `lead` directions, D = diag(alpha): (lead, lead)."""
+        if self.U is None:
+            return np.diag(alpha[:lead])
+        U = self.U[:, :lead]
+        return (U.T * alpha) @ U
 
 
 def sample_basis(objective: Objective, seed: int = 0) -> Basis:
@@ -125,7 +134,7 @@ def orthonormal(U: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Preconditioner:
-    """M⁻¹ at one θ: call it with (d+1, k) to get the same shape."""
+    """M⁻¹ at one θ: call it with arrays (d+1, k) to get as many; U and the factor are read once for all of them."""
 
     basis: Basis
     Q: np.ndarray | None  # (k, k) eigenvectors of the mean Hessian in the scores; None: the classes themselves
@@ -136,34 +145,42 @@ class Preconditioner:
     lead: int
     alpha: float | None  # where Q does not tell: the curvature of W along a shift of all classes; None: nothing special
 
-    def __call__(self, v: np.ndarray) -> np.ndarray:
-        basis, Q = self.basis, self.Q
-        turned, back = (_same, _same) if Q is None else (lambda a: a @ Q, lambda a: a @ Q.T)
+    def __call__(self, *arrays: np.ndarray) -> list[np.ndarray]:
+        basis, Q, v = self.basis, self.Q, np.stack(arrays, axis=1)
         if self.alpha is not None:
-            shift = v.mean(axis=1, keepdims=True)
+            shift = v.mean(axis=2, keepdims=True)
             v = v - shift
-        out = np.empty_like(v)
-        w = turned(v[:-1] / basis.scale[:, None])
+        out, scale = np.empty_like(v), basis.scale[:, None, None]
+        w = _times(v[:-1] / scale, Q)
         U = basis.U  # products in its own type: a model needs few digits, and U may be as large as the rows
-        inner = U.T @ w.astype(U.dtype, copy=False)
-        solved = inner / self.diagonal
-        out[-1] = back(turned(v[-1]) / self.intercept)
+        inner = _along(None if U is None else U.T, w)
+        solved = inner / self.diagonal[:, None]
+        back = None if Q is None else Q.T
+        out[-1] = _times(_times(v[-1], Q) / self.intercept, back)
         if self.coupled is not None:
-            lead = self.coupled(np.vstack([back(inner[: self.lead]), v[-1:]]))
-            solved[: self.lead], out[-1] = turned(lead[:-1]), lead[-1]
-        solved = U @ solved.astype(U.dtype, copy=False)
+            lead = self.coupled(np.concatenate([_times(inner[: self.lead], back), v[-1:]]))
+            solved[: self.lead], out[-1] = _times(lead[:-1], Q), lead[-1]
+        solved = _along(U, solved)
         if not basis.full:
-            solved = solved + (w - U @ inner) / self.rest
-        out[:-1] = back(solved) / basis.scale[:, None]
+            solved = solved + (w - _along(U, inner)) / self.rest[:, None]
+        out[:-1] = _times(solved, back) / scale
         if self.alpha is not None:
-            out -= out.mean(axis=1, keepdims=True)
+            out -= out.mean(axis=2, keepdims=True)
             if self.alpha:
                 out[:-1] += shift[:-1] / self.alpha
-        return out
+        return list(out.transpose(1, 0, 2))
 
 
-def _same(a: np.ndarray) -> np.ndarray:
-    return a
+def _times(a: np.ndarray, Q: np.ndarray | None) -> np.ndarray:
+    """a (…, k) Q."""
+    return a if Q is None else (a.reshape(-1, a.shape[-1]) @ Q).reshape(a.shape)
+
+
+def _along(U: np.ndarray | None, a: np.ndarray) -> np.ndarray:
+    """U (r, d) with a (d, j, k): U is read once for all j."""
+    if U is None:
+        return a
+    return (U @ a.reshape(len(a), -1).astype(U.dtype, copy=False)).reshape(len(U), *a.shape[1:])
 
 
 def precondition(objective: Objective, basis: Basis, theta: np.ndarray) -> Preconditioner:
@@ -173,7 +190,7 @@ def precondition(objective: Objective, basis: Basis, theta: np.ndarray) -> Preco
     w = (w / w.sum()).astype(basis.projected.dtype)
     s = basis.scores(theta) if k <= ROTATED else None
     values, Q = (np.ones(k), None) if s is None else np.linalg.eigh(_mean_hessian(sample, s, w))
-    diagonal, lone = np.zeros((basis.U.shape[1], k)), np.zeros(k)
+    diagonal, lone = np.zeros((basis.projected.shape[1], k)), np.zeros(k)
     turn = None if Q is None else Q.astype(w.dtype)
     for i in range(0, m, SLAB):
         part = slice(i, min(i + SLAB, m))
@@ -184,11 +201,14 @@ def precondition(objective: Objective, basis: Basis, theta: np.ndarray) -> Preco
     alpha = objective.alpha * objective.penalty.strong_convexity
     shrink = 1 / basis.scale**2
     # α I becomes α/scale² in scaled columns; its diagonal in the basis
-    diagonal += alpha * (shrink @ basis.U**2)[:, None]
+    diagonal += alpha * (shrink if basis.U is None else shrink @ basis.U**2)[:, None]
     rest = basis.rest * lone + alpha * (np.mean(shrink) if np.ptp(shrink) == 0 else shrink[:, None])
     # directions of the scores that the loss does not see (a shift of all of them): no step, rounding would be amplified
     blind = values <= 1e-7 * max(values[-1], 0.0)
-    coupled, lead = (None, 0) if Q is None or s is None else _coupled(sample, basis, s, w, alpha * shrink, Q[:, blind])
+    coupled, lead = None, 0
+    if Q is not None and s is not None:
+        most = unknowns(objective.n * objective.design.d * k)
+        coupled, lead = _coupled(sample, basis, s, w, alpha * shrink, Q[:, blind], most)
     if alpha == 0:
         diagonal[:, blind] = np.inf
         rest = np.atleast_2d(rest) + np.where(blind, np.inf, 0.0)
@@ -207,11 +227,11 @@ def _mean_hessian(sample: Objective, s: np.ndarray, w: np.ndarray) -> np.ndarray
 
 
 def _coupled(
-    sample: Objective, basis: Basis, s: np.ndarray, w: np.ndarray, alpha: np.ndarray, blind: np.ndarray
+    sample: Objective, basis: Basis, s: np.ndarray, w: np.ndarray, alpha: np.ndarray, blind: np.ndarray, most: int
 ) -> tuple[Coupled | None, int]:
-    """The Hessian in as many leading directions as `UNKNOWNS` allows, and their number; alpha (d,), blind (k, j)."""
+    """The Hessian in as many leading directions as `most` unknowns allow, and how many: alpha (d,), blind (k, j)."""
     k = s.shape[1]
-    lead = min(UNKNOWNS // k - 1, basis.U.shape[1])
+    lead = min(most // k - 1, basis.projected.shape[1])
     if k > CLASSES or lead < 1:
         return None, 0
     h, a, b = edges(lambda d: sample.score_hessian(s, slice(None), d), s)
@@ -220,7 +240,6 @@ def _coupled(
         return None, 0
     ones = np.full((len(s), 1), float(sample.design.intercept), s.dtype)
     H = sampled_hessian(np.hstack([basis.projected[:, :lead], ones]), h, a, b, k)
-    U = basis.U[:, :lead]
     penalty = np.zeros((lead + 1, lead + 1))
-    penalty[:-1, :-1] = (U.T * alpha) @ U
+    penalty[:-1, :-1] = basis.penalty(alpha, lead)
     return Coupled.of(H, penalty, blind, sample.design.intercept), lead

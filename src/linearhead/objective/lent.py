@@ -101,13 +101,24 @@ class LentModel:
         if model.coupled is not None:  # its columns are the answers to unit vectors, in the order (class, direction)
             size = (model.lead + 1) * k
             units = np.eye(size).reshape(size, k, model.lead + 1)
-            coupled = move(np.stack([model.coupled(unit.T).T.ravel() for unit in units], axis=1))
+            coupled = move(np.stack([model.coupled(unit.T[:, None])[:, 0].T.ravel() for unit in units], axis=1))
         rest = None if basis.full else move(1 / model.rest)
         inverted = move(1 / model.diagonal), rest, move((1 / model.intercept)[None, :])
         Q = None if model.Q is None else move(model.Q)
-        return cls(move(basis.U), Q, move(basis.scale[:, None]), *inverted, coupled, model.lead, model.alpha)
+        return cls(
+            move(np.eye(len(basis.scale)) if basis.U is None else basis.U),
+            Q,
+            move(basis.scale[:, None]),
+            *inverted,
+            coupled,
+            model.lead,
+            model.alpha,
+        )
 
-    def __call__(self, v: Any) -> Any:
+    def __call__(self, *arrays: Any) -> list:
+        return [self._apply(v) for v in arrays]
+
+    def _apply(self, v: Any) -> Any:
         xp, Q = namespace(v), self.Q
         turned, back = (_same, _same) if Q is None else (lambda a: a @ Q, lambda a: a @ Q.T)
         shift = xp.mean(v, axis=1, keepdims=True)

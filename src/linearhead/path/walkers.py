@@ -37,13 +37,17 @@ class Warm:
 
     def __init__(self, objective: Objective, solver: Any, relative: bool) -> None:
         self.objective, self.solver, self.relative = objective, solver, relative
-        self.theta, self.value = objective.start(), None
+        self.theta, self.value, self.model = objective.start(), None, None
         self.seen: list[tuple[float, np.ndarray]] = []  # (log α, θ), newest first
 
     def go(self, alpha: float) -> Found:
         objective = replace(self.objective, alpha=alpha)
         start = self._start(objective)
-        solution = self._tuned(objective, start)(objective, start)
+        solver = self._tuned(objective, start)
+        if solver.name == "lbfgs":
+            solver = replace(solver, model=self.model)
+        solution = solver(objective, start)
+        self.model = solution.extras.get("model", self.model)
         self.theta, self.value = solution.point.theta, solution.point.value
         if alpha > 0:
             self.seen = [(float(np.log(alpha)), self.theta), *self.seen[:1]]

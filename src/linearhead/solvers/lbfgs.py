@@ -19,6 +19,7 @@ from ..records import Status
 from .contract import Problem, Progress, Solver
 from .line_search import search
 
+LENT = 4  # at a neighbour's α its model is as good for the first steps, and making one costs many passes over few rows
 SAMPLE_STEPS = 16  # at most, on a part of the rows
 
 
@@ -30,11 +31,12 @@ class LBFGS(Solver):
 
     memory: int = 20
     preconditioned: bool = True
+    model: Any = None  # the curvature model of a related problem nearby, which serves until iteration LENT
 
     def minimise(self, problem: Problem, theta: np.ndarray, progress: Progress, pairs: deque | None = None) -> Status:
         """pairs: the memory of a related problem, to go on with."""
         pairs = deque(maxlen=self.memory) if pairs is None else pairs
-        apply = _identity
+        apply = _identity if self.model is None else self.model
         point = self._start(problem, theta)
         for iteration in range(self.max_iter + 1):
             progress.record(iteration, point)
@@ -48,9 +50,9 @@ class LBFGS(Solver):
                 break
             if progress.resting(50) and problem.precise() is problem:
                 return Status.STALLED
-            if self.preconditioned and _due(iteration):
+            if self.preconditioned and _due(iteration) and (self.model is None or iteration >= LENT):
                 apply = _identity  # the old model makes room first
-                apply = problem.preconditioner(point.theta)
+                progress.extras["model"] = apply = problem.preconditioner(point.theta)
             step = self._step(problem, point, pairs, apply)
             if step is None and problem.precise() is not problem:
                 problem, point = self._polish(problem, point, progress)
@@ -123,8 +125,8 @@ def noise(problem: Problem, point: Any) -> float:
     return (eps if eps > 1e-10 else 1e5 * eps) * max(abs(point.value), 1e-300)
 
 
-def _identity(v: np.ndarray) -> np.ndarray:
-    return v
+def _identity(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+    return arrays
 
 
 def _due(iteration: int) -> bool:
@@ -140,10 +142,12 @@ def two_loop(gradient: np.ndarray, pairs: deque, apply: Any) -> np.ndarray:
         a = dot(s, q) / curvature
         q -= a * y
         factors.append(a)
-    r = apply(q)
-    if pairs:  # H₀ = γM⁻¹ with γ = sᵀy / yᵀM⁻¹y, the size of the newest curvature (Nocedal & Wright, eq. 7.20)
-        _, y, curvature = pairs[-1]
-        r *= curvature / dot(y, apply(y))
+    if not pairs:
+        return apply(q)[0]
+    # H₀ = γM⁻¹ with γ = sᵀy / yᵀM⁻¹y, the size of the newest curvature (Nocedal & Wright, eq. 7.20)
+    _, y, curvature = pairs[-1]
+    r, u = apply(q, y)
+    r *= curvature / dot(y, u)
     for (s, y, curvature), a in zip(pairs, reversed(factors), strict=True):
         r += (a - dot(y, r) / curvature) * s
     return r

@@ -48,11 +48,11 @@ class Newton(Solver):
 
     def _step(self, problem: Problem, point: Any) -> Any:
         norm = float(np.linalg.norm(point.gradient))
-        apply = problem.preconditioner(point.theta)
+        model = problem.preconditioner(point.theta)
         p = conjugate_gradients(
             lambda v: problem.hessian_product(point.theta, v),
             -point.gradient,
-            apply,
+            lambda v: model(v)[0],
             min(0.5, norm**0.5),
             self.max_products,
         )
