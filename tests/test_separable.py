@@ -1,5 +1,6 @@
 """Separable rows without a penalty: found in every separable set and in none of the others, by a truth from linear
-programs. SEPARABLE_TRIALS=200 is the full campaign of 200 sets each: 200 of 200 found, 0 of 200 accused.
+programs. SEPARABLE_TRIALS=200 is the full campaign of 200 sets each: 200 of 200 found, apart or but for rows on the
+boundary, 0 of 200 accused, sets with a row just beyond the boundary among them.
 """
 
 import os
@@ -8,10 +9,12 @@ import warnings
 
 import numpy as np
 import pytest
+import scipy.sparse
 from scipy.optimize import linprog
 
 from linearhead import LinearClassifier
 from linearhead.errors import DataWarning
+from linearhead.estimators import recession
 from linearhead.records import Status
 
 TRIALS = int(os.environ.get("SEPARABLE_TRIALS", "40"))
@@ -88,6 +91,35 @@ def separable(rng, kind):
 KINDS = ("wide", "narrow", "few rows", "one class")
 
 
+def touching(rng, kind):
+    """Whole numbers X (n, d), y, with rows of unlike classes on the boundary itself, and a direction that leaves it."""
+    d, k, n = int(rng.choice([2, 3, 5])), int(rng.choice([2, 3, 4])), 60
+    X, y = rng.integers(-9, 10, size=(n, d)).astype(float), rng.permutation(np.arange(n) % k)
+    if kind == "column":  # a pixel that some classes never light
+        X[:, rng.integers(d)] = np.where(y < rng.integers(1, k), 0, rng.integers(0, 3, n))
+        return X, y
+    if kind == "cell":  # a level of a category that a class never has
+        level = np.where(y == 0, rng.integers(1, 4, n), rng.integers(0, 4, n))
+        return np.hstack([X, np.eye(4)[level]]), y
+    D = rng.integers(-3, 4, size=(d, k)).astype(float)
+    s = X @ D
+    first, second = np.argsort(-s, axis=1)[:, :2].T
+    if kind == "one plane":  # the first two classes apart, or on the plane; the others anywhere: margins of pairs alone
+        first, second = np.zeros(n, int), np.ones(n, int)
+    u = (D[:, first] - D[:, second]).T
+    on = rng.random(n) < 0.6
+    X[on] = (X * (u * u).sum(axis=1, keepdims=True) - (X * u).sum(axis=1, keepdims=True) * u)[on]
+    s = X @ D
+    if kind == "one plane":
+        own = np.where(s[:, 0] == s[:, 1], rng.integers(2, size=n), np.where(s[:, 0] > s[:, 1], 0, 1))
+        return X, own
+    best = s >= s.max(axis=1, keepdims=True)
+    return X, np.argmax(best * rng.random((n, k)), axis=1)
+
+
+TOUCHING = ("column", "cell", "cones", "one plane")
+
+
 def fitted(X, y, loss, **options):
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
@@ -127,6 +159,79 @@ def test_all_are_found_with_their_margin():
     assert single > TRIALS // 10
 
 
+def test_rows_on_the_boundary_do_not_hide_it():
+    rng, tried, by_one_column = np.random.default_rng(7), 0, 0
+    while tried < TRIALS:
+        kind, loss = TOUCHING[tried % 4], ("cross_entropy", "logistic")[(tried // 4) % 2]
+        X, y = touching(rng, kind)
+        y = np.unique(y, return_inverse=True)[1]
+        X = X[:, np.ptp(X, axis=0) > 0]
+        if y.max() < 1 or truth(X, y, loss) is not None:  # apart altogether, or not at all
+            continue
+        if tried % 3 == 0:  # other numbers, the same planes
+            X = X * 10.0 ** rng.uniform(-2, 2, X.shape[1]) + rng.normal(size=X.shape[1])
+        model, texts = fitted(X, y, loss, standardize=bool(tried % 2))
+        assert len(texts) == 1, (tried, kind, loss, X.shape, model.status_)
+        assert model.status_ is Status.UNBOUNDED
+        assert not model.converged_
+        assert "separable" in texts[0]
+        assert "but for rows on the boundary" in texts[0]
+        if found := re.search(r"Class (\d+) .* by column (\d+) alone: it is at (least|most) ([-\d.e+]+)", texts[0]):
+            by_one_column += 1
+            j, c, way = int(found[1]), int(found[2]), 1 if found[3] == "least" else -1
+            edge = min((way * X[y == j, c]).min(), (way * X[:, c]).max())
+            assert float(found[4]) == pytest.approx(way * max((way * X[y != j, c]).max(), -np.inf), rel=1e-5)
+            assert (way * X[y != j, c]).max() <= edge
+        else:
+            clear, rows = map(int, re.search(r"weights (\d+) of (\d+) rows gain", texts[0]).groups())
+            assert 0 < clear < rows == len(y)
+        tried += 1
+    assert TRIALS // 8 < by_one_column < TRIALS
+
+
+def test_a_row_beyond_the_boundary_by_little_is_seen():
+    """Mirror rows on the wrong side of the only plane that is in question, by less and less: a finite optimum exists."""
+    rng = np.random.default_rng(8)
+    for beyond in (1e-2, 1e-4, 1e-6, 0.0):
+        X = np.vstack([np.repeat(rng.normal(size=(20, 2)), 2, axis=0), rng.normal(size=(40, 2))])
+        y = np.arange(80) % 2  # every point twice, once for each class: no plane but x₂ = 0 could have them all
+        x = np.append(np.zeros(40), np.where(y[40:] == 1, 1.0, -1.0) * rng.uniform(0.5, 2, 40))
+        x[0] = -beyond * (1 if y[0] == 1 else -1)
+        model, texts = fitted(np.column_stack([X, x]), y, "cross_entropy", max_iter=300)
+        assert (model.status_ is Status.UNBOUNDED) == (beyond == 0), beyond
+        assert bool(texts) == (beyond == 0)
+
+
+def test_sparse_rows_weights_and_no_intercept():
+    rng = np.random.default_rng(9)
+    X, y = np.abs(rng.normal(size=(90, 4))), np.arange(90) % 3
+    X[y == 1, 2] = 0
+    X[y != 1, 2] *= rng.random(60) < 0.5
+    X[0, 2], w = 0.3, np.ones(90)  # the one row that contradicts, y = 0: class 1 still has none
+    for rows in (X, scipy.sparse.csr_array(X), X.astype(np.float32)):
+        for options in ({}, {"fit_intercept": False}, {"standardize": True}):
+            _, texts = fitted(rows, y, "cross_entropy", **options)
+            assert "Class 1 is separable" in texts[0], options
+            assert "column 2 alone: it is at most 0 in every row" in texts[0]
+    X[1, 2], w[1] = 0.5, 0.0  # a row of class 1 that counts for nothing
+    with pytest.warns(DataWarning, match="column 2 alone"):
+        LinearClassifier(penalty="none").fit(X, y, sample_weight=w)
+    assert not fitted(X, y, "cross_entropy")[1]
+
+
+def test_beyond_the_program_s_size_columns_alone_are_looked_at(monkeypatch):
+    monkeypatch.setattr(recession, "UNKNOWNS", 0)
+    x = np.array([1.0, 2, 3, 3, 4, 5])[:, None]
+    y = np.array([0, 0, 0, 1, 1, 1])
+    turned = np.hstack([x, 0 * x]) @ np.array([[3.0, 4], [-4, 3]])
+    assert "by column 0 alone: it is at least 3" in fitted(x, y, "cross_entropy")[1][0]
+    assert "by column 0 alone" in fitted(turned, y, "cross_entropy")[1][0]
+    sheared = np.hstack([x + 10 * (w := np.array([1.0, -1, 1, 1, -1, 1])[:, None]), w])
+    assert not fitted(sheared, y, "cross_entropy", max_iter=50)[1]
+    monkeypatch.undo()
+    assert re.search("along one direction of the weights [34] of 6 rows gain", fitted(sheared, y, "cross_entropy")[1][0])
+
+
 def test_none_of_the_others_is_accused():
     rng, tried = np.random.default_rng(1), 0
     while tried < TRIALS:
@@ -138,6 +243,10 @@ def test_none_of_the_others_is_accused():
             X, y = separable(rng, "wide")
             y = y.copy()
             y[rng.integers(len(y))] = (y[0] + 1) % (y.max() + 1)
+        if tried % 5 == 1:  # a few rows off the boundary
+            X, y = touching(rng, rng.choice(TOUCHING))
+            X, y = X[:, np.ptp(X, axis=0) > 0], np.unique(y, return_inverse=True)[1]
+            X[rng.integers(len(y), size=6)] += rng.normal(size=(6, X.shape[1])) * rng.choice([0.1, 1, 10])
         if y.max() < 1 or truth(X, y, loss) is not False:
             continue
         model, texts = fitted(X, y, loss)

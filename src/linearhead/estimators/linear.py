@@ -278,17 +278,15 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
             self.status_ = Status.STALLED
         self._warn(proof)
 
-    def _separation(self, objective: Objective, theta: np.ndarray) -> tuple | None:
+    def _separation(self, objective: Objective, theta: np.ndarray) -> Any:
         """What proves that only a penalty would bound the weights; None: nothing does, or there is a penalty."""
         if objective.alpha or self.loss == "squared" or self.status_ in (Status.INTERRUPTED, Status.DIVERGED):
             return None
         return separated(objective, theta, every_class=self.status_ is Status.UNBOUNDED)
 
-    def _warn(self, proof: tuple | None) -> None:
+    def _warn(self, proof: Any) -> None:
         if proof is not None:
-            margin, one = proof
-            name = None if one is None else self.classes_[one : one + 1].tolist()[0]
-            text = separable_sentence(margin, name, finite=not LOSSES[self.loss].proper)
+            text = separable_sentence(proof, self.classes_, finite=not LOSSES[self.loss].proper)
             warnings.warn(text, DataWarning, stacklevel=3)
         elif not self.converged_ and self.status_ is not Status.INTERRUPTED and self.solver_ != "sgd":
             c = self.certificate_

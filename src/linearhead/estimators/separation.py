@@ -1,39 +1,49 @@
 """Proofs, by the rows, that without a penalty no finite optimum exists (Albert & Anderson 1984, Biometrika 71).
 
-All rows right by a positive margin: t θ lowers every row's loss for every t > 1. Or one class apart from the others,
+Complete separation here, rows on the boundary in `recession.py`. All rows right by a positive margin: t θ lowers every row's loss for every t > 1. Or one class apart from the others,
 w·x + c above 0 on its rows and below 0 on the rest: t (w, c) added to its scores lowers F for every t > 0.
 Cross-entropy knows both, one-vs-rest logistic the second; the hinges then have optima without loss, infinitely many.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from ..design import Block
 from ..losses import CrossEntropy
 from ..objective import Objective
 from ..records import Status
 from ..solvers import LBFGS
+from .recession import Touching, touching, visit
 
 DIGITS = 1e-9  # of the largest score: what a margin must exceed to be no rounding
 
 
-def separated(objective: Objective, theta: np.ndarray, every_class: bool = False) -> tuple[float, int | None] | None:
-    """(margin / ‖weights‖, the class that is apart or None for all) if the scores at θ are a proof; else None.
+@dataclass(frozen=True)
+class Apart:
+    """The margin over the norm of the weights, and the class that is apart from the others: None for all classes."""
+
+    margin: float
+    one: int | None = None
+
+
+def separated(objective: Objective, theta: np.ndarray, every_class: bool = False) -> Apart | Touching | None:
+    """What the rows prove: that classes are apart, by the scores at θ or by a direction; None: nothing.
 
     every_class: it is known already that each class is apart, so that rows which are right are enough for logistic.
     """
     if objective.loss.name != "logistic" or every_class:
         right, size = _lead(objective, theta)
         if right > DIGITS * size:
-            return right / _norm(theta[:-1]), None
-    return one_apart(objective, theta) if objective.loss.proper else None
+            return Apart(right / _norm(theta[:-1]))
+    if not objective.loss.proper:
+        return None
+    return one_apart(objective, theta) or touching(objective, theta)
 
 
-def one_apart(objective: Objective, theta: np.ndarray) -> tuple[float, int] | None:
+def one_apart(objective: Objective, theta: np.ndarray) -> Apart | None:
     """The class whose own direction, or a fit of it against the rest, holds it apart; the margin is half the gap."""
     free = objective.loss.shift_invariant
     direction = theta - theta.mean(axis=1, keepdims=True) if free else theta
@@ -41,13 +51,13 @@ def one_apart(objective: Objective, theta: np.ndarray) -> tuple[float, int] | No
     gaps = (low - high) / 2
     j = int(np.argmax(gaps))
     if gaps[j] > DIGITS * size:
-        return gaps[j] / _norm(direction[:-1, j]), j
+        return Apart(gaps[j] / _norm(direction[:-1, j]), j)
     for j in np.flatnonzero(_lone_rights(objective, theta)) if free else ():
         alone = replace(objective, y=(objective.y == j).astype(int), k=2, loss=CrossEntropy(), watch=False)
         found = LBFGS(tol=1e-9, max_iter=300)(alone, alone.start())
         right, size = _lead(alone, found.point.theta)
         if found.status is Status.UNBOUNDED and right > DIGITS * size:
-            return right / _norm(found.point.theta[:-1, 1] - found.point.theta[:-1, 0]), int(j)
+            return Apart(right / _norm(found.point.theta[:-1, 1] - found.point.theta[:-1, 0]), int(j))
     return None
 
 
@@ -57,17 +67,8 @@ def _norm(w: np.ndarray) -> float:
 
 def _scan(objective: Objective, theta: np.ndarray, fn: Any) -> list:
     """fn(scores, labels) of every block's rows of positive weight, in float64: one pass."""
-    precise = objective.precise()
-    stored = precise.design.to_rows(theta)
-
-    def share(block: Block) -> tuple:
-        s, y = block.forward(stored), objective.y[block.rows]
-        if objective.weights is not None:
-            there = objective.weights[block.rows] > 0
-            s, y = s[there], y[there]
-        return (fn(s, y) if len(y) else None,)
-
-    return [found for found in precise.design.collect(share)[0] if found is not None]
+    stored = objective.precise().design.to_rows(theta)
+    return visit(objective, lambda block, y, there: fn(block.forward(stored)[there], y))
 
 
 def _lead(objective: Objective, theta: np.ndarray) -> tuple[float, float]:
@@ -104,21 +105,40 @@ def _lone_rights(objective: Objective, theta: np.ndarray) -> np.ndarray:
     return np.all(_scan(objective, theta, share), axis=0)
 
 
-def sentence(margin: float, one: Any, finite: bool) -> str:
-    """What is said of separable rows; `one`: the name of the class that is apart, or None for all."""
-    if one is None:
-        text = (
-            f"The classes are perfectly separable: every row is right by at least {margin:.3g} times the norm of the "
-            "weights. "
-        )
-    else:
-        text = (
-            f"Class {one!r} is perfectly separable from the others: a plane has its rows on one side and all others on "
-            f"the other, each at least {margin:.3g} away. "
-        )
+def sentence(proof: Apart | Touching, classes: np.ndarray, finite: bool) -> str:
+    """What is said of separable rows; classes (k,) are their names."""
+    one = None if proof.one is None else classes[proof.one : proof.one + 1].tolist()[0]
+    text = _touching(proof, one) if isinstance(proof, Touching) else _apart(proof.margin, one)
     if finite:
-        return f"{text}Without a penalty infinitely many weights have no loss; these are some. Set alpha > 0 for one."
+        return f"{text} Without a penalty infinitely many weights have no loss; these are some. Set alpha > 0 for one."
     return (
-        f"{text}Without a penalty no finite optimum exists, only ever larger weights; these are the ones reached. "
+        f"{text} Without a penalty no finite optimum exists, only ever larger weights; these are the ones reached. "
         "Set alpha > 0."
+    )
+
+
+def _apart(margin: float, one: Any) -> str:
+    if one is None:
+        return (
+            f"The classes are perfectly separable: every row is right by at least {margin:.3g} times the norm of the "
+            "weights."
+        )
+    return (
+        f"Class {one!r} is perfectly separable from the others: a plane has its rows on one side and all others on "
+        f"the other, each at least {margin:.3g} away."
+    )
+
+
+def _touching(proof: Touching, one: Any) -> str:
+    if proof.column is not None:
+        own, other = ("least", "most") if proof.above else ("most", "least")
+        return (
+            f"Class {one!r} is separable from the others but for rows on the boundary, by column {proof.column} alone: "
+            f"it is at {own} {proof.edge:.6g} in every row of that class and at {other} that in every other row, not "
+            "equal to it in all."
+        )
+    what = "The classes are" if one is None else f"Class {one!r} is"
+    return (
+        f"{what} separable but for rows on the boundary: along one direction of the weights {proof.clear} of "
+        f"{proof.rows} rows gain on other classes and none loses."
     )
