@@ -4,8 +4,9 @@
 
 The torch loop is the usual one: nn.Linear, cross_entropy, optim.SGD, batches indexed by a permutation from tensors in
 memory, two threads. Both sides run the same number of steps at the same rate, in turn; medians of seconds. Both
-learning curves, F after each epoch by one float64 function, are written beside them. A batch of one is compared with
-its arithmetic: x W and W − t x gᵀ as two BLAS calls on the same shapes. Without --data the pixels are random.
+learning curves, F after each epoch by one float64 function, are written beside them. Batches of one, every loss: an
+epoch's seconds over its products' (x W and W − t x gᵀ, two BLAS calls on the same shapes) and over those of a bare
+step (the products, the loss's slope and W's decay, in a loop that does nothing else). Without --data pixels are random.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import statistics
 import time
 from pathlib import Path
 
@@ -51,14 +51,14 @@ def value(W: np.ndarray, b: np.ndarray, X: np.ndarray, y: np.ndarray) -> float:
     return total / len(X) + 0.5 * ALPHA * float(np.sum(W * W))
 
 
-def objective(X: np.ndarray, y: np.ndarray):
+def objective(X: np.ndarray, y: np.ndarray, loss: str = "cross_entropy"):
     from linearhead.design import design_of
     from linearhead.losses import LOSSES
     from linearhead.objective import Objective
     from linearhead.penalties import PENALTIES
 
     design = design_of(X, threads=2).fitted()
-    return Objective(design, y, int(y.max()) + 1, LOSSES["cross_entropy"](), PENALTIES["l2"](), ALPHA)
+    return Objective(design, y, int(y.max()) + 1, LOSSES[loss](), PENALTIES["l2"](), ALPHA)
 
 
 def ours(problem, batch: int, epochs: int):
@@ -100,18 +100,47 @@ def peer(X: np.ndarray, y: np.ndarray, batch: int, epochs: int):
         yield seconds, layer.weight.detach().numpy().copy(), layer.bias.detach().numpy().copy()
 
 
-def arithmetic(d: int, k: int, steps: int = 20_000) -> float:
-    """Seconds of x W and the rank-one update, one BLAS call each, per step."""
+def arithmetic(d: int, k: int, slope=None, steps: int = 20_000) -> np.ndarray:
+    """(wall, processor) seconds a step of x W and the rank-one update, one BLAS call each; with slope(s, label), that
+    of a loss, and W's decay between them."""
     from scipy.linalg.blas import sger
     from threadpoolctl import threadpool_limits
 
     W, x, g, s = (np.zeros(shape, np.float32) for shape in ((k, d), d, k, k))
     with threadpool_limits(1):
-        start = time.perf_counter()
+        start = clocks()
         for _ in range(steps):
             np.dot(W, x, out=s)
+            if slope:
+                g = slope(s, 3)
+                np.multiply(W, 0.999, out=W)
             sger(-0.1, x, g, a=W.T, overwrite_a=1)
-        return (time.perf_counter() - start) / steps
+        return (clocks() - start) / steps
+
+
+def single_rows(X: np.ndarray, y: np.ndarray, repeats: int = 3) -> dict:
+    """Epochs of batches of one by loss, taking turns: medians of wall seconds and of ratios in processor time."""
+    from linearhead.losses import LOSSES
+
+    problems = {name: objective(X, y, name) for name in LOSSES}
+    epochs, products, bare = ({name: [] for name in LOSSES} for _ in range(3))
+    for _ in range(repeats):
+        for name, problem in problems.items():
+            epochs[name] += [seconds for seconds, _, _ in ours(problem, 1, 1)]
+            products[name].append(len(X) * arithmetic(X.shape[1], problem.k))
+            bare[name].append(len(X) * arithmetic(X.shape[1], problem.k, problem.loss.row_gradient))
+    found = {}
+    for name in LOSSES:
+        own, product, step = (np.median(seconds[name], axis=0) for seconds in (epochs, products, bare))
+        found[name] = {
+            "seconds_per_epoch": float(own[0]),
+            "cpu_seconds_per_epoch": float(own[1]),
+            "arithmetic_seconds": float(product[1]),
+            "bare_step_seconds": float(step[1]),
+            "ratio": float(own[1] / product[1]),
+            "ratio_to_bare_steps": float(own[1] / step[1]),
+        }
+    return found
 
 
 def main() -> None:
@@ -127,12 +156,8 @@ def main() -> None:
             found[name] += [seconds for seconds, _, _ in epochs]
             if repeat == 0:
                 curves[name] = [value(W, b, X, y) for _, W, b in epochs]
-    singles, products = [], []
-    for _ in range(3):
-        singles += [seconds for seconds, _, _ in ours(problem, 1, 1)]
-        products.append(len(X) * arithmetic(X.shape[1], problem.k))
+    losses = single_rows(X, y)
     median = {name: np.median(seconds, axis=0) for name, seconds in found.items()}
-    singles = [wall for wall, _ in singles]
     record = {
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "data": Path(given.data).name if given.data else "random",
@@ -147,11 +172,7 @@ def main() -> None:
             ),
             "F_after_each_epoch": curves,
         },
-        "batch_1": {
-            "seconds_per_epoch": statistics.median(singles),
-            "arithmetic_seconds": statistics.median(products),
-            "ratio": statistics.median(singles) / statistics.median(products),
-        },
+        "batch_1": {**losses["cross_entropy"], "losses": losses},
     }
     Path(__file__).with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
     print(json.dumps(record, indent=1))

@@ -7,11 +7,20 @@ import pytest
 from test_losses_contract import SHIFTED, close, rows, variants
 
 
+def each_row(loss, s, y):
+    """Gradients of one row at a time in NumPy, where that is another method."""
+    if not isinstance(s, np.ndarray):
+        return loss.gradient(s, y)
+    return np.concatenate([loss.gradient(s[i : i + 1], y[i : i + 1]) for i in range(len(s))])
+
+
 def calls(loss):
     """Every array method that the loss has, as name → function of (s, y, d)."""
     found = {
         "value": lambda s, y, d: loss.value(s, y),
         "value_and_gradient": lambda s, y, d: loss.value_and_gradient(s, y),
+        "gradient": lambda s, y, d: loss.gradient(s, y),
+        "gradient of each row": lambda s, y, d: each_row(loss, s, y),
         "conjugate": lambda s, y, d: loss.conjugate(d, y),
         "probabilities": lambda s, y, d: loss.probabilities(s),
     }

@@ -85,6 +85,24 @@ def check_gradient(loss):
         assert (error <= 2e-10 * (5 + value[:, None])).all(), error.max()
 
 
+def check_gradient_alone(loss):
+    """`gradient` is the second half of `value_and_gradient`, for many rows and for each alone, where rows tie as well."""
+    for k in CLASSES:
+        s, y = rows(loss, k, n=30, seed=15)
+        s[::5] = 0.0
+        s[1::5] = 100 * s[1::5]
+        s[2::10, 0] = s[2::10, -1] = s[2::10].max(axis=1) + 5  # the two best tie
+        wanted = loss.value_and_gradient(s, y)[1]
+        close(loss.gradient(s, y), wanted)
+        scale = np.abs(wanted).max(axis=1, keepdims=True) + 1e-300
+        for kind, rtol in ((np.float64, 1e-13), (np.float32, 1e-5)):
+            each = [(s[i : i + 1].astype(kind), y[i : i + 1]) for i in range(len(s))]
+            alone = np.concatenate([loss.gradient(*row) for row in each])
+            assert alone.dtype == kind
+            assert (np.abs(alone - wanted) <= rtol * np.maximum(scale, 1)).all()
+            assert loss.gradient(*each[0]).shape == (1, k)
+
+
 def check_hessian_product(loss):
     for k in CLASSES:
         s, y = rows(loss, k, seed=2)
@@ -274,6 +292,7 @@ def check_probabilities(loss):
 ALWAYS = [
     check_value,
     check_gradient,
+    check_gradient_alone,
     check_no_curvature,
     check_fenchel_young,
     check_conjugate_domain,

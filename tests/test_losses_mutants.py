@@ -63,6 +63,14 @@ def diagonal_only(self, right, s, y, d):
     return p * (1 - p) * d
 
 
+def first_of_tied(self, right, s, y):
+    g = right(s, y)
+    best = int(np.argmax(g))
+    g[np.arange(len(s)) != y] = 0
+    g[best] = -g[y]
+    return g
+
+
 def first_label_only(self, right, s, y):
     return right(s, np.zeros_like(y))
 
@@ -144,6 +152,14 @@ def unnormalised(self, right, s):
 
 ce, sq, lo = CrossEntropy, Squared, Logistic
 PLANTED = {
+    "another sign for single rows": (
+        mutant(Hinge, row_gradient=lambda self, right, s, y: -right(s, y)),
+        contract.check_gradient_alone,
+    ),
+    "the first of tied margins in single rows": (
+        mutant(CrammerSinger, row_gradient=first_of_tied),
+        contract.check_gradient_alone,
+    ),
     "sign flip": (mutant(ce, value_and_gradient=on_gradient(lambda g, s, y: -g)), contract.check_gradient),
     "label branch left out": (
         mutant(ce, value_and_gradient=on_gradient(lambda g, s, y: at(g, y, 1.0))),

@@ -62,8 +62,12 @@ def check_batches(objective, size):
         assert rows == min(size, objective.n - sum(seen) + rows)
         visited = np.concatenate([b.rows for b in blocks])
         assert np.array_equal(visited, order[sum(seen) - rows : sum(seen)])
-        mean = mean + rows / objective.n * objective.batch_gradient(theta, (rows, blocks))
-    assert objective.count.passes - before == pytest.approx(1)
+        gradient = objective.batch_gradient(theta, (rows, blocks))
+        mean = mean + rows / objective.n * gradient
+        moved = np.array(theta, order="F")  # as it lies while SGD runs
+        objective.descend(moved, (rows, tuple(blocks) if len(blocks) == 1 else iter(blocks)), 0.25)
+        close(moved, theta - 0.25 * gradient, 1e-12 if objective.design.exact else 1e-5)
+    assert objective.count.passes - before == pytest.approx(2)  # each gradient was computed twice
     assert max(seen) <= max(objective.design.block_rows(), 1)
     wanted = objective.precise().step_point(theta.astype(np.float64)).gradient
     metric = np.append(np.sqrt(np.maximum(objective.design.energy, 1e-12)), 1.0)[:, None]

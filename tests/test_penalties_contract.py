@@ -56,6 +56,17 @@ def check_gradient(penalty):
     close(penalty.gradient(W), found, rtol=1e-7, atol=1e-6)
 
 
+def check_descent(penalty):
+    """`descend` is W − t ∇R(W), in place."""
+    for kind, rtol in ((np.float64, 1e-14), (np.float32, 1e-6)):
+        W = np.asfortranarray(weights(12)).astype(kind)
+        wanted, held = W - 0.3 * penalty.gradient(W), W
+        penalty.descend(W, 0.3)
+        assert held is W
+        assert W.dtype == kind
+        close(W, wanted, rtol=rtol, atol=rtol)
+
+
 def check_gradient_at_zero(penalty):
     """The subgradient of least norm at W = 0 is 0."""
     W = weights(4)
@@ -205,6 +216,7 @@ def check_smoothness(penalty):
 CHECKS = [
     check_value,
     check_gradient,
+    check_descent,
     check_gradient_at_zero,
     check_hessian_product,
     check_moreau,
@@ -287,6 +299,8 @@ PLANTED = {
         mutant(L1, gradient=lambda right, W: np.where(W >= 0, 1.0, -1.0)),
         check_gradient_at_zero,
     ),
+    "decay doubled": (mutant(L2, descend=lambda right, W, t: right(W, 2 * t)), check_descent),
+    "a step not in place": (mutant(L2, descend=lambda right, W, t: (1 - t) * W), check_descent),
     "Hessian scaled twice": (
         mutant(ElasticNet, hessian_product=lambda right, W, V: right(W, V) / 2),
         check_hessian_product,

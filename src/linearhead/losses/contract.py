@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from ..arrays import namespace
 
 Array = Any
@@ -43,7 +45,14 @@ class Loss:
 
     def gradient(self, s: Array, y: Array) -> Array:
         """The second half of `value_and_gradient`, for steps that need no value."""
+        if type(s) is np.ndarray and len(s) == 1:
+            return self.row_gradient(s[0], y[0])[None]
         return self.value_and_gradient(s, y)[1]
+
+    def row_gradient(self, s: np.ndarray, y: Any) -> np.ndarray:
+        """Of one row, s (k,) in NumPy → (k,), in the fewest calls: steps on single rows are made of them. Digits are
+        those that a step needs, right next to the largest entry."""
+        return self.value_and_gradient(s[None], np.array([y]))[1][0]
 
     def hessian_product(self, s: Array, y: Array, d: Array) -> Array:
         """Hessian in s (a generalised one if smoothness is 1) times d: (n, k), (n,), (n, k) → (n, k)."""

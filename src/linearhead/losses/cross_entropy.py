@@ -54,19 +54,21 @@ class CrossEntropy(Loss):
 
     def gradient(self, s: Array, y: Array) -> Array:
         xp = namespace(s)
-        if xp is not np:
-            return self.value_and_gradient(s, y)[1]
-        if len(s) == 1:  # the fewest calls: steps on single rows are made of them
-            p = np.exp(s - np.maximum.reduce(s[0]))
-            p /= np.add.reduce(p[0])
-            p[0, y[0]] = 0.0
-            p[0, y[0]] = -np.add.reduce(p[0])
-            return p
+        if xp is not np or len(s) == 1:
+            return super().gradient(s, y)
         s, label = columns(xp, s), Label(xp, y)
         p = np.exp(s - row_max(xp, s)[:, None])
         p /= row_sum(xp, p)[:, None]
         p = label.put(p, 0.0)
         return label.put(p, -row_sum(xp, p))
+
+    def row_gradient(self, s: np.ndarray, y: Any) -> np.ndarray:
+        p = s - np.maximum.reduce(s)
+        np.exp(p, out=p)
+        p /= np.add.reduce(p)
+        p[y] = 0.0
+        p[y] = -np.add.reduce(p)
+        return p
 
     @staticmethod
     def _fast(xp: Any, s: Array, m: Array) -> tuple[Array, Array]:

@@ -12,6 +12,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ..arrays import namespace
 from .contract import Array, Loss
 from .labels import Label, columns, indicator, infinite_outside, positive, row_max, row_sum
@@ -112,6 +114,12 @@ class Hinge(KinkedHinge):
         z = margins(xp, s, label, self.margin)
         return row_sum(xp, positive(xp, z)), transpose(xp, indicator(xp, z > 0, z), label)
 
+    def row_gradient(self, s: np.ndarray, y: Any) -> np.ndarray:
+        v = (s > s[y] - self.margin).astype(s.dtype)
+        v[y] = 0.0
+        v[y] = -np.add.reduce(v)
+        return v
+
     def inside(self, xp: Any, v: Array, slack: float) -> Array:
         return xp.all((v >= -slack) & (v <= 1 + slack), axis=1)
 
@@ -140,6 +148,17 @@ class CrammerSinger(KinkedHinge):
         v = indicator(xp, z == value[:, None], z)
         v *= (indicator(xp, value > 0, value) / row_sum(xp, v))[:, None]
         return value, transpose(xp, v, label)
+
+    def row_gradient(self, s: np.ndarray, y: Any) -> np.ndarray:
+        z = s - (s[y] - self.margin)
+        z[y] = 0.0
+        top = np.maximum.reduce(z)
+        if not top > 0:
+            return np.zeros_like(s)
+        v = (z == top).astype(s.dtype)
+        v /= np.add.reduce(v)
+        v[y] = -1.0
+        return v
 
     def inside(self, xp: Any, v: Array, slack: float) -> Array:
         return xp.all(v >= -slack, axis=1) & (xp.sum(v, axis=1) <= 1 + slack)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ..arrays import namespace
 from .contract import Array, Loss
 from .labels import Label, columns, row_sum
@@ -39,6 +41,11 @@ class Squared(Loss):
         label, s = Label(xp, y), columns(xp, s)
         gradient = label.put(+s, label.get(s) - 1)
         return 0.5 * sum_of_squares(xp, gradient), gradient
+
+    def row_gradient(self, s: np.ndarray, y: Any) -> np.ndarray:
+        g = s.copy()
+        g[y] -= 1
+        return g
 
     def hessian_product(self, s: Array, y: Array, d: Array) -> Array:
         return +d

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ..arrays import namespace
 from .contract import Array, Loss
 from .labels import Label, indicator, infinite_outside, positive
@@ -38,6 +40,14 @@ class SquaredHinge(Loss):
         label = Label(xp, y)
         v = positive(xp, margins(xp, s, label, self.margin))
         return sum_of_squares(xp, v), transpose(xp, 2 * v, label)
+
+    def row_gradient(self, s: np.ndarray, y: Any) -> np.ndarray:
+        v = s - (s[y] - self.margin)
+        np.maximum(v, 0.0, out=v)
+        v += v
+        v[y] = 0.0
+        v[y] = -np.add.reduce(v)
+        return v
 
     def hessian_product(self, s: Array, y: Array, d: Array) -> Array:
         xp = namespace(s)

@@ -153,7 +153,7 @@ class Objective:
         self.count.passes += size / self.n
         if self.alpha and self.penalty.smooth:
             b = theta[-1].copy()  # all of θ is contiguous, W alone is not
-            theta -= (t * self.alpha) * self.penalty.gradient(theta)
+            self.penalty.descend(theta, t * self.alpha)
             theta[-1] = b
         block.descend(theta, g, t)
 
@@ -161,7 +161,9 @@ class Objective:
         """A block's share of a mini-batch's gradient in the scores, (m, k)."""
         g = self.score_gradient(block.forward(theta), block.rows)
         self._weigh(block.rows, g)
-        g *= self.n / (self.total * size)
+        scale = self.n / (self.total * size)
+        if scale != 1:
+            g *= scale
         return g
 
     def _point(self, theta: np.ndarray, value: float, correct: float, sums: np.ndarray) -> Point:

@@ -34,6 +34,10 @@ class Penalty:
         """The gradient, or the subgradient of least norm at a kink."""
         raise NotImplementedError
 
+    def descend(self, W: Array, t: float) -> None:
+        """W ← W − t ∇R(W) in place."""
+        W -= t * self.gradient(W)
+
     def hessian_product(self, W: Array, V: Array) -> Array:
         """Hessian at W times V, where W has no zero entry if the penalty has kinks."""
         raise NotImplementedError

@@ -25,6 +25,9 @@ class L2(Penalty):
     def gradient(self, W: Array) -> Array:
         return W
 
+    def descend(self, W: Array, t: float) -> None:
+        W *= 1 - t
+
     def hessian_product(self, W: Array, V: Array) -> Array:
         return V
 
