@@ -8,7 +8,7 @@ here by cutting planes: a D that is good for some of the margins is proven by a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
@@ -18,8 +18,9 @@ import numpy as np
 from ..losses import CrossEntropy
 from ..objective import Objective
 
-UNKNOWNS = 600  # (d+1) k of a linear program; beyond, single columns alone are looked at
-ROUNDS = 30  # of margins that are added to it
+UNKNOWNS = 300  # (d+1) k of a linear program, seconds at most; beyond, single columns alone are looked at
+FLAT = 1e-10  # of the largest curvature: below, a direction counts as one without
+ROUNDS = 12  # of margins that are added to it
 CLOSE = 1e-7  # of the size of its terms: a margin that the program may mean to be 0
 CLEAR = 1e-9  # of it: a margin that is none of rounding
 
@@ -108,9 +109,9 @@ def _dense(row: Any) -> np.ndarray:
 def by_program(objective: Objective, theta: np.ndarray) -> Touching | None:
     """By margins that are added until the program's direction holds for all rows, or the program has none."""
     size = theta.size
-    if size > UNKNOWNS:
-        return None
     unit = np.sqrt(objective.column_metric())  # in columns of one size the bounds mean the same for all
+    if size > UNKNOWNS or bounded(objective, theta, unit):
+        return None
     gain = (_sum_of_margins(objective) / unit).T.ravel()
     D, known, held = theta, set(), np.zeros((0, size))
     for _ in range(ROUNDS):
@@ -127,6 +128,44 @@ def by_program(objective: Objective, theta: np.ndarray) -> Touching | None:
             return None
         D = found.reshape(objective.k, -1).T / unit
     return None
+
+
+def bounded(objective: Objective, theta: np.ndarray, unit: np.ndarray) -> bool:
+    """Whether the Newton step u at θ proves that cross-entropy has an optimum: no row's scores differ by ½ along it.
+
+    0 = ∇F − ∇²F u is then a sum over rows and other classes of (e_y − e_j) ⊗ [x 1] times wᵢ p_j (1 − u_j + Σ p u) > 0,
+    so no direction has margins ≥ 0 that are not all 0 (Stiemke 1915). Where ∇²F is singular scores must stand still.
+    """
+    k, scaled, H = objective.k, theta * unit, 0.0
+    for a, w in _slabs(objective, unit):
+        p: Any = objective.loss.probabilities(a @ scaled)
+        H = H + np.block([[(a.T * (w * p[:, i] * ((i == j) - p[:, j]))) @ a for j in range(k)] for i in range(k)])
+    values, V = np.linalg.eigh(H)
+    seen = values > FLAT * values[-1]
+    along = V.T @ (objective.precise().at(theta).gradient / unit).T.ravel()
+    still, step = V[:, ~seen], V[:, seen] @ (along[seen] / values[seen])
+    for a, _ in _slabs(objective, unit):
+        if np.ptp(a @ step.reshape(k, -1).T, axis=1).max() >= 0.5:
+            return False
+        moved = a @ still.reshape(k, -1, still.shape[1]).transpose(1, 0, 2).reshape(a.shape[1], -1)
+        if np.ptp(moved.reshape(len(a), k, -1), axis=1).max(initial=0.0) > 1e-6:
+            return False
+    return True
+
+
+def _slabs(objective: Objective, unit: np.ndarray, size: int = 4096) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """[x 1] of the rows with weight, in the design's columns divided by `unit`, and weights that sum to 1."""
+    weights = np.ones(objective.n) if objective.weights is None else objective.weights
+    rows = np.flatnonzero(weights > 0)
+    for i in range(0, len(rows), size):
+        part = rows[i : i + size]
+        yield _extended(objective, part) / unit.ravel(), weights[part] / objective.total
+
+
+def _extended(objective: Objective, rows: np.ndarray) -> np.ndarray:
+    """[x 1] in the design's columns, (m, d+1) float64."""
+    x = objective.precise().design.take(rows).dense()
+    return np.hstack([x, np.full((len(x), 1), float(objective.design.intercept))])
 
 
 def _best(gain: np.ndarray, held: np.ndarray) -> np.ndarray | None:
@@ -184,8 +223,7 @@ def _margins(objective: Objective, D: np.ndarray, most: int, proving: bool) -> t
 def _pair_rows(objective: Objective, pairs: np.ndarray) -> np.ndarray:
     """(e_y − e_j) ⊗ [x 1] of these (row, j), (m, k (d+1)), in the design's columns."""
     rows, back = np.unique(pairs[:, 0], return_inverse=True)
-    x = objective.precise().design.take(rows).dense()
-    a = np.hstack([x, np.full((len(x), 1), float(objective.design.intercept))])[back]
+    a = _extended(objective, rows)[back]
     out, each = np.zeros((len(pairs), objective.k, a.shape[1])), np.arange(len(pairs))
     out[each, objective.y[pairs[:, 0]]] = a
     out[each, pairs[:, 1]] = -a

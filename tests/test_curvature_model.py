@@ -1,0 +1,179 @@
+"""The curvature model where it must be the Hessian itself, to the digits: M⁻¹ ∇²F v = v.
+
+At θ = 0 every row of cross-entropy and logistic loss has the same Hessian in the scores, and squared loss has always:
+then ∇²F = E[xxᵀ] ⊗ H + αI is a Kronecker product, whatever the rows, weights and columns.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from linearhead.design import design_of
+from linearhead.losses import LOSSES
+from linearhead.objective import Objective, curvature, precondition, sample_basis
+from linearhead.objective.curvature import orthonormal
+from linearhead.penalties import PENALTIES
+
+EQUAL = ("cross_entropy", "logistic", "squared")  # losses whose rows bend alike at θ = 0
+
+
+@pytest.fixture(autouse=True)
+def kronecker_alone(monkeypatch):
+    monkeypatch.setattr(curvature, "CLASSES", 0)
+
+
+def objective_of(X, loss, alpha, k=3, weights=None, intercept=True, standardize=False):
+    y = np.arange(len(X)) % k
+    design = design_of(X, intercept=intercept, threads=1).fitted(weights, standardize)
+    return Objective(design, y, k, LOSSES[loss](), PENALTIES["l2"](), alpha, weights)
+
+
+def spread(n, energies, seed=0):
+    """n rows of mean 0 whose columns are orthogonal, with these mean squares."""
+    Z = np.random.default_rng(seed).normal(size=(n, len(energies)))
+    Q = np.linalg.qr(Z - Z.mean(axis=0))[0]
+    return np.sqrt(n * np.asarray(energies)) * Q
+
+
+def check(objective, rtol=1e-9, basis=None, seed=1):
+    """M⁻¹ ∇²F v = v at θ = 0 for v that the loss sees."""
+    theta, rng = objective.start(), np.random.default_rng(seed)
+    apply = precondition(objective, basis or sample_basis(objective), theta)
+    assert apply.coupled is None
+    for _ in range(3):
+        v = rng.normal(size=theta.shape)
+        v[-1] *= objective.design.intercept
+        if objective.loss.shift_invariant:
+            v[-1] -= v[-1].mean()
+            v -= 0 if objective.alpha else v.mean(axis=1, keepdims=True)
+        found = apply(objective.precise().hessian_product(theta, v))
+        np.testing.assert_allclose(found, v, rtol=rtol, atol=rtol * np.abs(v).max())
+    return apply
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3])
+@pytest.mark.parametrize("loss", EQUAL)
+def test_any_rows_weights_and_columns(loss, alpha):
+    rng = np.random.default_rng(2)
+    X = rng.normal(size=(50, 6)) @ rng.normal(size=(6, 6)) + 3
+    for weights in (None, rng.integers(0, 3, 50) + rng.uniform(0, 1, 50) * (np.arange(50) > 9)):
+        for options in ({}, {"intercept": False}, {"standardize": True}):
+            check(objective_of(X, loss, alpha, weights=weights, **options))
+    check(objective_of(X, loss, alpha, k=7))
+    check(objective_of(X.astype(np.float32), loss, alpha), rtol=1e-3)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.1])
+@pytest.mark.parametrize("loss", EQUAL)
+def test_columns_of_any_size(loss, alpha):
+    """Where sizes differ beyond an eigenbasis's digits the columns are divided by theirs first."""
+    sizes = np.array([1e3, 30.0, 1.0, 1.0, 0.1, 1e-4])
+    objective = objective_of(spread(60, sizes**2), loss, alpha)
+    scale = sample_basis(objective).scale
+    np.testing.assert_allclose(scale, np.sqrt(sizes**2 + 4 * alpha), rtol=1e-6)
+    check(objective, rtol=1e-6)
+    near = sample_basis(objective_of(spread(60, [1, 4, 9, 16.0]), loss, alpha))
+    assert (near.scale == 1).all()
+
+
+def test_a_column_of_no_spread_keeps_its_unit():
+    X = spread(60, [1e10, 1.0, 1.0, 1.0])
+    X[:, 3] = 0
+    basis = sample_basis(objective_of(X, "squared", 0.0))
+    np.testing.assert_allclose(basis.scale, [1e5, 1, 1, 1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("loss", EQUAL)
+def test_a_sketch_has_the_leading_directions_and_the_mean_of_the_rest(loss, monkeypatch):
+    monkeypatch.setattr(curvature, "FULL_EIGEN", 5)
+    monkeypatch.setattr(curvature, "SKETCH", 3)
+    rng = np.random.default_rng(3)
+    turn = np.linalg.qr(rng.normal(size=(12, 12)))[0]
+    X = spread(80, [1e4, 5e3, 2e3] + [0.5] * 9) @ turn
+    objective = objective_of(X, loss, 0.1)
+    basis = sample_basis(objective)
+    assert basis.U.shape == (12, 3)
+    assert not basis.full
+    assert basis.rest == pytest.approx(0.5, rel=1e-6)
+    np.testing.assert_allclose(np.abs(basis.U.T @ turn[:3].T), np.eye(3), atol=1e-6)
+    check(objective, rtol=1e-5, basis=basis)
+
+
+@pytest.mark.parametrize("loss", EQUAL)
+def test_few_rows_span_their_directions(loss, monkeypatch):
+    monkeypatch.setattr(curvature, "FULL_EIGEN", 10)
+    X = np.random.default_rng(4).normal(size=(8, 30))
+    objective = objective_of(X, loss, 0.1)
+    basis = sample_basis(objective)
+    assert basis.U.shape == (30, 7)  # eight rows less their mean
+    np.testing.assert_allclose(basis.U.T @ basis.U, np.eye(7), atol=1e-12)
+    assert basis.rest == pytest.approx(0, abs=1e-12)
+    check(objective, basis=basis)
+
+
+def test_many_classes_are_not_turned(monkeypatch):
+    monkeypatch.setattr(curvature, "ROTATED", 2)
+    X = np.random.default_rng(5).normal(size=(50, 6))
+    for loss in ("logistic", "squared"):
+        assert check(objective_of(X, loss, 0.2)).Q is None
+    monkeypatch.setattr(curvature, "ROTATED", 3)
+    assert check(objective_of(X, "squared", 0.2)).Q is not None
+
+
+def test_the_sample_has_rows_with_weight_alone_and_is_the_same_every_time(monkeypatch):
+    monkeypatch.setattr(curvature, "SAMPLE_ROWS", 300)
+    rng = np.random.default_rng(6)
+    X, w = rng.normal(size=(1000, 4)), rng.integers(0, 2, 1000).astype(float)
+    objective = objective_of(X, "squared", 0.1, weights=w)
+    basis = sample_basis(objective)
+    assert 100 < len(basis.rows) < 200
+    assert (np.diff(basis.rows) > 0).all()
+    assert (w[basis.rows] == 1).all()
+    assert np.array_equal(basis.rows, sample_basis(objective).rows)
+    assert not np.array_equal(basis.rows, sample_basis(objective, seed=1).rows)
+    plain = objective_of(X, "squared", 0.1)
+    assert len(sample_basis(plain).rows) == 300
+    monkeypatch.setattr(curvature, "SAMPLE_BYTES", 4 * 4 * 270)
+    assert len(sample_basis(plain).rows) == 270
+    monkeypatch.setattr(curvature, "SAMPLE_BYTES", 0)
+    assert len(sample_basis(plain).rows) == 256
+    theta = rng.normal(size=(5, 3))
+    for part in (slice(None), slice(10, 90)):
+        s = plain.design.dense()[sample_basis(plain).rows][part] @ theta[:-1] + theta[-1]
+        np.testing.assert_allclose(sample_basis(plain).scores(theta, part), s, atol=1e-12)
+
+
+def test_slabs_do_not_matter(monkeypatch):
+    X = np.random.default_rng(7).normal(size=(100, 5))
+    objective = objective_of(X, "cross_entropy", 0.1)
+    whole = precondition(objective, sample_basis(objective), 0.1 + objective.start())
+    monkeypatch.setattr(curvature, "SLAB", 7)
+    parts = precondition(objective, sample_basis(objective), 0.1 + objective.start())
+    v = np.random.default_rng(8).normal(size=(6, 3))
+    np.testing.assert_allclose(parts(v), whole(v), rtol=1e-9)
+
+
+def test_where_nothing_bends_the_model_still_answers():
+    """No column has spread, or no row curvature: finite numbers, none of them a step to infinity."""
+    flat = objective_of(np.ones((20, 3)), "cross_entropy", 0.0)
+    settled = replace(objective_of(spread(20, [1.0, 1.0]), "squared_hinge", 0.0), k=3)
+    theta = settled.start()
+    theta[-1] = 0
+    v = np.random.default_rng(9).normal(size=(4, 3))
+    assert np.isfinite(precondition(flat, sample_basis(flat), flat.start())(v)).all()
+    far = np.zeros((3, 3))
+    far[-1] = [0, 0, 0]
+    bound = precondition(settled, sample_basis(settled), far)(np.ones((3, 3)))
+    assert np.isfinite(bound).all()
+
+
+def test_orthonormal_columns():
+    rng = np.random.default_rng(10)
+    U = rng.normal(size=(30, 5))
+    for given in (U, U * 10.0 ** np.arange(5), np.hstack([U[:, :4], U[:, :1]]), U.astype(np.float32)):
+        found = orthonormal(given)
+        assert found.dtype == given.dtype
+        np.testing.assert_allclose(found.T @ found, np.eye(5), atol=1e-5 if given.dtype == np.float32 else 1e-13)
+        outside = given - found @ (found.T @ given)
+        assert np.abs(outside).max() <= 1e-5 * np.abs(given).max()
