@@ -86,7 +86,7 @@ def check_gradient(loss):
 
 
 def check_gradient_alone(loss):
-    """`gradient` is the second half of `value_and_gradient`, for many rows and for each alone, where rows tie as well."""
+    """`gradient` is the second half of `value_and_gradient`, for many rows and for each alone, with ties too."""
     for k in CLASSES:
         s, y = rows(loss, k, n=30, seed=15)
         s[::5] = 0.0

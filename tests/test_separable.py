@@ -190,7 +190,7 @@ def test_rows_on_the_boundary_do_not_hide_it():
 
 
 def test_a_row_beyond_the_boundary_by_little_is_seen():
-    """Mirror rows on the wrong side of the only plane that is in question, by less and less: a finite optimum exists."""
+    """A row on the wrong side of the only plane in question, by less and less: a finite optimum exists."""
     rng = np.random.default_rng(8)
     for beyond in (1e-2, 1e-4, 1e-6, 0.0):
         X = np.vstack([np.repeat(rng.normal(size=(20, 2)), 2, axis=0), rng.normal(size=(40, 2))])

@@ -8,16 +8,16 @@ here by cutting planes: a D that is good for some of the margins is proven by a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from threading import Lock
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from ..losses import CrossEntropy
 from ..objective import Objective
 
+BYTES = 1 << 29  # of the classes' least and largest numbers, blocks apart; beyond, columns are not looked at
 UNKNOWNS = 300  # (d+1) k of a linear program, seconds at most; beyond, single columns alone are looked at
 FLAT = 1e-10  # of the largest curvature: below, a direction counts as one without
 ROUNDS = 12  # of margins that are added to it
@@ -52,22 +52,26 @@ def touching(objective: Objective, theta: np.ndarray) -> Touching | None:
 
 def visit(objective: Objective, fn: Callable[[Any, np.ndarray, np.ndarray], Any]) -> list:
     """fn(block, labels, which of its rows have weight) of every block that has such rows, in float64: one pass."""
-    found = []
 
     def share(block: Any) -> tuple:
-        y = objective.y[block.rows]
-        there = np.ones(len(y), bool) if objective.weights is None else objective.weights[block.rows] > 0
-        if there.any():
-            found.append(fn(block, y[there], there))
-        return ()
+        there = _there(objective, block)
+        return (fn(block, objective.y[block.rows][there], there) if there.any() else None,)
 
-    objective.precise().design.sweep(share)
-    return found
+    return [found for found in objective.precise().design.collect(share)[0] if found is not None]
+
+
+def _there(objective: Objective, block: Any) -> np.ndarray:
+    """(m,) which of a block's rows have weight."""
+    y = objective.y[block.rows]
+    return np.ones(len(y), bool) if objective.weights is None else np.asarray(objective.weights[block.rows] > 0)
 
 
 # ── one column ────────────────────────────────────────────────────────────────────────────────────
 def by_column(objective: Objective) -> Touching | None:
     """The first column where the rows of a class lie on one side of a number and all others on the other, or on it."""
+    design, k = objective.precise().design, objective.k
+    if 16 * k * design.d * -(-design.n // design.block_rows()) > BYTES:
+        return None
     low, high = _ranges(objective)
     present = np.flatnonzero(np.isfinite(low[:, 0]))
     for above in (True, False):
@@ -85,18 +89,17 @@ def by_column(objective: Objective) -> Touching | None:
 
 def _ranges(objective: Objective) -> tuple[np.ndarray, np.ndarray]:
     """The least and the largest number of each class in each column as stored, (k, d) each."""
-    shape, merging = (objective.k, objective.design.d), Lock()
+    shape = (objective.k, objective.design.d)
     low, high = np.full(shape, np.inf), np.full(shape, -np.inf)
 
-    def share(block: Any, y: np.ndarray, there: np.ndarray) -> None:
-        for j in np.unique(y):
-            x = block.x[there & (objective.y[block.rows] == j)]
-            least, most = (_dense(a) for a in (x.min(axis=0), x.max(axis=0)))
-            with merging:
-                np.minimum(low[j], least, out=low[j])
-                np.maximum(high[j], most, out=high[j])
+    def share(block: Any, y: np.ndarray, there: np.ndarray) -> list:
+        rows = {j: block.x[there & (objective.y[block.rows] == j)] for j in np.unique(y).tolist()}
+        return [(j, _dense(x.min(axis=0)), _dense(x.max(axis=0))) for j, x in rows.items()]
 
-    visit(objective, share)
+    for found in visit(objective, share):
+        for j, least, most in found:
+            np.minimum(low[j], least, out=low[j])
+            np.maximum(high[j], most, out=high[j])
     shift = objective.design.shift if getattr(objective.precise().design, "centre_blocks", False) else 0.0
     return low + shift, high + shift
 
@@ -136,35 +139,32 @@ def bounded(objective: Objective, theta: np.ndarray, unit: np.ndarray) -> bool:
     0 = ∇F − ∇²F u is then a sum over rows and other classes of (e_y − e_j) ⊗ [x 1] times wᵢ p_j (1 − u_j + Σ p u) > 0,
     so no direction has margins ≥ 0 that are not all 0 (Stiemke 1915). Where ∇²F is singular scores must stand still.
     """
-    k, scaled, H = objective.k, theta * unit, 0.0
-    for a, w in _slabs(objective, unit):
-        p: Any = objective.loss.probabilities(a @ scaled)
-        H = H + np.block([[(a.T * (w * p[:, i] * ((i == j) - p[:, j]))) @ a for j in range(k)] for i in range(k)])
+    k, columns, precise = objective.k, np.vstack([np.diag(1 / unit[:-1, 0]), 0 * unit[:-1].T]), objective.precise()
+    given, at = precise.design.to_rows(columns), precise.design.to_rows(theta)
+
+    def bend(block: Any) -> tuple:
+        a, p = _extended(objective, block, given), cast(np.ndarray, objective.loss.probabilities(block.forward(at)))
+        w = _there(objective, block) * (1.0 if objective.weights is None else objective.weights[block.rows])
+        return (np.array([[(a.T * (w * p[:, i] * ((i == j) - p[:, j]))) @ a for j in range(k)] for i in range(k)]),)
+
+    H = precise.design.sweep(bend)[0].swapaxes(1, 2).reshape(theta.size, -1) / objective.total
     values, V = np.linalg.eigh(H)
     seen = values > FLAT * values[-1]
-    along = V.T @ (objective.precise().at(theta).gradient / unit).T.ravel()
+    along = V.T @ (precise.at(theta).gradient / unit).T.ravel()
     still, step = V[:, ~seen], V[:, seen] @ (along[seen] / values[seen])
-    for a, _ in _slabs(objective, unit):
-        if np.ptp(a @ step.reshape(k, -1).T, axis=1).max() >= 0.5:
-            return False
-        moved = a @ still.reshape(k, -1, still.shape[1]).transpose(1, 0, 2).reshape(a.shape[1], -1)
-        if np.ptp(moved.reshape(len(a), k, -1), axis=1).max(initial=0.0) > 1e-6:
-            return False
-    return True
+
+    def moves(block: Any, y: np.ndarray, there: np.ndarray) -> tuple:
+        a = _extended(objective, block, given)[there]
+        by = a @ still.reshape(k, a.shape[1], -1).swapaxes(0, 1).reshape(a.shape[1], -1)
+        by = np.ptp(by.reshape(len(a), k, still.shape[1]), axis=1)
+        return np.ptp(a @ step.reshape(k, -1).T, axis=1).max() < 0.5, by.max(initial=0.0) < 1e-6
+
+    return all(all(found) for found in visit(objective, moves))
 
 
-def _slabs(objective: Objective, unit: np.ndarray, size: int = 4096) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """[x 1] of the rows with weight, in the design's columns divided by `unit`, and weights that sum to 1."""
-    weights = np.ones(objective.n) if objective.weights is None else objective.weights
-    rows = np.flatnonzero(weights > 0)
-    for i in range(0, len(rows), size):
-        part = rows[i : i + size]
-        yield _extended(objective, part) / unit.ravel(), weights[part] / objective.total
-
-
-def _extended(objective: Objective, rows: np.ndarray) -> np.ndarray:
-    """[x 1] in the design's columns, (m, d+1) float64."""
-    x = objective.precise().design.take(rows).dense()
+def _extended(objective: Objective, block: Any, given: np.ndarray) -> np.ndarray:
+    """[x 1] of a block's rows in the columns that `given` (d+1, d) makes of them as stored, (m, d+1)."""
+    x = block.forward(given)
     return np.hstack([x, np.full((len(x), 1), float(objective.design.intercept))])
 
 
@@ -186,12 +186,14 @@ def _best(gain: np.ndarray, held: np.ndarray) -> np.ndarray | None:
 def _sum_of_margins(objective: Objective) -> np.ndarray:
     """c (d+1, k): c·D = Σ over rows with weight and other classes j of (D_y − D_j)·[x 1], in the design's columns."""
 
-    def share(block: Any, y: np.ndarray, there: np.ndarray) -> np.ndarray:
-        g = -np.ones((len(there), objective.k))
-        g[np.flatnonzero(there), y] += objective.k
-        return block.adjoint(g * there[:, None])
+    def share(block: Any) -> tuple:
+        there, y = _there(objective, block), objective.y[block.rows]
+        g = -np.ones((len(y), objective.k))
+        g[np.arange(len(y)), y] += objective.k
+        return (block.adjoint(g * there[:, None]),)
 
-    return objective.precise().design.from_rows(np.sum(visit(objective, share), axis=0))
+    design = objective.precise().design
+    return design.from_rows(design.sweep(share)[0])
 
 
 def _margins(objective: Objective, D: np.ndarray, most: int, proving: bool) -> tuple[list[tuple[int, int]], int]:
@@ -223,7 +225,8 @@ def _margins(objective: Objective, D: np.ndarray, most: int, proving: bool) -> t
 def _pair_rows(objective: Objective, pairs: np.ndarray) -> np.ndarray:
     """(e_y − e_j) ⊗ [x 1] of these (row, j), (m, k (d+1)), in the design's columns."""
     rows, back = np.unique(pairs[:, 0], return_inverse=True)
-    a = _extended(objective, rows)[back]
+    x = objective.precise().design.take(rows).dense()
+    a = np.hstack([x, np.full((len(x), 1), float(objective.design.intercept))])[back]
     out, each = np.zeros((len(pairs), objective.k, a.shape[1])), np.arange(len(pairs))
     out[each, objective.y[pairs[:, 0]]] = a
     out[each, pairs[:, 1]] = -a

@@ -1,8 +1,9 @@
 """Proofs, by the rows, that without a penalty no finite optimum exists (Albert & Anderson 1984, Biometrika 71).
 
-Complete separation here, rows on the boundary in `recession.py`. All rows right by a positive margin: t θ lowers every row's loss for every t > 1. Or one class apart from the others,
-w·x + c above 0 on its rows and below 0 on the rest: t (w, c) added to its scores lowers F for every t > 0.
-Cross-entropy knows both, one-vs-rest logistic the second; the hinges then have optima without loss, infinitely many.
+Complete separation; for rows on the boundary see `recession.py`. All rows right by a positive margin: t θ lowers every
+row's loss for every t > 1. Or one class apart from the others, w·x + c above 0 on its rows and below 0 on the rest:
+t (w, c) added to its scores lowers F for every t > 0. Cross-entropy knows both, one-vs-rest logistic the second; the
+hinges then have optima without loss, infinitely many.
 """
 
 from __future__ import annotations
