@@ -61,12 +61,12 @@ def objective(X: np.ndarray, y: np.ndarray, loss: str = "cross_entropy"):
     return Objective(design, y, int(y.max()) + 1, LOSSES[loss](), PENALTIES["l2"](), ALPHA)
 
 
-def ours(problem, batch: int, epochs: int):
+def ours(problem, batch: int, epochs: int, rate: float = RATE):
     """Yields ((wall, processor) seconds of an epoch, W, b)."""
     from linearhead.solvers.sgd import SGD, Steps
 
-    solver = SGD(batch_size=batch, learning_rate=RATE, schedule="constant")
-    steps = Steps(problem.start(), 2**62, RATE, solver, problem)
+    solver = SGD(batch_size=batch, learning_rate=rate, schedule="constant")
+    steps = Steps(problem.start(), 2**62, rate, solver, problem)
     rng = np.random.default_rng(0)
     for _ in range(epochs):
         start = clocks()
@@ -126,7 +126,7 @@ def single_rows(X: np.ndarray, y: np.ndarray, repeats: int = 3) -> dict:
     epochs, products, bare = ({name: [] for name in LOSSES} for _ in range(3))
     for _ in range(repeats):
         for name, problem in problems.items():
-            epochs[name] += [seconds for seconds, _, _ in ours(problem, 1, 1)]
+            epochs[name] += [seconds for seconds, _, _ in ours(problem, 1, 1, rate=1e-4)]  # none diverges
             products[name].append(len(X) * arithmetic(X.shape[1], problem.k))
             bare[name].append(len(X) * arithmetic(X.shape[1], problem.k, problem.loss.row_gradient))
     found = {}
