@@ -35,7 +35,7 @@ def test_every_option_of_train_is_a_field_of_the_recipe_and_back():
 
     from linearhead.experiment import Recipe
 
-    options = {p.name for p in cli.commands["train"].params} - {"data", "out", "force", "cache", "as_json"}
+    options = {p.name for p in cli.commands["train"].params} - {"data", "out", "force", "cache", "cluster", "as_json"}
     assert options == {f.name for f in fields(Recipe)}
     context = click.Context(cli.commands["train"])
     defaults = {p.name: p.get_default(context) for p in cli.commands["train"].params if p.name in options}

@@ -20,6 +20,9 @@ WHERE = [
     click.option("--force", is_flag=True, help="Replace an earlier run at --out."),
     READER,
     cached,
+    click.option("--cluster", metavar="ADDRESS",
+                 help="Dask scheduler whose workers decode, extract and fit, such as tcp://10.0.0.1:8786; local:N "
+                 "starts N processes here. All workers must see DATA and the folder --cache, which has to be named."),
 ]
 PICTURES = [
     click.option("--features", default="auto", show_default=True, metavar="NAME[+NAME]",
@@ -100,6 +103,7 @@ def train(
     out: str | None,
     force: bool,
     cache: str | None,
+    cluster: str | None,
     as_json: bool,
     class_weight: str,
     **recipe: Any,
@@ -117,7 +121,8 @@ def train(
 
     recipe["class_weight"] = None if class_weight == "none" else class_weight
     command = shlex.join(["linearhead", *sys.argv[1:]])
-    outcome = run_training(data, out=out, force=force, cache=cache, progress=Bars(), command=command, **recipe)
+    where: dict[str, Any] = {"out": out, "force": force, "cache": cache, "cluster": cluster}
+    outcome = run_training(data, **where, progress=Bars(), command=command, **recipe)
     if as_json:
         put_json(outcome.to_json())
     else:

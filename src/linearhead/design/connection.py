@@ -185,7 +185,7 @@ def _local(distributed: Any, address: str) -> Any:
     if not (count.isascii() and count.isdigit() and int(count) > 0):
         raise UsageError(f"{address!r} starts no workers here; say how many, such as local:2.")
     return distributed.LocalCluster(
-        n_workers=int(count), threads_per_worker=1, dashboard_address=None, silence_logs=40, host="127.0.0.1"
+        n_workers=int(count), threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=40, host="127.0.0.1"
     )
 
 

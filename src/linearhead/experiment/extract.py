@@ -8,7 +8,7 @@ than a few batches are in memory at a time, and a bounded sample where an extrac
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from importlib.metadata import version
@@ -19,7 +19,7 @@ import numpy as np
 
 from .. import __version__, container, features, images
 from ..data import Dataset
-from ..data.feature_store import Store
+from ..data.feature_store import Store, Table
 from ..data.stored_rows import StoredRows
 from ..errors import DataError
 from ..features import Extractor, from_contract, make
@@ -34,6 +34,8 @@ SAMPLE_BYTES = 256 * 2**20  # decoded training pictures held for an extractor th
 BATCH = 256  # pictures described at a time
 LISTED = 20  # bad pictures named in an error
 LEARNED = "learned.extractor"
+
+Seen = list[tuple[int, bytes | None, str | None]]  # row of the dataset, key, why it cannot be used
 
 
 @dataclass
@@ -149,6 +151,7 @@ class Pictures:
             "preprocessing": preprocessing.to_dict(),
         }
         self.table = self.store.table(self.contract, int(np.prod(preprocessing.shape)), np.uint8)
+        self.threads: int | None = None  # that decode; None: as many as there are cores
 
     @cached_property
     def keys(self) -> dict[int, bytes]:
@@ -158,26 +161,29 @@ class Pictures:
         """
         keys: dict[int, bytes] = {}
         with self.table.alone(), self.progress.bar(len(self.rows), "pictures") as done:
-            for looks in images.look_many(Sources(self.dataset, self.rows), self.preprocessing, self.table):
-                for look in looks:
-                    row = int(self.rows[look.index])
-                    if (key := self._keep(look, self.dataset.names[row])) is not None:
+            for seen in self.look_at(self.rows):
+                for row, key, reason in seen:
+                    if reason is not None:
+                        self.tolerance.add(Skipped(self.dataset.names[row], reason))
+                    elif key is not None:
                         keys[row] = key
-                done(len(looks))
+                done(len(seen))
             self.table.flush()
         self.tolerance.check()
-        return keys
+        return {row: keys[row] for row in self.rows.tolist() if row in keys}
 
-    def _keep(self, look: images.Look, name: str) -> bytes | None:
-        """The key of a picture that can be read; else None, and the tolerance is told."""
+    def look_at(self, rows: np.ndarray) -> Iterator[Seen]:
+        """Reads pictures and decodes those that the table does not hold into it, a few at a time."""
+        sources = Sources(self.dataset, rows)
+        for looks in images.look_many(sources, self.preprocessing, self.table, self.threads):
+            yield [self._keep(look, int(rows[look.index])) for look in looks]
+
+    def _keep(self, look: images.Look, row: int) -> tuple[int, bytes | None, str | None]:
         if look.key is not None and (look.pixels is not None or look.reason is not None):
             pixels = None if look.pixels is None else look.pixels.ravel()
             self.table.add(look.key, pixels, look.notes, look.reason or "")
         reason = look.reason or (self.table.reason(look.key) if look.key is not None else None)
-        if reason is not None:
-            self.tolerance.add(Skipped(name, reason))
-            return None
-        return look.key
+        return row, look.key, reason
 
     @cached_property
     def good(self) -> np.ndarray:
@@ -238,12 +244,16 @@ class Pictures:
         with table.alone(), self.progress.bar(len(keys), "features") as done:
             missing = [key for key in dict.fromkeys(keys) if key not in table]
             done(len(keys) - len(missing))
-            pixels = self.table.rows(missing)
-            for start in range(0, len(missing), BATCH):
-                block = missing[start : start + BATCH]
-                rows = extractor.transform(self.shaped(pixels[start : start + BATCH]))
-                for key, row in zip(block, rows, strict=True):
-                    table.add(key, row)
-                done(len(block))
+            self.describe(table, extractor, missing, done)
             table.flush()
         return Extracted(table.rows(keys), self.good, self.tolerance.bad, self.table.notes(keys))
+
+    def describe(self, table: Table, extractor: Extractor, keys: list[bytes], done: Callable[[int], object]) -> None:
+        """Adds the features of these pictures to the table."""
+        pixels = self.table.rows(keys)
+        for start in range(0, len(keys), BATCH):
+            block = keys[start : start + BATCH]
+            rows = extractor.transform(self.shaped(pixels[start : start + BATCH]))
+            for key, row in zip(block, rows, strict=True):
+                table.add(key, row)
+            done(len(block))

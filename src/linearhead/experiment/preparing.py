@@ -18,6 +18,7 @@ from ..images import Copies, Preprocessing
 from ..records import Leaderboard, Skipped
 from . import copies as copying
 from . import given, leaderboard, roles
+from .clustered import Spread
 from .extract import Extracted, Pictures, Tolerance, choose_pictures
 from .given import Given, Source
 from .names import open_readable
@@ -61,14 +62,18 @@ class Prepared:
     keys: list[bytes]  # SHA-256 of each picture, of the rows of X
 
 
-def prepare(data: str | Path, plan: Recipe, store: Store, progress: Progress, clock: Clock) -> Prepared:
-    """The steps before the fit."""
+def prepare(
+    data: str | Path, plan: Recipe, store: Store, progress: Progress, clock: Clock, spread: Spread | None = None
+) -> Prepared:
+    """The steps before the fit; `spread`: on the workers of a cluster."""
     with clock.stage("list pictures"):
         dataset = open_readable(data, plan.reader, min_classes=2, rows=True)
-    return prepare_dataset(dataset, plan, store, progress, clock)
+    return prepare_dataset(dataset, plan, store, progress, clock, spread)
 
 
-def prepare_dataset(dataset: Dataset, plan: Recipe, store: Store, progress: Progress, clock: Clock) -> Prepared:
+def prepare_dataset(
+    dataset: Dataset, plan: Recipe, store: Store, progress: Progress, clock: Clock, spread: Spread | None = None
+) -> Prepared:
     """The same for pictures that are at hand."""
     dataset = roles.grouped(dataset, plan)
     role = roles.assign(dataset, plan)
@@ -81,7 +86,8 @@ def prepare_dataset(dataset: Dataset, plan: Recipe, store: Store, progress: Prog
         return described(dataset, plan, None, role, rows, None, clock)
     with clock.stage("decode and features"):
         preprocessing = choose_pictures(dataset, groups[0], plan)
-        pictures = Pictures(dataset, order, preprocessing, tolerance, progress, store)
+        make = Pictures if spread is None else spread.pictures
+        pictures = make(dataset, order, preprocessing, tolerance, progress, store)
         plan, board = choose_features(pictures, np.concatenate(groups[:2]), plan, progress, clock)
         extractor = pictures.learn(plan.features, groups[0], plan.seed)
     return described(dataset, plan, board, role, pictures, extractor, clock)

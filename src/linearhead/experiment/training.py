@@ -17,6 +17,7 @@ from ..store import Model
 from . import copies as copying
 from . import examine as examining
 from . import given, ledger, roles, run_folder
+from .clustered import spreading
 from .environment import versions
 from .fitting import Fit, Rows, fit
 from .judge import Answers, answer, evaluation, nearest_baseline
@@ -95,6 +96,7 @@ def train(
     out: str | Path | None = None,
     force: bool = False,
     cache: str | Path | None = AUTO,
+    cluster: str | None = None,
     progress: Progress | None = None,
     command: str = "linearhead.train",
     **recipe: Any,
@@ -104,17 +106,23 @@ def train(
     `recipe`: see `Recipe`, every option of the command line with underscores. Ctrl-C during the fit keeps the best
     weights so far, and after it leaves out what takes long (`Outcome.interrupted`). UsageError, DataError, FileError:
     no run is written. Pixels and features are kept for the runs to come in the folder `cache`; None: nowhere, "auto":
-    in the user's cache folder, within bounds (data/cache.py).
+    in the user's cache folder, within bounds (data/cache.py). `cluster`: the address of a Dask scheduler, whose workers
+    then decode, extract and fit; they have to see data and cache under the same paths. The weights are those of one
+    machine within the tolerance, and have the same bits for any number of workers.
     """
     plan, progress, clock = Recipe(**recipe), progress or Progress(), Clock()
     plan.check()
     default_name = f"{Path(data).absolute().name.split('.')[0]}-{datetime.now():%Y%m%d-%H%M%S}"
     with new_folder(out or Path("runs") / default_name, force, marker=run_folder.RECORD) as folder:
         store = open_store(cache, progress.say)
-        prepared = prepare(data, plan, store, progress, clock)
-        plan = prepared.plan
-        rows = Rows(prepared.extracted.X[: prepared.n_trained], prepared.y[: prepared.n_trained], prepared.n_train)
-        fitted = fit(rows, plan, progress)
+        with spreading(cluster, data, store, progress) as spread:
+            prepared = prepare(data, plan, store, progress, clock, spread)
+            plan, n = prepared.plan, prepared.n_trained
+            if spread is None:
+                rows = Rows(prepared.extracted.X[:n], prepared.y[:n], prepared.n_train)
+            else:
+                rows = spread.rows(prepared.extracted.stored, prepared.y[:n], prepared.n_train)
+            fitted = fit(rows, plan, progress)
         if fitted.interrupted:
             progress.say("Interrupted: the best classifier so far is kept, judged and written.")
         clock.seconds |= fitted.seconds

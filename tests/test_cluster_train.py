@@ -1,0 +1,60 @@
+"""`train --cluster`: workers decode, extract and fit; the classifier is that of one machine."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+pytest.importorskip("distributed", reason="needs the extra dask: pip install 'linearhead[dask]'")
+
+from linearhead.cli import cli
+from linearhead.experiment import clustered
+
+FEATURES = "patches(quality=fast,filters=8)+color"
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    root, rng = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
+    for label in "abc":
+        (root / label).mkdir()
+        for i in range(30):
+            pixels = rng.integers(0, 150, (20, 20, 3)) + 50 * "abc".index(label)
+            Image.fromarray(np.uint8(pixels)).save(root / label / f"{i}.png")
+    (root / "a" / "broken.png").write_bytes(b"\x89PNG")
+    return root
+
+
+def run(*words):
+    return CliRunner().invoke(cli, [str(word) for word in words], catch_exceptions=False)
+
+
+def test_the_classifier_of_one_machine(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(clustered, "JOB", 16)
+    options = ("--features", FEATURES, "--max-bad", "0.1", "--json")
+    store = tmp_path / "store"
+    done = run("train", photos, "--out", tmp_path / "run", "--cluster", "local:2", "--cache", store, *options)
+    assert done.exit_code == 0, done.output
+    assert "Cluster: 2 workers, 2 threads" in done.stderr
+    found = json.loads(done.stdout)
+    assert (found["found"], found["used"], found["skipped"]) == (91, 90, 1)
+    assert found["converged"]
+    before = {path: path.stat().st_mtime_ns for path in store.rglob("*.rows")}
+    assert len(before) >= 10  # a shard of pixels and one of features for every job
+    done = run("train", photos, "--out", tmp_path / "alone", "--cache", store, *options)
+    wanted = json.loads(done.stdout)
+    assert {path: path.stat().st_mtime_ns for path in store.rglob("*.rows")} == before  # nothing was left to compute
+    assert wanted["alpha"] == pytest.approx(found["alpha"], rel=1e-6)
+    assert wanted["test"]["log_loss"] == pytest.approx(found["test"]["log_loss"], rel=1e-4)
+    first, second = (each["certificate"] for each in (found, wanted))
+    assert abs(first["value"] - second["value"]) <= 1e-12 + max(first["gap"], second["gap"])
+
+
+def test_a_cluster_needs_a_folder_that_workers_see(photos, tmp_path):
+    for cache in ((), ("--no-cache",)):
+        done = run("train", photos, "--out", tmp_path / "run", "--cluster", "local:1", *cache)
+        assert done.exit_code == 2
+        assert "--cluster needs --cache FOLDER" in done.stderr
+    assert not (tmp_path / "run").exists()
