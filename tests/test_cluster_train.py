@@ -47,7 +47,7 @@ def test_the_classifier_of_one_machine(photos, tmp_path, monkeypatch):
     wanted = json.loads(done.stdout)
     assert {path: path.stat().st_mtime_ns for path in store.rglob("*.rows")} == before  # nothing was left to compute
     assert wanted["alpha"] == pytest.approx(found["alpha"], rel=1e-6)
-    assert wanted["test"]["log_loss"] == pytest.approx(found["test"]["log_loss"], rel=1e-4)
+    assert wanted["test"]["log_loss"] == pytest.approx(found["test"]["log_loss"], abs=1e-3)
     first, second = (each["certificate"] for each in (found, wanted))
     assert abs(first["value"] - second["value"]) <= 1e-12 + max(first["gap"], second["gap"])
 
