@@ -280,6 +280,12 @@ def test_predictions_are_bit_equal_whatever_stands_beside_a_picture(trained, dig
     assert together == alone
 
 
+def test_the_package_is_a_command():
+    got = subprocess.run([sys.executable, "-m", "linearhead", "--help"], capture_output=True, text=True, timeout=60)
+    assert got.returncode == 0
+    assert "train" in got.stdout
+
+
 def test_doctor():
     result = run("doctor")
     assert result.exit_code == 0

@@ -1,0 +1,5 @@
+"""`python -m linearhead`: the command line."""
+
+from .cli import main
+
+main()
