@@ -7,7 +7,7 @@ from linearhead.design import design_of
 from linearhead.losses import LOSSES
 from linearhead.objective import Objective
 from linearhead.objective import coupled as module
-from linearhead.objective.coupled import edges, sampled_hessian
+from linearhead.objective.coupled import Coupled, draw, edges, sampled_hessian
 from linearhead.penalties import PENALTIES
 from linearhead.solvers import SOLVERS
 
@@ -90,6 +90,62 @@ def test_a_weight_of_two_is_a_row_given_twice():
     a, b = np.triu_indices(4, 1)
     once = sampled_hessian(z, 2 * h, a, b, 4)
     np.testing.assert_allclose(sampled_hessian(np.vstack([z, z]), np.hstack([h, h]), a, b, 4), once, rtol=1e-12)
+
+
+def test_draws_are_as_many_as_the_weight_asks_for():
+    """Systematic: every cell is drawn its share of the times, less than one off; none without weight."""
+    rng = np.random.default_rng(6)
+    h = rng.random((5, 40)) ** 6
+    h[2], h[:, 7] = 0, 0
+    for draws in (1, 7, 1000):
+        found, step = draw(h, draws)
+        assert len(found) == draws
+        assert step == pytest.approx(h.sum() / draws)
+        often = np.bincount(found, minlength=h.size)
+        assert (np.abs(often - h.ravel() / step) < 1 + 1e-9).all()
+        assert not often[h.ravel() == 0].any()
+
+
+@pytest.mark.parametrize("drawn", [False, True])
+def test_sums_over_edges_by_hand(drawn, monkeypatch):
+    """One row, edges 0–1 of weight 2 and 1–none of weight 3: the Hessian in the scores is [[2, −2], [−2, 5]]."""
+    monkeypatch.setattr(module, "DRAWS", 0 if not drawn else 50)
+    z = np.array([[1.0, 10.0]])
+    h = np.array([[2.0], [0.0], [3.0]])
+    if drawn:
+        h, z = np.repeat(h, 100, axis=1) / 100, np.repeat(z, 100, axis=0)
+    else:
+        monkeypatch.setattr(module, "DRAWS", 3)
+    H = sampled_hessian(z, h, np.array([0, 0, 1]), np.array([1, 2, 2]), 2)
+    np.testing.assert_allclose(H, np.einsum("ij,ab->iajb", [[2, -2], [-2, 5]], np.outer(z[0], z[0])), rtol=1e-12)
+
+
+def test_the_inverse_is_of_what_it_was_given():
+    """Penalty added to every class, a shift of all classes stiff where nothing else holds it, the rest as it was."""
+    rng = np.random.default_rng(7)
+    k, q = 3, 4
+    z, h = rng.standard_normal((200, q)), rng.random((6, 200))
+    a, b = np.append(np.triu_indices(k, 1)[0], range(k)), np.append(np.triu_indices(k, 1)[1], [k] * k)
+    ones = np.full((k, 1), k**-0.5)
+    for blind in (np.zeros((k, 0)), ones):
+        weights = h * np.append(np.ones(3), np.zeros(3) if blind.size else np.ones(3))[:, None]
+        H = sampled_hessian(z, weights, a, b, k)
+        for alpha in (np.zeros((q, q)), np.diag([0.3, 0.2, 0.1, 0.0])):
+            wanted = H + np.einsum("ij,ab->iajb", np.eye(k), alpha)
+            apply = Coupled.of(H.copy(), alpha, blind, intercept=True)
+            v = rng.standard_normal((q, k))
+            v[-1] -= blind.size * v[-1].mean() / k
+            v -= (blind.size and not alpha.any()) * v.mean(axis=1, keepdims=True)
+            two = np.stack([v, 2 * v], axis=1)
+            found = apply(np.einsum("iajb,bvj->avi", wanted, two))
+            np.testing.assert_allclose(found, two, rtol=1e-5, atol=1e-6)
+            if blind.size:  # along the shift no step is made, but of weights that are penalised
+                shift = np.zeros((q, 1, k))
+                shift[-1] = 1
+                assert np.abs(apply(shift)).max() <= 1.01 / wanted.reshape(k * q, -1).diagonal().max()
+    without = Coupled.of(sampled_hessian(z, h, a, b, k), np.zeros((q, q)), np.zeros((k, 0)), intercept=False)
+    assert np.abs(without(np.eye(q)[:, -1, None, None] * np.ones(k))).max() < 1
+    assert Coupled.of(-sampled_hessian(z, h, a, b, k), np.zeros((q, q)), np.zeros((k, 0)), True) is None
 
 
 def test_few_passes():

@@ -180,7 +180,8 @@ def _along(U: np.ndarray | None, a: np.ndarray) -> np.ndarray:
     """U (r, d) with a (d, j, k): U is read once for all j."""
     if U is None:
         return a
-    return (U @ a.reshape(len(a), -1).astype(U.dtype, copy=False)).reshape(len(U), *a.shape[1:])
+    flat = a.reshape(len(a), a.shape[1] * a.shape[2])  # of no rows, too, where no column has any spread
+    return (U @ flat.astype(U.dtype, copy=False)).reshape(len(U), *a.shape[1:])
 
 
 def precondition(objective: Objective, basis: Basis, theta: np.ndarray) -> Preconditioner:

@@ -1,0 +1,89 @@
+"""F in the span of the rows is F: values, slopes and the optimum, with fewer unknowns; and when that is worth it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+from linearhead.design import design_of
+from linearhead.losses import LOSSES
+from linearhead.objective import Objective, span
+from linearhead.objective.span import span as spanned
+from linearhead.objective.span import worth_spanning
+from linearhead.penalties import PENALTIES
+from linearhead.solvers import SOLVERS
+from test_objective_contract import close
+
+
+def wide(loss="cross_entropy", n=14, d=40, k=3, penalty="l2", alpha=0.07, dtype=np.float64, equal=0, **options):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, d)).astype(dtype) + 2
+    X[:equal] = X[0]
+    w = rng.uniform(0.3, 2, n)
+    design = design_of(options.pop("form", np.asarray)(X), threads=1, **options).fitted(w)
+    return Objective(design, np.arange(n) % k, k, LOSSES[loss](), PENALTIES[penalty](), alpha, w)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "logistic", "squared_hinge", "squared", "hinge"])
+def test_values_and_slopes_are_those_of_the_whole(loss):
+    for options in ({}, {"intercept": False}, {"equal": 4}, {"dtype": np.float32}, {"n": 30, "d": 12}):
+        objective = wide(loss, **options)
+        before = objective.count.passes
+        rows = spanned(objective)
+        assert objective.count.passes == before + 1
+        inside = rows.of(objective)
+        assert inside.count is objective.count
+        assert inside.shared is not objective.shared
+        rank = np.linalg.matrix_rank(objective.precise().design.dense().astype(float), tol=1e-4)
+        assert inside.design.d == rank <= min(objective.n, objective.design.d)
+        digits = 1e-5 if options.get("dtype") else 1e-10
+        close(rows.U.T @ rows.U, np.eye(rank), digits)
+        close(rows.Z @ rows.U.T, objective.design.dense(), 10 * digits)
+        close(inside.design.energy, np.mean(rows.Z.astype(float) ** 2, axis=0), 1e-6)
+        rng = np.random.default_rng(1)
+        theta = rng.normal(size=(rank + 1, 3))
+        theta[-1] *= objective.design.intercept
+        back = rows.back(theta)
+        assert back.shape == (objective.design.d + 1, 3)
+        assert back.dtype == np.float64
+        close(rows.into(back), theta, 10 * digits)
+        one, other = inside.precise().at(theta), objective.precise().at(back)
+        close(one.value, other.value, 10 * digits)
+        close(one.gradient, rows.into(other.gradient), 100 * digits)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared_hinge"])
+def test_the_optimum_lies_in_the_span(loss):
+    objective = wide(loss)
+    rows = spanned(objective)
+    inside = rows.of(objective)
+    few = SOLVERS["newton"](tol=1e-12)(inside, inside.start()).point
+    all_columns = SOLVERS["newton"](tol=1e-12)(objective, objective.start()).point
+    close(rows.back(few.theta), all_columns.theta, 1e-7)
+
+
+def test_it_is_worth_it_for_few_rows_in_memory_with_l2(monkeypatch):
+    assert worth_spanning(wide())
+    monkeypatch.setattr(span, "PER_COLUMN", 2)
+    assert worth_spanning(wide(n=80))
+    assert not worth_spanning(wide(n=81))
+    monkeypatch.setattr(span, "FULL_EIGEN", 40)
+    assert worth_spanning(wide(n=80))
+    monkeypatch.setattr(span, "FULL_EIGEN", 39)
+    assert not worth_spanning(wide(n=40))
+    assert worth_spanning(wide(n=39))
+    assert not worth_spanning(wide(penalty="l1"))
+    assert not worth_spanning(replace(wide(), alpha=0.0))
+    assert not worth_spanning(wide(form=scipy.sparse.csr_array))
+    monkeypatch.setattr(span, "MOST_ROWS", 14)
+    assert worth_spanning(wide())
+    monkeypatch.setattr(span, "MOST_ROWS", 13)
+    assert not worth_spanning(wide())
+    monkeypatch.undo()
+    monkeypatch.setattr(span, "BYTES", (14 + 40) * 14 * 8)
+    assert worth_spanning(wide())
+    assert worth_spanning(wide(dtype=np.float32))
+    monkeypatch.setattr(span, "BYTES", (14 + 40) * 14 * 8 - 1)
+    assert not worth_spanning(wide())
+    assert worth_spanning(wide(dtype=np.float32))
