@@ -72,7 +72,7 @@ def complaints(path: str, source: str) -> list[str]:
     parts = list(Path(path).with_suffix("").parts)
     package = parts[-1] == "__init__"
     parts = parts[:-1] if package else parts
-    if parts in ([], ["__main__"]):  # linearhead/__init__.py names everything, lazily; __main__.py calls the command line
+    if parts in ([], ["__main__"]):  # __init__.py names everything, lazily; __main__.py calls the command line
         return []
     room = parts[0]
     plan = floors()
