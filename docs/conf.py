@@ -13,7 +13,7 @@ project, author, copyright = "linearhead", "linearhead", "linearhead"
 extensions = ["myst_parser", "sphinx_gallery.gen_gallery", "sphinx.ext.autodoc"]
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
-exclude_patterns = ["_build", "chapters"]
+exclude_patterns = ["_build", "chapters", "choices.md"]
 suppress_warnings = ["myst.xref_missing", "config.cache"]  # links from the repository's own pages into its sources
 html_title = "linearhead"
 html_context = {"default_mode": "auto"}
@@ -54,9 +54,12 @@ def raise_skip():
     raise SkipNode
 
 
+PAGES = (("registries.py", "registries.md"), ("figures.py", "benchmarks.md"), ("choices.py", "choices.md"))
+
+
 def generate(app):
     """Pages that the package writes about itself."""
-    for script, name in (("registries.py", "registries.md"), ("figures.py", "benchmarks.md")):
+    for script, name in PAGES:
         done = subprocess.run([sys.executable, HERE / script], capture_output=True, text=True, check=True)
         page = HERE / name
         if not page.exists() or page.read_text(encoding="utf-8") != done.stdout:

@@ -59,6 +59,14 @@ def test_quick_chapters_run(path):
     assert "answer" in runpy.run_path(str(path))
 
 
+def test_the_page_on_choosing_shows_everything_there_is(capsys):
+    runpy.run_path(str(DOCS / "choices.py"))
+    page = capsys.readouterr().out
+    assert all(f"`{name}`" in page for name in [*LOSSES, *PENALTIES])
+    assert all(f"`{name}`" in page for name in SOLVERS if not misfit("cross_entropy", "l2", name))
+    assert page.count("<svg") == 4
+
+
 def test_links_between_pages_lead_somewhere():
     chapters = {f"lecture/{path.stem}.rst" for path in CHAPTERS} | {
         "lecture/index.rst",
