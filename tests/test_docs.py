@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 
 from linearhead.cli import cli
+from linearhead.losses import LOSSES
+from linearhead.objective import misfit
+from linearhead.penalties import PENALTIES
+from linearhead.solvers import SOLVERS
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
