@@ -3,8 +3,10 @@
     python benchmarks/trust.py [labels sets forecast regions]     # the parts to run; the others stay as they are
 
 `labels`: 2 % of Fashion-MNIST's labels flipped; how many of the first n_flipped suspects are flipped ones.
-`sets`: 100 splits; the model's own calibration on its trained pictures, coverage and ECE on as many new ones.
-`forecast`: the learning curve of n pictures against the accuracy that twice the pictures of its last point really give.
+`sets`: 100 splits; the model's own calibration on its trained pictures, coverage and ECE on all others, beside the ECE
+that as many pictures show by chance where every confidence is true.
+`forecast`: the learning curve of n pictures against the accuracy that twice the pictures of its last point really give,
+the mean of three fits on other draws, each judged on all other pictures.
 `regions`: what the regions of a picture add up to, against its score. Results in trust.json beside this file.
 """
 
@@ -99,7 +101,7 @@ def labels(share: float = 0.02) -> dict[str, Any]:
 
 
 def sets(splits: int = 100) -> dict[str, Any]:
-    """100 splits of three sets in turn: what `train` calibrates on n pictures, asked of as many others."""
+    """100 splits of three sets in turn: what `train` calibrates on n pictures, asked of all others."""
     rows: dict[str, list[dict[str, Any]]] = {}
     for i in range(splits):
         name, spec, n = (("digits", "pixels", 600), ("fashion-mnist", "pixels", 600), ("sign-digits", "hog", 600))[
@@ -107,19 +109,19 @@ def sets(splits: int = 100) -> dict[str, Any]:
         ]
         X, y = table(name, spec)
         order = np.random.default_rng([1, i]).permutation(len(y))
-        trained, others = order[:n], order[n : 2 * n]
+        trained, others = order[:n], order[n : n + 3000]
         alpha = (1e-3, 1e-2, 1e-1)[i // 3 % 3]  # from far too sure to rather modest
         clf = fitted(X[trained], y[trained], alpha)
         seen = outside(X[trained], y[trained], Recipe(features="pixels", alpha=alpha), alpha, i)
         assert seen is not None
         model = Model(list(map(str, range(10))), clf.coef_, clf.intercept_, None, None, "cross_entropy", {})
         trust = calibrate(model, Unseen(seen.scores, y[trained], ""), X[trained], i)
-        s, own = model.scores(X[others]), (np.arange(n), y[others])
+        s, own = model.scores(X[others]), (np.arange(len(others)), y[others])
         row: dict[str, Any] = {str(c): float(model.label_sets(s, c)[own].mean()) for c in ASKED}
         for when, p in (("test_before", softmax(s)), ("test_after", model.probabilities(s))):
             assert p is not None
             r = reliability(p[own], p.max(axis=1), p.argmax(axis=1) == y[others])
-            row[when] = [r.log_loss, r.ece]
+            row[when] = [r.log_loss, r.ece, chance(p.max(axis=1))]
         assert trust.before is not None
         assert trust.after is not None
         row |= {"before": [trust.before.log_loss, trust.before.ece], "after": [trust.after.log_loss, trust.after.ece]}
@@ -130,11 +132,19 @@ def sets(splits: int = 100) -> dict[str, Any]:
     }
 
 
+def chance(confidence: np.ndarray, trials: int = 50) -> float:
+    """The mean ECE of rows of these confidences where every one is true."""
+    rng = np.random.default_rng(0)
+    own = [reliability(confidence, confidence, rng.random(len(confidence)) < confidence) for _ in range(trials)]
+    return float(np.mean([r.ece for r in own]))
+
+
 def told(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Mean coverage; calibration's worst change of the log loss, and how often it lowers an ECE above 2 %."""
     change = [r["after"][0] / r["before"][0] - 1 for r in rows]
     poor = [r for r in rows if r["before"][1] > 0.02]
-    poor_test = [r for r in rows if r["test_before"][1] > 0.02]
+    beyond = {w: [r[w][1] - r[w][2] for r in rows] for w in ("test_before", "test_after")}  # what chance leaves open
+    poor_test = [(b, a) for b, a in zip(*beyond.values(), strict=True) if b > 0.02]
     return {
         "splits": len(rows),
         "coverage": {str(c): float(np.mean([r[str(c)] for r in rows])) for c in ASKED},
@@ -143,58 +153,94 @@ def told(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "ece_lowered": sum(r["after"][1] < r["before"][1] for r in poor),
         "ece_mean": [float(np.mean([r[w][1] for r in rows])) for w in ("before", "after")],
         "test_log_loss_worst_change": max(r["test_after"][0] / r["test_before"][0] - 1 for r in rows),
-        "test_ece_mean": [float(np.mean([r[w][1] for r in rows])) for w in ("test_before", "test_after")],
-        "test_ece_lowered": [sum(r["test_after"][1] < r["test_before"][1] for r in poor_test), len(poor_test)],
+        "test_ece_mean": [float(np.mean([r[w][1] for r in rows])) for w in beyond],
+        "test_ece_by_chance": [float(np.mean([r[w][2] for r in rows])) for w in beyond],
+        "test_ece_2_beyond_chance": len(poor_test),
+        "test_ece_lowered": sum(a < b for b, a in poor_test),
     }
 
 
 # ---- the learning curve
 
 
+ENOUGH = 500  # pictures from which the noise of those that judge, as many, is below the error asked for
+
+
 def forecast() -> dict[str, Any]:
     """Every set and size for which twice the pictures of the curve's last point, and 150 to judge, are there."""
     cases = []
     for name in ("digits", "fashion-mnist", "sign-digits", "omniglot-small", "trash-photos"):
-        for spec in ("pixels", "hog") if name != "digits" else ("pixels",):
+        for spec in ("pixels", "hog") if name not in ("digits", "omniglot-small") else ("pixels",):
             X, y = table(name, spec)
-            for n in (120, 250, 500, 1000, 2000):
+            for n in (120, 250, 500, 1000, 2000, 4000):
                 last = n - n // 4
                 if 2 * last + (150 if name != "trash-photos" else 40) > len(y):
                     continue
-                cases += [one_forecast(X, y, n, seed) | {"set": name, "features": spec} for seed in range(2)]
-                cases = [case for case in cases if case.get("twice") is not None]
-        done = [abs(c["twice"] - c["truth"]) for c in cases]
-        print("forecast", name, len(done), f"mean error so far {100 * np.mean(done):.2f} points", flush=True)
+                found = [one_forecast(X, y, n, seed) | {"set": name, "features": spec} for seed in range(2)]
+                cases += [case for case in found if "twice" in case]
+        if cases:
+            print("forecast", name, len(cases), errors(cases), flush=True)
+    large = [c for c in cases if c["n"] >= ENOUGH]
     return {
         "cases": cases,
-        "mean_error": float(np.mean([abs(c["twice"] - c["truth"]) for c in cases])),
-        "by_set": mean_errors(cases, "set"),
-        "by_size": mean_errors(cases, "n"),
-        "standing_still": float(np.mean([abs(c["last"] - c["truth"]) for c in cases])),
+        "all": errors(cases),
+        f"from_{ENOUGH}": errors(large),
+        "by_set": {name: errors([c for c in large if c["set"] == name]) for name in sorted({c["set"] for c in large})},
+        "by_size": {str(n): errors([c for c in cases if c["n"] == n]) for n in sorted({c["n"] for c in cases})},
     }
 
 
-def mean_errors(cases: list[dict[str, Any]], by: str) -> dict[str, float]:
-    """Mean absolute error of the forecasts, in groups."""
-    groups: dict[str, list[float]] = {}
-    for case in cases:
-        groups.setdefault(str(case[by]), []).append(abs(case["twice"] - case["truth"]))
-    return {name: float(np.mean(group)) for name, group in groups.items()}
+def errors(cases: list[dict[str, Any]]) -> dict[str, float]:
+    """Mean absolute errors: of the forecast; of the gain forecast, which the pictures that judge blur less; of the
+    curve's last point; and of the forecast that nothing changes."""
+    mean: Callable[[list[float]], float] = lambda values: float(np.mean(np.abs(values)))  # noqa: E731
+    return {
+        "cases": len(cases),
+        "forecast": mean([c["twice"] - c["truth"] for c in cases]),
+        "gain": mean([(c["twice"] - c["last"]) - (c["truth"] - c["truth_last"]) for c in cases]),
+        "last_point": mean([c["last"] - c["truth_last"] for c in cases]),
+        "standing_still": mean([c["last"] - c["truth"] for c in cases]),
+    }
+
+
+def stratified(y: np.ndarray, seed: list[int]) -> np.ndarray:
+    """A random order of which every beginning has all classes in their shares."""
+    rng, place = np.random.default_rng(seed), np.empty(len(y))
+    for c in np.unique(y):
+        rows = rng.permutation(np.flatnonzero(y == c))
+        place[rows] = (np.arange(len(rows)) + rng.random()) / len(rows)
+    return np.argsort(place, kind="stable")
 
 
 def one_forecast(X: np.ndarray, y: np.ndarray, n: int, seed: int) -> dict[str, Any]:
-    """The forecast from n rows, and the truth: the accuracy on all other rows with twice those of the last point."""
-    order = np.random.default_rng([2, seed, n]).permutation(len(y))
-    known, codes = np.unique(y[order[:n]], return_inverse=True)
-    alpha = 0.01
-    seen = outside(X[order[:n]], codes, Recipe(features="pixels", alpha=alpha), alpha, seed)
+    """The forecast from n rows, and the truth at the last point and at twice its rows."""
+    order, alpha = stratified(y, [2, seed, n]), 0.01
+    seen = outside(X[order[:n]], y[order[:n]], Recipe(features="pixels", alpha=alpha), alpha, seed)
     if seen is None or seen.curve.twice is None:
-        return {"twice": None}
-    m = 2 * seen.curve.n[-1]
-    judged = order[max(m, n) :][:3000]
-    judged = judged[np.isin(y[judged], known)]
-    truth = float(np.mean(fitted(X[order[:m]], y[order[:m]], alpha).predict(X[judged]) == y[judged]))
-    return {"n": n, "twice": seen.curve.twice, "last": seen.curve.accuracy[-1], "truth": truth, "judged": len(judged)}
+        return {}
+    last = seen.curve.n[-1]
+    truth = {m: [right_after(X, y, m, alpha, draw) for draw in range(3)] for m in (last, 2 * last)}
+    return {
+        "n": n,
+        "curve": [seen.curve.n, seen.curve.accuracy],
+        "twice": seen.curve.twice,
+        "last": seen.curve.accuracy[-1],
+        "truth": float(np.mean(truth[2 * last])),
+        "truth_last": float(np.mean(truth[last])),
+    }
+
+
+KNOWN: dict[tuple[int, int, float, int], float] = {}
+
+
+def right_after(X: np.ndarray, y: np.ndarray, m: int, alpha: float, draw: int) -> float:
+    """The accuracy of a fit on m rows, on up to 3000 others."""
+    key = (id(X), m, alpha, draw)
+    if key not in KNOWN:
+        order = stratified(y, [7, m, draw])
+        judged = order[m:][:3000]
+        KNOWN[key] = float(np.mean(fitted(X[order[:m]], y[order[:m]], alpha).predict(X[judged]) == y[judged]))
+    return KNOWN[key]
 
 
 # ---- regions

@@ -24,7 +24,7 @@ def check(run: Run) -> Finding | None:
         title="More pictures of the same kind would change little",
         severity="note",
         evidence=f"{curve.n[-2]} training pictures give {curve.accuracy[-2]:.1%} on pictures not trained on, "
-        f"{curve.n[-1]} give {curve.accuracy[-1]:.1%}: twice as many are expected to add "
+        f"{curve.n[-1]} give {curve.accuracy[-1]:.1%}: {2 * curve.n[-1]} are expected to add "
         f"{100 * curve.gain:.1f} points.",
         **richer(run, "Spend the effort on features (--features, --size) or on the labels of the most wrong pictures."),
     )

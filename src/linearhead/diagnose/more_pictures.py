@@ -27,7 +27,7 @@ def check(run: Run) -> Finding | None:
         title="More pictures would help",
         severity="note",
         evidence=f"From {curve.n[-2]} to {curve.n[-1]} training pictures the accuracy on pictures not trained on rose "
-        f"from {curve.accuracy[-2]:.1%} to {curve.accuracy[-1]:.1%}; twice as many should give about "
+        f"from {curve.accuracy[-2]:.1%} to {curve.accuracy[-1]:.1%}; {2 * curve.n[-1]} should give about "
         f"{curve.twice:.1%}.",
         advice="Collect pictures of the classes with the lowest recall first, then train again with the same command.",
         command=again(run),

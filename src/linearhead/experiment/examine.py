@@ -15,6 +15,7 @@ from ..features.regions import contributions
 from ..records import Evaluation, Run
 from ..store import Model
 from . import gallery, probes, trusting
+from .curve import extended
 from .fitting import Fit
 from .judge import Answers, all_scores, answer_scores
 from .outside import outside
@@ -43,6 +44,8 @@ def examine(prepared: Any, plan: Recipe, fitted: Fit, model: Model, run: Run) ->
     seen = None if fitted.hurried else outside(X[:n], y[:n], plan, fitted.alpha, plan.seed, groups)
     if seen is None:
         return None
+    if fitted.held is not None and len(fitted.held) >= trusting.LEAST_HELD:
+        extended(seen.curve, prepared.n_train, fitted.held.argmax(axis=1) == y[prepared.n_train : n])
     run.learning_curve = seen.curve
     unseen = trusting.unseen(seen, fitted, y[:n], prepared.n_train)
     run.trust = trusting.calibrate(model, unseen, X[:n], plan.seed)

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..data import split
 from ..records import LearningCurve
+from .curve import curve_of
 
 FOLDS, PARTS = 4, 4
 LINKS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
@@ -207,21 +208,4 @@ def _curve(X: np.ndarray, y: np.ndarray, chains: list[Chain]) -> LearningCurve:
         for i, theta in enumerate(chain.links):
             right[i, chain.fold] = _scores(X[chain.fold], theta).argmax(axis=1) == y[chain.fold]
     trained = len(y) - len(y) / len(chains)
-    n = [round(trained * share) for share in LINKS[len(LINKS) - links :]]
-    accuracy = right.mean(axis=1)
-    curve = LearningCurve(n, accuracy.tolist(), judged=len(y))
-    if links > 1:
-        gained = right[-1].astype(float) - right[-2]
-        curve.gain_error = float(gained.std() / np.sqrt(len(y)))
-        curve.twice = forecast(accuracy)
-        curve.gain = curve.twice - curve.accuracy[-1]
-    return curve
-
-
-def forecast(accuracy: np.ndarray) -> float:
-    """Accuracy at twice the last n from accuracies at n/2^m, …, n/2, n: the error falls by the same factor per
-    doubling as it did, the last doublings counting most (learning curves are power laws: Hestness et al. 2017)."""
-    error = np.maximum(1 - np.asarray(accuracy, dtype=np.float64), 1e-6)
-    ratios = np.log(error[1:] / error[:-1])[::-1]
-    weight = 0.5 ** np.arange(len(ratios))
-    return float(1 - error[-1] * np.exp(min(0.0, float(weight @ ratios / weight.sum()))))
+    return curve_of([round(trained * share) for share in LINKS[len(LINKS) - links :]], right)

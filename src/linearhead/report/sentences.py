@@ -128,8 +128,8 @@ def learning(curve: LearningCurve) -> str:
     if curve.twice is None or curve.gain is None:
         return text
     if curve.gain < 0.005:
-        return f"{text} Twice as many would change little: {percent(curve.twice)} expected."
-    return f"{text} Twice as many should give about {percent(curve.twice)}."
+        return f"{text} Twice as many, {number(2 * curve.n[-1])}, would change little: {percent(curve.twice)} expected."
+    return f"{text} Twice as many, {number(2 * curve.n[-1])}, should give about {percent(curve.twice)}."
 
 
 def copies(found: Duplicates) -> str:

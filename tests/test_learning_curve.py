@@ -1,0 +1,74 @@
+"""The learning curve's forecast where the truth is known, and the point that the validation pictures add."""
+
+import numpy as np
+import pytest
+
+from linearhead.experiment.curve import curve_of, extended, forecast
+from linearhead.records import LearningCurve
+
+N = [100, 200, 400, 800, 1600]
+
+
+def law(e_last, floor, power, n):
+    """The error of a power law down to floor · e_last."""
+    return e_last * (floor + (1 - floor) * (np.asarray(n) / N[-1]) ** -power)
+
+
+@pytest.mark.parametrize("floor", [0.0, 0.3, 0.6])
+@pytest.mark.parametrize("power", [0.3, 0.5, 0.8])
+@pytest.mark.parametrize("e_last", [0.02, 0.05, 0.09])  # beyond, the errors of few pictures would exceed 1
+def test_a_power_law_is_followed(e_last, floor, power):
+    found = forecast(N, (1 - law(e_last, floor, power, N)).tolist(), judged=100_000)
+    assert 1 - found == pytest.approx(law(e_last, floor, power, 3200), rel=0.07)
+
+
+def test_noise_of_few_judged_pictures_moves_the_forecast_less_than_the_curve():
+    rng = np.random.default_rng(0)
+    e = law(0.2, 0.3, 0.5, N)
+    gains, moved = [], []
+    for _ in range(100):
+        # the same 300 pictures judge all fits: a picture is wrong from a fit on if its difficulty exceeds that fit's
+        hard = rng.random(300)
+        a = [(hard >= x).mean() for x in e + rng.normal(0, 0.005, 5)]
+        gains.append(forecast(N, a, 300) - a[-1])
+        moved.append(a[-1] - (1 - e[-1]))
+    assert np.mean(gains) == pytest.approx(0.2 - law(0.2, 0.3, 0.5, 3200), abs=0.006)
+    assert np.std(gains) < 0.5 * np.std(moved)
+
+
+@pytest.mark.parametrize("accuracy", [[1.0, 1.0], [0.5, 0.4], [0.0, 0.0], [0.1, 0.9], [0.3, 0.3, 0.3]])
+def test_it_never_falls_below_the_last_point_nor_exceeds_1(accuracy):
+    found = forecast(N[: len(accuracy)], accuracy, 50)
+    assert accuracy[-1] - 0.01 <= found <= 1
+
+
+def test_a_flat_curve_is_called_flat_and_a_steep_one_steep():
+    flat, steep = [0.80, 0.81, 0.812, 0.813, 0.813], [0.40, 0.50, 0.60, 0.70, 0.80]
+    assert forecast(N, flat, 10_000) - 0.813 < 0.005
+    assert forecast(N, steep, 10_000) - 0.80 > 0.04
+
+
+def test_one_fit_alone_forecasts_nothing():
+    curve = curve_of([50], np.ones((1, 60), bool))
+    assert (curve.twice, curve.gain, curve.gain_error) == (None, None, None)
+
+
+def test_validation_pictures_add_the_point_of_the_fit_on_all_train_pictures():
+    rng = np.random.default_rng(0)
+    right = rng.random((5, 4000)) < np.array([0.7, 0.76, 0.8, 0.83, 0.85])[:, None]
+    curve = curve_of(N, right)
+    before = curve.accuracy.copy()
+    extended(curve, 50_000, rng.random(2000) < 0.885)
+    assert curve.n == [*N, 50_000]
+    assert curve.accuracy[:-1] == before
+    assert curve.gain is not None
+    assert curve.gain_error is not None
+    assert curve.twice == pytest.approx(curve.accuracy[-1] + curve.gain)
+    assert 0 < curve.gain < 0.015
+    assert curve.gain_error == pytest.approx((0.885 * 0.115 / 2000 + 0.85 * 0.15 / 4000) ** 0.5, rel=0.1)
+    near = curve_of(N, right)
+    extended(near, 2000, rng.random(2000) < 0.86)  # hardly more than the folds had: other judges would blur the curve
+    assert near.n == N
+    nothing = LearningCurve()
+    extended(nothing, 2000, np.ones(300, bool))
+    assert nothing.n == []
