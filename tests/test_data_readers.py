@@ -336,6 +336,60 @@ def test_npz(tmp_path, save, keys):
     assert dataset.names[5] == "[5]"
 
 
+LISTS = {
+    "one array": lambda files: np.stack([PIXELS] * 4),
+    "channels first": lambda files: np.moveaxis(np.stack([PIXELS] * 4), 3, 1),
+    "arrays of any size": lambda files: [PIXELS, PIXELS, PIXELS[:5], PIXELS[:, :5]],
+    "Pillow images": lambda files: [Image.fromarray(PIXELS)] * 3 + [Image.fromarray(PIXELS).convert("CMYK")],
+    "files": lambda files: [str(file) for file in files],
+    "paths": lambda files: files,
+    "bytes": lambda files: [file.read_bytes() for file in files],
+}
+
+
+@pytest.mark.parametrize("form", LISTS)
+def test_pictures_in_memory(tmp_path, form):
+    files = [tmp_path / f"{i}.png" for i in range(4)]
+    for file in files:
+        file.write_bytes(encoded())
+    pictures = LISTS[form](files)
+    for data in ((pictures, list("abab")), {"x": pictures, "y": np.array(list("abab"))}):
+        dataset = open_dataset(data)
+        assert classes_of(dataset) == list("abab")
+        for i in range(4):
+            seen, _ = decode(dataset.read(i), Preprocessing(9, 8))
+            if i < 2:
+                np.testing.assert_array_equal(seen, PIXELS)
+    both = open_dataset({"x_train": pictures, "y_train": [1, 2, 1, 2], "x_test": pictures, "y_test": [2, 2, 1, 1]})
+    assert both.splits.tolist() == ["train"] * 4 + ["test"] * 4
+    assert classes_of(both) == list("12122211")
+
+
+def test_features_in_memory_stay_where_they_are():
+    X = RNG.normal(size=(6, 3))
+    dataset = open_dataset((X, [0, 1, 2, 0, 1, 2]), min_classes=2)
+    assert np.shares_memory(dataset.features, X)
+    assert dataset.classes == ("0", "1", "2")
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ((np.zeros((4, 3)), [1, 2]), "4 inputs but 2 labels"),
+        ((np.zeros((4, 3)),), "tuple of 1"),
+        ({"x": np.zeros((4, 3)), "weather": [1, 2, 3, 4]}, "what 'weather' is"),
+        ({"x": np.zeros((4, 3))}, "needed are inputs"),
+        ((np.zeros((4, 3, 3)), [1, 2, 1, 2]), "uint8"),
+        ((np.zeros((4, 3)), [0.5, 1, 2, 3]), "one whole number"),
+        ((np.zeros((4, 3)), [1, 1, 1, 1]), "classes"),
+        (([], []), "inputs are"),
+    ],
+)
+def test_arrays_in_memory_that_do_not_fit(data, said):
+    with pytest.raises(DataError, match=said):
+        open_dataset(data, min_classes=2)
+
+
 @pytest.mark.parametrize("form", ["{role}_{split}", "{split}_{role}"])
 def test_npz_with_splits(tmp_path, form):
     arrays = {}

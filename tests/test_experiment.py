@@ -363,3 +363,14 @@ def test_real_pictures_of_many_kinds(shared_data, tmp_path):
     assert model.facts["recipe"]["size"] == [32, 32]
     with pytest.raises(FileError, match="No model at"):
         linearhead.predict(tmp_path, ["x.png"])
+
+
+def test_arrays_in_memory_get_everything_that_files_get(tmp_path):
+    digits = load_digits()
+    pictures, y = (digits.images[::6] / 16 * 255).astype(np.uint8), digits.target[::6]
+    ran = linearhead.train((pictures, y), out=tmp_path / "run", features="pixels")
+    assert ran.run.data.source == "arrays in memory"
+    assert ran.report.exists()
+    judged = linearhead.evaluate(ran.folder, (pictures, y))  # the very data of train: those which it held out
+    assert judged.which == "test"
+    assert judged.evaluation.accuracy == ran.run.evaluations["test"].accuracy

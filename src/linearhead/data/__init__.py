@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +11,8 @@ from ..errors import DataError, FileError, UsageError
 from . import cifar, folder, idx, manifest, numpy_files, parquet, webdataset
 from .contract import Dataset, listed
 from .split import split
+
+Data = str | os.PathLike[str] | tuple | Mapping  # what data are given as
 
 
 class Reader(NamedTuple):
@@ -30,20 +33,24 @@ READERS: dict[str, Reader] = {
 }
 
 
-def open_dataset(path: str | Path, reader: str = "auto", min_classes: int = 1) -> Dataset:
-    """The labelled pictures at `path`; "auto" recognises the reader from what lies there.
+def open_dataset(path: Data, reader: str = "auto", min_classes: int = 1) -> Dataset:
+    """The labelled pictures at `path`; "auto" recognises the reader from what lies there. In the place of a path stand
+    arrays in memory, (X, y) or {"x_train": X, …}, as `numpy_files.in_memory` takes them.
 
     FileError where nothing is there or it cannot be read, UsageError for an unknown reader, DataError where it holds no
     labelled pictures or fewer than `min_classes` classes (training needs 2, judging 1).
     """
-    path = Path(path)
     if reader != "auto" and reader not in READERS:
         raise UsageError(f"The reader is '{reader}', but one of auto, {', '.join(READERS)} is needed.")
-    _require_there(path)
-    name = reader if reader != "auto" else detect(path)
-    dataset = READERS[name].read(path)
+    if isinstance(path, tuple | Mapping):
+        name, dataset = "arrays", numpy_files.in_memory(path)
+    else:
+        path = Path(path)
+        _require_there(path)
+        name = reader if reader != "auto" else detect(path)
+        dataset = READERS[name].read(path)
     if len(dataset) == 0:
-        raise DataError(f"{path} holds no picture (read as {name}); at least one for each class is needed.")
+        raise DataError(f"{dataset.source} holds no picture (read as {name}); at least one for each class is needed.")
     if len(dataset.classes) < min_classes:
         raise DataError(_too_few_classes(dataset, min_classes))
     return dataset

@@ -1,4 +1,4 @@
-"""Arrays in files: one .npz, a folder of .npy, or one .npy with its labels beside it. Never unpickled.
+"""Arrays in files: one .npz, a folder of .npy, or one .npy with its labels beside it. Never unpickled. Or in memory.
 
 Arrays are found by name: inputs as `x`, `images`, `features` …, labels as `y`, `labels` …, either alone or for each
 split (`x_train`, `train_images`, `test_labels` …: Keras and MedMNIST files open as they are).
@@ -12,17 +12,18 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from ..errors import DataError, FileError
-from .contract import SPLIT_WORDS, Dataset, by_name, listed, no_pictures
+from .contract import SPLIT_WORDS, Dataset, Picture, by_name, listed, no_pictures
 
 INPUTS = ("x", "images", "pictures", "imgs", "features", "embeddings", "data")
 LABELS = ("y", "labels", "label", "targets", "target")
 CLASSES = ("classes", "class_names")
 GROUPS = ("groups", "group")
+MEMORY = "arrays in memory"  # the source of what came from no file
 LOCAL_HEADER = 30  # bytes of a zip member's own header before its name (PKWARE APPNOTE 4.3.7)
 
 Slot = tuple[str, str]  # (role, split): ("x", "train"), ("y", "")
@@ -38,7 +39,44 @@ def recognises(path: Path) -> bool:
 
 def read(path: Path) -> Dataset:
     """Rows of all splits, train first; DataError where inputs and labels do not fit together."""
-    arrays = _arrays(path)
+    return _of_arrays(path, _arrays(path))
+
+
+def in_memory(arrays: tuple | Mapping) -> Dataset:
+    """Rows of (X, y), or of {"x_train": X, "y_train": y, …}: arrays by the names of `read`, or in place of an array of
+    pictures a list of files, bytes, arrays or Pillow images of any sizes. DataError where they do not fit together."""
+    if isinstance(arrays, tuple):
+        if len(arrays) != 2:
+            raise DataError(f"A tuple of {len(arrays)} was given as data; (inputs, labels) is needed.")
+        arrays = {"x": arrays[0], "y": arrays[1]}
+    roles = {str(name): (_slot(str(name)) or ("", ""))[0] for name in arrays}
+    if unknown := [name for name, role in roles.items() if not role]:
+        raise DataError(f"It is not clear what {listed(unknown)} is; known are x, y, x_train, y_test and so on.")
+    taken = {
+        str(name): _stack(value) if roles[str(name)] == "x" else np.asarray(value) for name, value in arrays.items()
+    }
+    return _of_arrays(Path(MEMORY), taken)
+
+
+def _stack(inputs: Any) -> np.ndarray:
+    """An array as it is; a list of pictures as an array of objects, each what `images.decode` takes."""
+    if not isinstance(inputs, list | tuple) or not inputs or not _is_picture(inputs[0]):
+        return np.asarray(inputs)
+    pictures = np.empty(len(inputs), dtype=object)
+    for i, one in enumerate(inputs):
+        if hasattr(one, "convert"):  # Pillow's
+            one = np.asarray(one if one.mode in ("L", "RGB", "RGBA") else one.convert("RGB"))
+        pictures[i] = Path(one) if isinstance(one, str) else one
+    return pictures
+
+
+def _is_picture(one: Any) -> bool:
+    return (
+        hasattr(one, "convert") or isinstance(one, str | bytes | Path) or (isinstance(one, np.ndarray) and one.ndim > 1)
+    )
+
+
+def _of_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> Dataset:
     slots: dict[Slot, np.ndarray] = {}
     for name, array in arrays.items():
         slot = _slot(name)
@@ -87,9 +125,10 @@ def _dataset(path: Path, slots: dict[Slot, np.ndarray], splits: list[str]) -> Da
     features = _joined(stacks, path) if stacks[0].ndim == 2 else None
     starts = np.cumsum([0, *map(len, stacks)])
 
-    def picture(i: int) -> np.ndarray:
+    def picture(i: int) -> Picture:
         part = int(np.searchsorted(starts, i, side="right")) - 1
-        return np.asarray(stacks[part][i - starts[part]])
+        one = stacks[part][i - starts[part]]
+        return one if isinstance(one, Path | bytes) else np.asarray(one)
 
     return Dataset(
         source=str(path),
@@ -118,7 +157,9 @@ def _slot(name: str) -> Slot | None:
 
 def _inputs(x: np.ndarray, path: Path) -> np.ndarray:
     """(n, h, w), (n, h, w, c) uint8 or (n, d) real; channels that come first are moved last."""
-    if x.ndim == 2 and x.dtype.kind in "fiub":
+    if (x.ndim == 2 and x.dtype.kind in "fiub") or (
+        x.ndim == 1 and x.dtype == object
+    ):  # objects: from `in_memory` alone
         return x
     if x.ndim == 4 and x.shape[-1] > 4 and x.shape[1] <= 4:
         x = np.moveaxis(x, 1, -1)

@@ -11,7 +11,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from .. import container
-from ..data import Dataset
+from ..data import Data, Dataset
 from ..data.feature_store import Store, Table
 from ..data.stored_rows import StoredRows
 from ..design import Cluster, ClusterArray, connect
@@ -79,9 +79,7 @@ class Spread:
 
 
 @contextmanager
-def spreading(
-    address: str | None, data: str | os.PathLike[str], store: Store, progress: Progress
-) -> Iterator[Spread | None]:
+def spreading(address: str | None, data: Data, store: Store, progress: Progress) -> Iterator[Spread | None]:
     """The cluster at an address, every worker of which sees data and store; None without an address."""
     if address is None:
         yield None
@@ -91,7 +89,9 @@ def spreading(
             "--cluster needs --cache FOLDER: workers hand features on through that folder, which has to lie on storage "
             "that all of them see."
         )
-    data, folder = os.path.abspath(data), str(store.folder)
+    if isinstance(data, tuple | Mapping):
+        raise UsageError("--cluster needs data on storage that all workers see; arrays in memory were given.")
+    data, folder = os.path.abspath(os.fspath(data)), str(store.folder)
     with explained("create", folder):
         os.makedirs(folder, exist_ok=True)
     with connect(address, progress.say) as cluster:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data import Dataset
+from ..data import Data, Dataset
 from ..data.cache import AUTO, open_store
 from ..errors import DataError, LinearheadError, UsageError
 from ..features import Extractor
@@ -105,7 +105,7 @@ class Predictions(list[Prediction]):
 
 def evaluate(
     run: str | Path,
-    data: str | Path,
+    data: Data,
     *,
     split: str = "auto",
     reader: str = "auto",

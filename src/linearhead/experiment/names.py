@@ -5,12 +5,13 @@ A name may hold bytes that are no UTF-8, line ends, or the escape sequences that
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from ..data import Dataset, open_dataset
+from ..data import Data, Dataset, open_dataset
 from ..errors import DataError
 from ..records import Skipped
 
@@ -25,13 +26,18 @@ def _escaped(c: str) -> str:
     return f"\\x{byte:02x}" if 0x80 <= byte <= 0xFF else c.encode("unicode_escape").decode("ascii")
 
 
-def open_readable(path: str | Path, reader: str, min_classes: int = 1, rows: bool = False) -> Dataset:
+def called(data: Data) -> str:
+    """What a run on these data is called where nobody says."""
+    return "arrays" if isinstance(data, tuple | Mapping) else Path(data).absolute().name.split(".")[0]
+
+
+def open_readable(path: Data, reader: str, min_classes: int = 1, rows: bool = False) -> Dataset:
     """`data.open_dataset` of pictures, with `rows` of features computed elsewhere as well; with readable names."""
     dataset = open_dataset(path, reader, min_classes)
     if dataset.features is not None and not rows:
         raise DataError(
-            f"{path} holds features computed elsewhere ({dataset.features.shape[1]} numbers a row), but pictures are "
-            "needed here. train and evaluate take such rows as they are."
+            f"{dataset.source} holds features computed elsewhere ({dataset.features.shape[1]} numbers a row), but "
+            "pictures are needed here. train and evaluate take such rows as they are."
         )
     return replace(
         dataset,

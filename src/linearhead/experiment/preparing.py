@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data import Dataset
+from ..data import Data, Dataset
 from ..data.feature_store import Store
 from ..features import Extractor
 from ..images import Copies, Preprocessing
@@ -63,7 +63,7 @@ class Prepared:
 
 
 def prepare(
-    data: str | Path, plan: Recipe, store: Store, progress: Progress, clock: Clock, spread: Spread | None = None
+    data: Data, plan: Recipe, store: Store, progress: Progress, clock: Clock, spread: Spread | None = None
 ) -> Prepared:
     """The steps before the fit; `spread`: on the workers of a cluster."""
     with clock.stage("list pictures"):
@@ -144,7 +144,7 @@ class Extraction:
     seconds: float
 
 
-def extract(data: str | Path, *, out: str | Path, progress: Progress | None = None, **recipe: Any) -> Extraction:
+def extract(data: Data, *, out: str | Path, progress: Progress | None = None, **recipe: Any) -> Extraction:
     """The steps of `train` before the fit, kept in the store `out`: `train` of the same pictures with cache=out decodes
     nothing and extracts nothing. `recipe`: see `Recipe`; what is learned from pictures depends on seed and shares."""
     plan, progress, clock = Recipe(**recipe), progress or Progress(), Clock()

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..data import Data
 from ..data.cache import AUTO, open_store
 from ..errors import UsageError
 from ..files import explained, write_atomic
+from .names import called
 from .preparing import Clock, prepare
 from .progress import Progress
 from .recipe import Recipe
@@ -31,7 +33,7 @@ class Raced:
 
 
 def race(
-    data: str | Path,
+    data: Data,
     *,
     out: str | Path | None = None,
     force: bool = False,
@@ -53,7 +55,7 @@ def race(
     progress = progress or Progress()
     plan = Recipe(features=features, alpha=alpha, valid_share=0.0, **recipe)
     plan.check()
-    path = Path(out or f"{Path(data).absolute().name.split('.')[0]}-race.html")
+    path = Path(out or f"{called(data)}-race.html")
     if path.exists() and not force:
         raise UsageError(f"{path} exists already; name another file with --out, or give --force to replace it.")
     prepared = prepare(data, plan, open_store(cache, progress.say), progress, Clock())

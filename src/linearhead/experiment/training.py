@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__, diagnose
+from ..data import Data
 from ..data.cache import AUTO, open_store
 from ..files import new_folder, sha256
 from ..records import DataSummary, Duplicates, Evaluation, Finding, Run, to_json
@@ -21,7 +22,7 @@ from .clustered import spreading
 from .environment import versions
 from .fitting import Fit, Rows, fit
 from .judge import Answers, answer, evaluation, nearest_baseline
-from .names import readable
+from .names import called, readable
 from .preparing import Clock, Prepared, prepare
 from .progress import Progress
 from .recipe import Recipe
@@ -91,7 +92,7 @@ class Outcome:
 
 
 def train(
-    data: str | Path,
+    data: Data,
     *,
     out: str | Path | None = None,
     force: bool = False,
@@ -103,6 +104,9 @@ def train(
 ) -> Outcome:
     """Makes a classifier of the pictures in `data` and writes model, record and report to the folder `out`.
 
+    `data`: a path, or arrays in memory: (X, y) or {"x_train": X, "y_train": y, "x_test": …}, X pictures (n, h, w[, c])
+    uint8, a list of them, of files or of Pillow images, or features (n, d).
+
     `recipe`: see `Recipe`, every option of the command line with underscores. Ctrl-C during the fit keeps the best
     weights so far, and after it leaves out what takes long (`Outcome.interrupted`). UsageError, DataError, FileError:
     no run is written. Pixels and features are kept for the runs to come in the folder `cache`; None: nowhere, "auto":
@@ -112,7 +116,7 @@ def train(
     """
     plan, progress, clock = Recipe(**recipe), progress or Progress(), Clock()
     plan.check()
-    default_name = f"{Path(data).absolute().name.split('.')[0]}-{datetime.now():%Y%m%d-%H%M%S}"
+    default_name = f"{called(data)}-{datetime.now():%Y%m%d-%H%M%S}"
     with new_folder(out or Path("runs") / default_name, force, marker=run_folder.RECORD) as folder:
         store = open_store(cache, progress.say)
         with spreading(cluster, data, store, progress) as spread:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data import Dataset
+from ..data import Data, Dataset
 from ..data.cache import AUTO, open_store
 from ..data.feature_store import Store
 from ..errors import ConvergenceWarning, DataError, DataWarning, UsageError
@@ -25,7 +25,7 @@ from . import roles, run_folder
 from .extract import Pictures, Tolerance
 from .fitting import Fit, timed
 from .judging import looks
-from .names import open_readable
+from .names import called, open_readable
 from .preparing import Clock, Prepared, described
 from .progress import Progress
 from .recipe import Recipe
@@ -34,7 +34,7 @@ from .training import Outcome, build_model, judge
 
 def update(
     run: str | Path,
-    data: str | Path,
+    data: Data,
     *,
     reader: str = "auto",
     out: str | Path | None = None,
@@ -53,7 +53,7 @@ def update(
     if not model.facts.get("recipe"):
         raise UsageError("This model does not say how it was trained, so it cannot be updated. Train it again.")
     plan = replace(Recipe.from_dict(model.facts["recipe"]), alpha=float(model.facts["alpha"]))
-    default = f"{Path(data).absolute().name.split('.')[0]}-{datetime.now():%Y%m%d-%H%M%S}"
+    default = f"{called(data)}-{datetime.now():%Y%m%d-%H%M%S}"
     with new_folder(out or Path("runs") / default, force, marker=run_folder.RECORD) as folder:
         with clock.stage("list pictures"):
             parts = [*_made_of(model, plan), (open_readable(data, reader), reader)]
