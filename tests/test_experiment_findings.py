@@ -103,3 +103,19 @@ def test_a_run_without_test_pictures_has_a_verdict():
 def test_codes_are_file_names_and_unique():
     modules = {check.__module__.rsplit(".", 1)[1].replace("_", "-") for check in diagnose.CHECKS.values()}
     assert modules == set(diagnose.CHECKS)
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ([10, 9, 8, 7, 6, 5, 4, 3, 2], {"learning-rate-small"}),
+        ([10, 6, 7, 5, 4, 3.5, 3, 2.5, 2], set()),  # it rose once: no step that is too short does
+        ([10, 14, 7, 9, 6, 5, 4, 3, 2], {"learning-rate-large"}),
+        ([10, 2, 1.2, 1.1, 1.02, 1.01, 1.0, 1.0, 1.0], set()),
+    ],
+)
+def test_one_learning_rate_is_not_called_too_small_and_too_large_at_once(values, told):
+    run = make_run(converged=False)
+    trace = Trace(value=[float(v) for v in values])
+    run = replace(run, fit=replace(run.fit, solver="gd", trace=trace))
+    assert {code for code in codes(run) if code.startswith("learning-rate")} == told

@@ -544,3 +544,20 @@ def test_the_leaderboard_and_the_filters_are_on_the_page():
     assert "Not tried for want of time: patches with logistic." in html
     assert 'alt="The most used filters' in html
     assert 'alt="The most used filters' not in render(replace(run, filters="javascript:alert(1)"))
+
+
+@pytest.mark.parametrize(
+    ("ece", "chance", "said"),
+    [
+        (0.007, 0.011, "no more than chance alone can show where every confidence is true (1.1 %)"),
+        (0.08, 0.02, "where chance alone shows up to 2.0 %."),
+        (0.08, None, "differ by 8.0 % on average."),
+    ],
+)
+def test_the_head_says_whether_confidences_may_be_believed(ece, chance, said):
+    from linearhead.records import Reliability, Trust
+    from linearhead.report import sentences
+
+    found = sentences.confidence(Trust(100, "some", judged=Reliability(0.3, ece, []), chance=chance))
+    assert said in found.replace("\u202f", " ")
+    assert sentences.confidence(None) == sentences.confidence(Trust(100, "some")) == ""

@@ -224,3 +224,26 @@ def test_who_calibrates(held, n_train, settled, who):
     found = unseen(seen, fitted, np.arange(n) % 3, n_train)
     assert who in found.source
     assert len(found.y) == len(found.scores) == (held if who == "validation" else n)
+
+
+def test_where_the_folds_hold_far_fewer_rows_the_validation_pictures_calibrate_and_end_the_curve(tmp_path, monkeypatch):
+    from linearhead import train
+
+    X, y = rows_of_digits(1797)
+    np.savez(tmp_path / "rows.npz", X=X, y=y)
+    told = {}
+    for cells in (12_000_000, 0):  # 0: folds of 1000 rows, the least
+        monkeypatch.setattr("linearhead.experiment.outside.CELLS", cells)
+        told[cells] = train(tmp_path / "rows.npz", out=tmp_path / f"run{cells}", alpha=0.001).run
+    whole, part = told.values()
+    assert whole.trust is not None
+    assert part.trust is not None
+    assert "trained pictures" in whole.trust.source
+    assert "validation pictures" in part.trust.source
+    assert part.trust.n == sum(part.data.counts["valid"]) >= 200
+    assert part.learning_curve is not None
+    assert whole.learning_curve is not None
+    assert part.learning_curve.n[-1] == sum(part.data.counts["train"])
+    assert len(part.learning_curve.n) == len(whole.learning_curve.n) + 1
+    for run in (whole, part):  # both are as sure as they should be
+        assert run.trust.judged.ece < run.probes["calibration"]["chance"]

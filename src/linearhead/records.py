@@ -219,6 +219,7 @@ class Trust:
     before: Reliability | None = None
     after: Reliability | None = None
     judged: Reliability | None = None  # on the test pictures, as the model is
+    chance: float | None = None  # the ECE that as many pictures show by chance alone, in 99 of 100 cases at most
     coverage: list[dict[str, float]] = field(default_factory=list)  # asked, covered, labels: sets on the test pictures
     answered: list[list[float]] = field(default_factory=list)  # [share answered, accuracy among them], on the test set
     unlike: float | None = None  # share of the test pictures that are unlike every training picture

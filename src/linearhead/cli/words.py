@@ -103,6 +103,7 @@ def trust_line(trust: Trust) -> str:
     """Whether confidence means what it says, how large a set of labels has to be, and what is unlike anything seen."""
     assert trust.judged is not None
     line = f"Trust: stated confidence and share right differ by {percent(trust.judged.ece)} on average"
+    line += "" if trust.chance is None else f" (chance alone: up to {percent(trust.chance)})"
     sets = next((row for row in trust.coverage if row["asked"] == SET), None)
     if sets is not None:
         line += (

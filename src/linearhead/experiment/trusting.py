@@ -90,9 +90,10 @@ def measure(
     right = answers.predicted == y
     if answers.confidence is not None and answers.label_confidence is not None:
         trust.judged = reliability(answers.label_confidence, answers.confidence, right)
+        trust.chance = expected_ece(answers.confidence)
         seen["calibration"] = {
             "ece": trust.judged.ece,
-            "chance": expected_ece(answers.confidence),
+            "chance": trust.chance,
             "stated": float(np.mean(answers.confidence)),
             "right": float(np.mean(right)),
         }

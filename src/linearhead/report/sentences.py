@@ -160,11 +160,26 @@ def trust(t: Trust) -> list[str]:
             f"On {t.source}, stated confidence and share right differed by {percent(t.before.ece)} on average; {mend}"
         )
     if t.judged is not None:
-        lines.append(f"On the test pictures they differ by {percent(t.judged.ece)}.")
+        lines.append(f"On the test pictures they differ by {percent(t.judged.ece)}{_by_chance(t)}.")
     if t.unlike is not None:
         share = "None" if t.unlike == 0 else percent(t.unlike)
         lines.append(f"{share} of the test pictures {'is' if t.unlike == 0 else 'are'} unlike the training pictures.")
     return lines
+
+
+def confidence(t: Trust | None) -> str:
+    """Whether a stated confidence may be believed, in a sentence; nothing where none was judged."""
+    if t is None or t.judged is None:
+        return ""
+    return f"Stated confidence and share right differ by {percent(t.judged.ece)} on average{_by_chance(t)}."
+
+
+def _by_chance(t: Trust) -> str:
+    if t.judged is None or t.chance is None:
+        return ""
+    if t.judged.ece <= t.chance:
+        return f", no more than chance alone can show where every confidence is true ({percent(t.chance)})"
+    return f", where chance alone shows up to {percent(t.chance)}"
 
 
 def baselines(judged: Evaluation) -> str:

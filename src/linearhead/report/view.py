@@ -71,6 +71,7 @@ def header(run: Run, name: str | None, judged: Evaluation | None) -> dict[str, A
         "mistakes": sentences.mistakes(judged),
         "baselines": sentences.baselines(judged),
         "sure": sentences.how_sure(judged),
+        "confidence": sentences.confidence(run.trust),
         "proof": sentences.certificate_in_short(run),
         "even_guess": math.log(max(k, 1)),
     }
