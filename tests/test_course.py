@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,7 @@ from linearhead.cli import cli
 from linearhead.course import CATALOGUE, TASK_NAMES, reference
 from linearhead.course.grade import grade
 from linearhead.course.tasks import TASKS
-from linearhead.errors import FileError
+from linearhead.errors import FileError, UsageError
 from linearhead.losses import CrossEntropy, Hinge
 
 
@@ -133,6 +134,43 @@ def test_a_filled_in_file_is_graded_and_drawn(tmp_path):
     assert "The rows are not shuffled in every epoch" in html
     assert html.count("<svg") == 5
     assert "default-src 'none'" in html
+
+
+CELLS = """
+%matplotlib inline
+import numpy as np
+eps = np.finfo(float).eps
+W, b = gradients(1, 2, 3)
+print(undefined)
+"""
+
+
+def test_a_filled_in_notebook_is_graded_by_its_functions(tmp_path):
+    folder = course.new(tmp_path / "hw", form="notebook")
+    assert [path.name for path in folder.iterdir()] == ["assignment.ipynb"]
+    book = json.loads((folder / "assignment.ipynb").read_text(encoding="utf-8"))
+    assert {m.code for task in course.check(folder).tasks for m in task.mistakes} == {"unfinished"}
+    assert sum(cell["cell_type"] == "markdown" for cell in book["cells"]) == 7
+    text = "".join(line for cell in book["cells"] for line in cell["source"])
+    script = (Path(course.__file__).parent / "assignment.py").read_text(encoding="utf-8")
+    assert all(line.strip() in text for line in script.splitlines() if not line.startswith(("#", '"""')))
+    wrong = next(solutions.right())
+    wrong["sgd"] = wrong["sgd"].replace("rng.permutation(n)", "np.arange(n)")
+    cells = [CELLS, *wrong.values(), "for i in range(10**9):\n    pass"]
+    book["cells"] = [{"cell_type": "code", "source": cell.splitlines(keepends=True)} for cell in cells]
+    (folder / "assignment.ipynb").write_text(json.dumps(book), encoding="utf-8")
+    report = course.check(folder)
+    assert {t.task: [m.code for m in t.mistakes] for t in report.tasks if not t.right} == {"sgd": ["no-shuffling"]}
+    (folder / "assignment.py").write_text(script, encoding="utf-8")
+    with pytest.raises(UsageError, match="keep the one"):
+        course.check(folder)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"cells": 3}', "not json"])
+def test_what_is_no_notebook_is_refused(tmp_path, text):
+    (tmp_path / "assignment.ipynb").write_text(text, encoding="utf-8")
+    with pytest.raises(FileError, match="no notebook"):
+        course.check(tmp_path)
 
 
 def test_a_file_with_a_syntax_error_and_a_missing_file(tmp_path):

@@ -16,25 +16,33 @@ def course() -> None:
     """The assignment: softmax, cross-entropy, their gradients, SGD and the margin classifier, in plain NumPy.
 
     \b
-    linearhead course new homework           writes homework/assignment.py, to be filled in
+    linearhead course new homework           writes homework/assignment.py, to be filled in (--form notebook: .ipynb)
     linearhead course check homework         says what is right, and which mistake it sees
     """
 
 
 @course.command(short_help="Write the assignment into a new folder.")
 @click.argument("folder", type=click.Path())
+@click.option(
+    "--form",
+    type=click.Choice(["script", "notebook"]),
+    default="script",
+    show_default=True,
+    help="assignment.py or .ipynb.",
+)
 @click.option("--force", is_flag=True, help="Replace an earlier assignment at FOLDER, with what was filled in.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of text.")
-def new(folder: str, force: bool, as_json: bool) -> None:
+def new(folder: str, form: str, force: bool, as_json: bool) -> None:
     """Write FOLDER/assignment.py: seven functions to fill in, with their formulas."""
     from ..course import new as write
 
-    path = str(write(folder, force))
+    path = str(write(folder, force, form))
     if as_json:
         put_json({"folder": path})
     else:
         put(path)
-        put(f"Next    fill in assignment.py, then: linearhead course check {shlex.quote(folder)}")
+        file = "assignment.py" if form == "script" else "assignment.ipynb"
+        put(f"Next    fill in {file}, then: linearhead course check {shlex.quote(folder)}")
 
 
 @course.command(short_help="Grade a filled-in assignment.")
@@ -49,10 +57,11 @@ def new(folder: str, force: bool, as_json: bool) -> None:
 @click.option("--strict", is_flag=True, help="Exit code 3 unless everything is right.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of text.")
 def check(folder: str, seconds: float, strict: bool, as_json: bool) -> None:
-    """Grade FOLDER/assignment.py: which functions are right, which classical mistake the others show, and a picture of
-    each in FOLDER/check.html.
+    """Grade FOLDER/assignment.py, or assignment.ipynb: which functions are right, which classical mistake the others
+    show, and a picture of each in FOLDER/check.html.
 
-    Your code runs in a process of its own, with your rights and a time limit.
+    Your code runs in a process of its own, with your rights and a time limit. Of a notebook its functions, imports and
+    constants run, not what its cells try out.
     """
     from ..course import check as grade
     from .words import graded_lines

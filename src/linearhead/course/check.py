@@ -14,13 +14,16 @@ import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from ..errors import FileError
+from ..errors import FileError, UsageError
 from ..files import explained, new_folder, write_atomic
 from .mistakes import Mistake, mistake
+from .notebook import notebook_of, script_of
 
-FILE, PAGE = "assignment.py", "check.html"
+FILE, NOTEBOOK, PAGE = "assignment.py", "assignment.ipynb", "check.html"
+FORMS = {"script": FILE, "notebook": NOTEBOOK}
 TASK_NAMES = ("softmax", "cross_entropy", "gradients", "sgd", "margin_loss", "margin_gradients", "choose")
 START = 60.0  # seconds for a slow machine to import NumPy
 
@@ -60,33 +63,44 @@ class Report:
         }
 
 
-def new(folder: str | Path, force: bool = False) -> Path:
-    """Write the assignment into a new folder; its absolute path."""
-    text = (Path(__file__).parent / FILE).read_bytes()
-    with new_folder(folder, force, marker=FILE) as made, explained("write", folder):
-        (made / FILE).write_bytes(text)
+def new(folder: str | Path, force: bool = False, form: str = "script") -> Path:
+    """Write the assignment into a new folder, as one of FORMS; the folder's absolute path."""
+    text = (Path(__file__).parent / FILE).read_text(encoding="utf-8")
+    name = FORMS[form]
+    with new_folder(folder, force, marker=name) as made, explained("write", folder):
+        (made / name).write_text(text if name == FILE else notebook_of(text), encoding="utf-8")
     return Path(folder).absolute()
 
 
 def check(folder: str | Path, seconds: float = 10.0) -> Report:
-    """Grade `folder`/assignment.py and draw `folder`/check.html; `seconds` is the limit for each task."""
+    """Grade `folder`/assignment.py, or .ipynb, and draw `folder`/check.html; `seconds` is the limit for each task."""
     from .picture import page
 
-    file = Path(folder) / FILE
-    if not file.is_file():
+    there = [name for name in FORMS.values() if (Path(folder) / name).is_file()]
+    if not there:
         raise FileError(f"No {FILE} in {folder}. `linearhead course new {folder}` writes one to fill in.")
-    done = {task.task: task for task in outcomes(file.absolute(), seconds)}
+    if len(there) > 1:
+        raise UsageError(f"{folder} holds {' and '.join(there)}; keep the one that is to be graded.")
+    file = (Path(folder) / there[0]).absolute()
+    with TemporaryDirectory() as place:
+        if there[0] == NOTEBOOK:
+            with explained("read", file):
+                script = script_of(file.read_text(encoding="utf-8"), str(file))
+            file = Path(place) / FILE
+            file.write_text(script, encoding="utf-8")
+        done = {task.task: task for task in outcomes(file, seconds, Path(folder).absolute())}
     report = Report(Path(folder).absolute() / PAGE, [done[name] for name in TASK_NAMES])
     with explained("write", report.page):
         write_atomic(report.page, page(report).encode("utf-8"))
     return report
 
 
-def outcomes(file: Path, seconds: float) -> list[Graded]:
-    """Every task's outcome; a child that takes too long is ended and a new one goes on with the next task."""
+def outcomes(file: Path, seconds: float, folder: Path | None = None) -> list[Graded]:
+    """Every task's outcome, the code run in `folder`; a child that takes too long is ended and a new one goes on with
+    the next task."""
     waiting, found = list(TASK_NAMES), []
     while waiting:
-        with child(file, waiting) as process:
+        with child(file, waiting, folder or file.parent) as process:
             lines = reader(process)
             limit = START + seconds
             while waiting:
@@ -110,13 +124,13 @@ def outcomes(file: Path, seconds: float) -> list[Graded]:
     return found
 
 
-def child(file: Path, names: Sequence[str]) -> subprocess.Popen:
+def child(file: Path, names: Sequence[str], folder: Path) -> subprocess.Popen:
     package = str(Path(__file__).resolve().parents[2])  # found there, wherever the child's own folder is
     paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths), "MPLBACKEND": "Agg"}
     command = [sys.executable, "-m", "linearhead.course.grade", str(file), *names]
     silent: Any = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen(command, text=True, encoding="utf-8", env=environment, cwd=file.parent, **silent)
+    return subprocess.Popen(command, text=True, encoding="utf-8", env=environment, cwd=folder, **silent)
 
 
 def reader(process: subprocess.Popen) -> queue.Queue[str | None]:
