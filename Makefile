@@ -16,7 +16,7 @@ $(VENV)/.dev: pyproject.toml $(BIN)/linearhead
 demo: $(BIN)/linearhead  ## the main job on an embedded sample of real pictures
 	rm -rf demo
 	$(BIN)/linearhead sample digits demo/digits
-	$(BIN)/linearhead train demo/digits --out demo/run
+	$(BIN)/linearhead train demo/digits --out demo/run --no-cache
 
 test: $(VENV)/.dev  ## all tests
 	$(BIN)/python -m pytest -n auto

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from latex2mathml.converter import convert
 
 HERE = Path(__file__).parent
+os.environ["LINEARHEAD_CACHE"] = ""  # chapters leave nothing in the user's home
 project, author, copyright = "linearhead", "linearhead", "linearhead"
 extensions = ["myst_parser", "sphinx_gallery.gen_gallery", "sphinx.ext.autodoc"]
 myst_enable_extensions = ["dollarmath"]
