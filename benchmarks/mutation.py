@@ -77,7 +77,7 @@ TESTS: dict[str, list[str]] = {  # the quick part of the tests of a room; the wh
     ],
     "objective/intercept.py": [MULTIPLIERS, DUAL, MANY, "-k", "intercept or slightly or hinges"],
     "objective/span.py": ["tests/test_objective_span.py"],
-    "objective/point.py": [*PARTS],
+    "objective/point.py": [*PARTS, "tests/test_objective_span.py"],
     "objective/coupled.py": [COUPLED, MODEL],
     "objective/curvature.py": [
         MODEL,
@@ -88,7 +88,7 @@ TESTS: dict[str, list[str]] = {  # the quick part of the tests of a room; the wh
         "curvature or coupled or symmetric or (reference and cross_entropy and 1e2)",
     ],
     "objective/combination.py": [COMBINATIONS, *RUNNING, "-k", "combinations or misfit or options"],
-    "objective/checking.py": ["tests/test_hostile.py", "-k", "softmax"],
+    "objective/checking.py": ["tests/test_checking.py", "tests/test_hostile.py", "-k", "checking or softmax"],
     "solvers/contract.py": [*RUNNING, MULTIPLIERS, "-k", "running or resting or progress"],
     "solvers/closed_form.py": [AGREE, WITNESSES, "-k", f"squares or (squared and not hinge and ({SOME}))"],
     "solvers/dual.py": ["tests/test_solvers_arrangement.py", *HINGES, "-k", "(dual and order) or margin or hinge"],

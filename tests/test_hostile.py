@@ -312,6 +312,16 @@ def test_there_are_enough_cases():
     assert sum(not case.refused for case in CASES) >= 50
 
 
+def test_twenty_thousand_classes_in_batches():
+    """Forty rows of as many classes, of twenty thousand that are named: finite, and no array of classes × classes."""
+    classes, y = np.arange(20_000), np.arange(40) * 500
+    for name in ("softmax", "logistic", "squared hinge", "hinge"):
+        model = MODELS[name]().partial_fit(X[:40], y, classes=classes)
+        assert model.coef_.shape == (20_000, 5)
+        assert np.isfinite(model.coef_).all()
+        assert model.predict(X[:40]).shape == (40,)
+
+
 def test_partial_fits_refuse_what_needs_all_rows():
     for options, words in (
         ({"alpha": "auto"}, "alpha='auto' needs all rows"),

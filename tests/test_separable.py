@@ -131,9 +131,9 @@ def margin_of(text):
     return float(re.search(r"at least ([\d.e+-]+) (?:times|away)", text).group(1))
 
 
-def test_all_are_found_with_their_margin():
-    rng, tried, single = np.random.default_rng(0), 0, 0
-    while tried < TRIALS:
+def check_apart(seed, trials):
+    rng, tried, single = np.random.default_rng(seed), 0, 0
+    while tried < trials:
         kind, loss = KINDS[tried % 4], ("cross_entropy", "logistic")[(tried // 4) % 2]
         X, y = separable(rng, kind)
         if y.max() < 1 or truth(X, y, loss) is not True:
@@ -156,12 +156,16 @@ def test_all_are_found_with_their_margin():
             j = int(re.match(r"Class (\d+) is perfectly separable", texts[0]).group(1))
             assert widest(against_the_rest(with_ones(X), y, j)) > 1e-9
         tried += 1
-    assert single > TRIALS // 10
+    assert single > trials // 10
 
 
-def test_rows_on_the_boundary_do_not_hide_it():
-    rng, tried, by_one_column = np.random.default_rng(7), 0, 0
-    while tried < TRIALS:
+def test_all_are_found_with_their_margin():
+    check_apart(0, TRIALS)
+
+
+def check_touching(seed, trials):
+    rng, tried, by_one_column = np.random.default_rng(seed), 0, 0
+    while tried < trials:
         kind, loss = TOUCHING[tried % 4], ("cross_entropy", "logistic")[(tried // 4) % 2]
         X, y = touching(rng, kind)
         y = np.unique(y, return_inverse=True)[1]
@@ -186,7 +190,11 @@ def test_rows_on_the_boundary_do_not_hide_it():
             clear, rows = map(int, re.search(r"weights (\d+) of (\d+) rows gain", texts[0]).groups())
             assert 0 < clear <= rows == len(y)
         tried += 1
-    assert TRIALS // 8 < by_one_column < TRIALS
+    assert trials // 8 < by_one_column < trials
+
+
+def test_rows_on_the_boundary_do_not_hide_it():
+    check_touching(7, TRIALS)
 
 
 def test_a_row_beyond_the_boundary_by_little_is_seen():
@@ -234,9 +242,9 @@ def test_beyond_the_program_s_size_columns_alone_are_looked_at(monkeypatch):
     )
 
 
-def test_none_of_the_others_is_accused():
-    rng, tried = np.random.default_rng(1), 0
-    while tried < TRIALS:
+def check_neither(seed, trials):
+    rng, tried = np.random.default_rng(seed), 0
+    while tried < trials:
         loss = ("cross_entropy", "logistic")[tried % 2]
         n, d, k = int(rng.choice([25, 50])), int(rng.choice([1, 2, 4])), int(rng.choice([2, 3]))
         X, y = rng.normal(size=(n, d)), rng.permutation(np.arange(n) % k)
@@ -256,6 +264,10 @@ def test_none_of_the_others_is_accused():
         assert model.status_ is not Status.UNBOUNDED
         assert np.isfinite(model.coef_).all()
         tried += 1
+
+
+def test_none_of_the_others_is_accused():
+    check_neither(1, TRIALS)
 
 
 @pytest.mark.parametrize("loss", ["squared_hinge"])

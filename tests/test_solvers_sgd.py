@@ -17,9 +17,9 @@ SETTINGS = {
 }
 
 
-def sgd_gap(loss, penalty="l2", **options):
+def sgd_gap(loss, penalty="l2", seed=1, **options):
     """(F − F*) / F* of SGD, F* from the solver that auto picks."""
-    X, y = blobs(np.random.default_rng(1), 200, 5, 3, spread=0.7)
+    X, y = blobs(np.random.default_rng(seed), 200, 5, 3, spread=0.7)
     objective = objective_of(X, y, loss, 0.01, penalty=penalty)
     best = SOLVERS[choose_solver(loss, penalty)](tol=1e-7)(objective, objective.start()).point.value
     found = SOLVERS["sgd"](**options)(objective, objective.start()).point.value

@@ -41,7 +41,9 @@ def _look(block: Block) -> tuple[list[tuple], float]:
 def _not_finite(X: Any) -> tuple[list[tuple], int]:
     """The first five (row, column, value) that are not finite, and how many there are."""
     values = X.data if hasattr(X, "tocsr") else X
-    if np.isfinite(np.sum(values, dtype=np.float64)):
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = np.sum(values, dtype=np.float64)
+    if np.isfinite(total):
         return [], 0
     bad = np.flatnonzero(~np.isfinite(values.ravel()))  # none: the sum alone overflowed
     first = bad[:5]
