@@ -78,6 +78,14 @@ def test_columns_of_any_size(loss, alpha):
     assert (near.scale == 1).all()
 
 
+def test_columns_are_scaled_once_the_largest_is_over_a_hundred_times_the_median():
+    usual = np.array([2.0, 2.0, 2.0, 0.0, 200.0])
+    assert (curvature._column_scale(usual, 0.5) == 1).all()
+    usual[4] = 200.1
+    np.testing.assert_allclose(curvature._column_scale(usual, 0.5), np.sqrt([6, 6, 6, 3, 200.1**2 + 2]))
+    assert (curvature._column_scale(np.zeros(3), 0.5) == 1).all()
+
+
 def test_a_column_of_no_spread_keeps_its_unit():
     X = spread(60, [1e10, 1.0, 1.0, 1.0])
     X[:, 3] = 0

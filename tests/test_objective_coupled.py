@@ -148,6 +148,16 @@ def test_the_inverse_is_of_what_it_was_given():
     assert Coupled.of(-sampled_hessian(z, h, a, b, k), np.zeros((q, q)), np.zeros((k, 0)), True) is None
 
 
+def test_the_factor_costs_no_more_than_a_few_passes():
+    """U³/3 multiplications for U unknowns, six for every row × column × class; within bounds."""
+    assert module.unknowns(0) == module.unknowns(1_000_000) == 700
+    assert module.unknowns(10**9) == module.unknowns(10**12) == 1200
+    for numbers in (25e6, 50e6, 90e6):
+        U = module.unknowns(numbers)
+        assert 700 < U < 1200
+        assert 0.99 <= (U**3 / 3) / (6 * numbers) <= 1.0
+
+
 def test_few_passes():
     """With all classes coupled L-BFGS needs a fraction of the passes that the Kronecker product alone needs."""
     objective = problem("cross_entropy", n=3000, d=30, k=6, alpha=1e-4)

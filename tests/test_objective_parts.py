@@ -139,6 +139,20 @@ def test_batches_of_one_with_every_penalty(penalty):
         check_batches(problem(Case(penalty=penalty, weights=weights))[0], 1)
 
 
+def test_a_loss_below_log_2_of_the_lightest_row_proves_all_rows_right():
+    """Where nothing is penalised and the loss is one that has log 2 at a tie; weights of 0 are no rows."""
+    for loss, weights in (("cross_entropy", "none"), ("logistic", "real"), ("cross_entropy", "zeros")):
+        objective, _, w = problem(Case(loss, penalty="none", weights=weights))
+        free = replace(objective, alpha=0.0)
+        limit = w[w > 0].min() * np.log(2) / w.sum()
+        for share, proven in ((0.999, True), (1.001, False)):
+            point = replace(free.at(free.start()), loss=share * limit)
+            assert free.separated(point) == proven
+            assert not replace(free, alpha=1e-9).separated(point)
+            for other in ("squared_hinge", "hinge", "squared"):
+                assert not replace(free, loss=LOSSES[other]()).separated(point)
+
+
 # ── arrangement must not matter ───────────────────────────────────────────────────────────────────
 def check_bits(make):
     """make(threads) → an objective; F, ∇F and Hessian products have the same bits for 1, 2 and 3 threads."""
