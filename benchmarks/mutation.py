@@ -90,7 +90,7 @@ TESTS: dict[str, list[str]] = {  # the quick part of the tests of a room; the wh
     "objective/combination.py": [COMBINATIONS, *RUNNING, "-k", "combinations or misfit or options"],
     "objective/checking.py": ["tests/test_checking.py", "tests/test_hostile.py", "-k", "checking or softmax"],
     "solvers/contract.py": [*RUNNING, MULTIPLIERS, "-k", "running or resting or progress"],
-    "solvers/closed_form.py": [AGREE, WITNESSES, "-k", f"squares or (squared and not hinge and ({SOME}))"],
+    "solvers/closed_form.py": [AGREE, WITNESSES, "-k", f"squares or gram or (squared and not hinge and ({SOME}))"],
     "solvers/dual.py": ["tests/test_solvers_arrangement.py", *HINGES, "-k", "(dual and order) or margin or hinge"],
     "solvers/gradient_descent.py": [
         *RUNNING,

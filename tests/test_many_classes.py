@@ -25,8 +25,7 @@ MANY = 20_000
 def as_for_many(monkeypatch):
     """Few classes are treated as many are."""
     monkeypatch.setattr(curvature, "ROTATED", 1)
-    for module in (intercept, smoothed):
-        monkeypatch.setattr(module, "DENSE", 1)
+    monkeypatch.setattr(intercept, "DENSE", 1)
 
 
 # ── few classes, treated as many ──────────────────────────────────────────────────────────────────

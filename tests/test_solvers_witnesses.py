@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from linearhead import LinearClassifier, LogisticClassifier, SoftmaxClassifier
 from linearhead.records import Status
-from linearhead.solvers import SOLVERS
+from linearhead.solvers import SOLVERS, closed_form
 from test_solvers_agree import (
     PROBLEMS,
     SHIFT_FREE,
@@ -76,6 +76,32 @@ def test_least_squares_is_ridge(kind, solver):
     ours = LinearClassifier("squared", alpha=alpha, tol=1e-10, solver=solver).fit(X, y, sample_weight=w)
     near(ours.coef_, theirs.coef_)
     near(ours.intercept_, theirs.intercept_)
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize("kind", ["condition 1", "condition 1e6", "imbalanced"])
+def test_least_squares_by_one_gram_matrix_is_ridge(kind, intercept, monkeypatch):
+    """The way of large problems: a Gram matrix loses digits, the corrections bring them back."""
+    monkeypatch.setattr(closed_form, "DIRECT", 0)
+    X, y = PROBLEMS[kind](np.random.default_rng(3))
+    alpha, w = 1e-2, np.random.default_rng(4).uniform(0.2, 2, len(X))
+    theirs = Ridge(alpha=alpha * w.sum(), solver="svd", fit_intercept=intercept).fit(X, np.eye(3)[y], sample_weight=w)
+    options = {"alpha": alpha, "tol": 1e-9, "solver": "closed_form", "fit_intercept": intercept}
+    ours = LinearClassifier("squared", **options).fit(X, y, sample_weight=w)
+    near(ours.coef_, theirs.coef_)
+    near(ours.intercept_, theirs.intercept_ if intercept else np.zeros(3))
+    assert ours.status_ is Status.CONVERGED
+
+
+def test_equal_columns_without_a_penalty_by_one_gram_matrix(monkeypatch):
+    X, y = PROBLEMS["condition 1"](np.random.default_rng(5))
+    double = np.hstack([X, X[:, :2]])
+    options = {"penalty": "none", "solver": "closed_form", "tol": 1e-9}
+    by_rows = LinearClassifier("squared", **options).fit(double, y)
+    monkeypatch.setattr(closed_form, "DIRECT", 0)
+    by_gram = LinearClassifier("squared", **options).fit(double, y)
+    near(by_gram.coef_, by_rows.coef_)  # of least norm, both
+    near(by_gram.coef_[:, :2], by_gram.coef_[:, -2:])
 
 
 def test_squared_hinge_of_two_classes_is_liblinears():

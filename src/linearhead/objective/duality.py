@@ -85,7 +85,7 @@ def _balanced_bound(objective: Objective, point: Point, steps: int = 3) -> float
     for _ in range(steps):
         s = _scores(objective, moved.theta, rows)
         theta = moved.theta.copy()
-        theta[-1] -= intercept_step(part, moved.gradient[-1], lambda s=s: [(s, slice(None), weights)])
+        theta[-1] += intercept_step(part, moved.gradient[-1], lambda s=s: [(s, slice(None), weights)])
         moved, rows_gap, U, r = _pass(objective, theta, None)
         bound, price = _bound(objective, moved, rows_gap, U, r)
         best = min(best, bound + max(point.value - moved.value, 0.0))

@@ -1,4 +1,4 @@
-"""A Newton step on the intercept alone, W held: H δ = r with H = Σ wᵢ Hᵢ, the rows' Hessians in the scores.
+"""A Newton step on the intercept alone, W held: H δ = −r with H = Σ wᵢ Hᵢ, the rows' Hessians in the scores.
 
 It is what makes Σ wᵢ gᵢ vanish, as a dual point must. Many classes: conjugate gradients with H's diagonal, so that no
 (k, k) array is formed; a shift of all classes, which H may not see, is left out.
@@ -15,28 +15,40 @@ from ..solvers.newton import conjugate_gradients
 from .objective import Objective
 
 DENSE = 256  # classes up to which H is formed
-ENOUGH, PRODUCTS = 1e-3, 10  # beyond, of H δ = r: a next step costs less than a better one
+ENOUGH, PRODUCTS = 1e-3, 10  # beyond, of H δ = −r: a next step costs less than a better one
+DAMPING = 1e-10  # of H, which kinked losses may leave without any bend
 
 Scores = Iterable[tuple[np.ndarray, Any, np.ndarray]]  # scores (m, k), their rows, weights (m,)
 
 
 def intercept_step(
-    objective: Objective, r: np.ndarray, blocks: Callable[[], Scores], damping: float = 0.0
+    objective: Objective, r: np.ndarray, blocks: Callable[[], Scores], radius: float = 0.0
 ) -> np.ndarray:
-    """δ (k,) with (H + damping · I) δ ≈ r; blocks() goes through the rows that H is made of."""
+    """−H⁻¹ r, (k,); blocks() goes through the rows that H is made of. With few classes: straight down, as far as
+    `radius`, where there is a slope but nothing bends."""
     if objective.k <= DENSE:
-        H = mean_hessian(objective, blocks())
-        return np.linalg.lstsq(H + damping * np.eye(objective.k), r, rcond=1e-9)[0]
+        return downhill(mean_hessian(objective, blocks()), r, radius)
 
     hessians = [(objective.score_hessians(s, rows), w) for s, rows, w in blocks()]
 
     def product(v: np.ndarray) -> np.ndarray:
-        return sum(w @ times(np.tile(v, (len(w), 1))) for times, w in hessians) + damping * v
+        return sum(w @ times(np.tile(v, (len(w), 1))) for times, w in hessians) + DAMPING * v
 
     r = r - r.mean() if objective.loss.shift_invariant else r
-    diagonal = sum(w @ objective.score_hessian_form(s, rows, None) for s, rows, w in blocks()) + damping
+    diagonal = sum(w @ objective.score_hessian_form(s, rows, None) for s, rows, w in blocks()) + DAMPING
     diagonal = np.maximum(diagonal, 1e-9 * np.max(diagonal))
-    return conjugate_gradients(product, r, lambda v: v / diagonal, ENOUGH, PRODUCTS)
+    return -conjugate_gradients(product, r, lambda v: v / diagonal, ENOUGH, PRODUCTS)
+
+
+def downhill(H: np.ndarray, r: np.ndarray, radius: float) -> np.ndarray:
+    """−H⁻¹ r where H bends; −r, of length `radius`, where it does not."""
+    values, V = np.linalg.eigh(H)
+    bent = values > 1e-9 * max(float(values[-1]), 1e-6)
+    along = V.T @ r
+    lone = np.where(bent, 0.0, along)
+    size = float(np.linalg.norm(lone))
+    step = np.where(bent, -along / np.where(bent, values, 1.0), 0.0)
+    return V @ (step - (lone * (radius / size) if size > 1e-13 else 0.0))
 
 
 def mean_hessian(objective: Objective, blocks: Scores) -> np.ndarray:

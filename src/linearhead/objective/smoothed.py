@@ -16,7 +16,7 @@ import numpy as np
 from ..design import Block, Design
 from ..errors import UsageError
 from .duality import Gap, gap_from
-from .intercept import DENSE, intercept_step, mean_hessian
+from .intercept import intercept_step
 from .objective import Objective, Point
 
 ARRAYS, BYTES = 5, 8 << 30  # of n × k numbers: multipliers, scores and what replaces them; what they may take
@@ -150,7 +150,7 @@ class Smoothed(Objective):
                 if norm <= 4e-16 * self.k:
                     break
                 radius *= 4
-                newton = self._balance_step(s, shift, r, radius)
+                newton = intercept_step(self, r, lambda at=shift: self._moved(s, at), radius)
             else:
                 radius = 0.25 * float(np.max(np.abs(step)))
                 if radius <= 1e-17 * (1 + float(np.max(np.abs(best[2])))):
@@ -167,12 +167,6 @@ class Smoothed(Objective):
             value += float(w @ terms)
             r += w @ dual
         return value, r
-
-    def _balance_step(self, s: np.ndarray, shift: np.ndarray, r: np.ndarray, radius: float) -> np.ndarray:
-        """Newton's step in the shift, not far beyond `radius` where there is no curvature."""
-        if self.k > DENSE:
-            return -intercept_step(self, r, lambda: self._moved(s, shift), 1e-10)
-        return _downhill(r, mean_hessian(self, self._moved(s, shift)), radius)
 
     def _moved(self, s: np.ndarray, shift: np.ndarray) -> Iterator[tuple[np.ndarray, slice, np.ndarray]]:
         """Slabs of s + shift in float64, as rounding of the sum is what a gap would show; their rows and weights."""
@@ -201,14 +195,3 @@ class Smoothed(Objective):
 
         own = held.design.from_rows(held.design.sweep(share)[0]) / self.total
         return replace(held, linear=settled.sums - own, count=self.count)
-
-
-def _downhill(r: np.ndarray, H: np.ndarray, radius: float) -> np.ndarray:
-    """Newton's step where there is curvature; straight down, as far as `radius`, where there is a slope alone."""
-    values, V = np.linalg.eigh(H)
-    bent = values > 1e-9 * max(float(values[-1]), 1e-6)
-    along = V.T @ r
-    lone = np.where(bent, 0.0, along)
-    size = float(np.linalg.norm(lone))
-    step = np.where(bent, -along / np.where(bent, values, 1.0), 0.0)
-    return V @ (step - (lone * (radius / size) if size > 1e-13 else 0.0))

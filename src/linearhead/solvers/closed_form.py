@@ -7,6 +7,7 @@ that the factor preconditions. Without a penalty and with rank to spare: the sol
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,22 +47,13 @@ def _by_rows(problem: Problem) -> np.ndarray:
     if problem.alpha:
         left = np.vstack([left, np.sqrt(problem.alpha) * np.eye(z.shape[1])])
         right = np.vstack([right, np.zeros((z.shape[1], targets.shape[1]))])
-    W: Any = lstsq(left, right, lapack_driver="gelsd", check_finite=False)[0]  # pyright: ignore
+    noise = max(left.shape) * np.finfo(np.float64).eps  # of the largest singular value: what rounding leaves of 0
+    W: Any = lstsq(left, right, cond=noise, lapack_driver="gelsd", check_finite=False)[0]  # pyright: ignore
     return np.vstack([W, mean_t - mean_z @ W])
 
 
 def _by_gram(problem: Problem, theta: np.ndarray) -> np.ndarray:
-    from scipy.linalg import cho_factor, cho_solve, eigh
-
-    gram = problem.gram()
-    gram[np.diag_indices_from(gram)] += problem.alpha
-    try:
-        factor = cho_factor(gram)
-        solve = lambda v: cho_solve(factor, v)  # noqa: E731
-    except np.linalg.LinAlgError:
-        values, vectors = eigh(gram)
-        safe = np.maximum(values, 1e-14 * values[-1])
-        solve = lambda v: vectors @ ((vectors.T @ v) / safe[:, None])  # noqa: E731
+    solve = _inverse(problem.gram(), problem.alpha)
 
     def apply(v: np.ndarray) -> np.ndarray:
         return np.vstack([solve(v[:-1]), v[-1:]])
@@ -72,3 +64,17 @@ def _by_gram(problem: Problem, theta: np.ndarray) -> np.ndarray:
             lambda v, at=theta: problem.hessian_product(at, v), -point.gradient, apply, 1e-12, 20
         )
     return theta
+
+
+def _inverse(gram: np.ndarray, alpha: float) -> Any:
+    """v → (gram + αI)⁻¹ v; where nothing holds a direction but rounding, no step along it: the least norm."""
+    from scipy.linalg import cho_factor, cho_solve, eigh
+
+    gram[np.diag_indices_from(gram)] += alpha
+    if alpha:  # else a factor may exist by rounding alone
+        with contextlib.suppress(np.linalg.LinAlgError):
+            factor = cho_factor(gram)
+            return lambda v: cho_solve(factor, v)
+    values, V = eigh(gram)
+    held = values > len(values) * np.finfo(np.float64).eps * values[-1]
+    return lambda v: V[:, held] @ ((V[:, held].T @ v) / values[held, None])

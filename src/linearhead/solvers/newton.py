@@ -70,13 +70,16 @@ class Newton(Solver):
 
 def conjugate_gradients(product: Any, target: np.ndarray, apply: Any, tol: float, most: int) -> np.ndarray:
     """x with H x ≈ target, ‖residual‖ ≤ tol ‖target‖, or the x of least residual where the curvature stops being
-    positive or the products run out: in directions that H does not see, rounding makes later ones grow without end."""
+    positive or the products run out: in directions that H does not see, rounding makes later ones grow without end.
+
+    ‖r‖² = r·M⁻¹r, M⁻¹ = apply: of columns of unlike size the largest alone would be seen in r·r, the others left.
+    """
     x = np.zeros_like(target)
     r = target.copy()
     z = apply(r)
     p = z.copy()
     rz = float(np.vdot(r, z))
-    first = float(np.linalg.norm(target))
+    first = max(rz, 0.0) ** 0.5
     best = (np.inf, z)
     for _ in range(most):
         hp = product(p)
@@ -86,13 +89,11 @@ def conjugate_gradients(product: Any, target: np.ndarray, apply: Any, tol: float
         a = rz / bend
         x = x + a * p
         r -= a * hp
-        norm = float(np.linalg.norm(r))
-        best = min(best, (norm, x), key=lambda seen: seen[0])
-        if norm <= tol * first or norm > LOST * best[0]:
-            break
         z = apply(r)
         rz, before = float(np.vdot(r, z)), rz
-        if not before > 0:
+        norm = max(rz, 0.0) ** 0.5
+        best = min(best, (norm, x), key=lambda seen: seen[0])
+        if norm <= tol * first or norm > LOST * best[0] or not before > 0:
             break
         p = z + (rz / before) * p
     return best[1]
