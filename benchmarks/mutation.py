@@ -43,7 +43,7 @@ SGD, DUAL = "tests/test_solvers_sgd.py", "tests/test_objective_dual.py"
 MULTIPLIERS, MODEL = "tests/test_objective_multipliers.py", "tests/test_curvature_model.py"
 COUPLED, COMBINATIONS = "tests/test_objective_coupled.py", "tests/test_combinations.py"
 HINGES = ["tests/test_solvers_margin.py", "tests/test_solvers_hinge_optimum.py"]
-MANY = "tests/test_many_classes.py"
+MANY, STEPS = "tests/test_many_classes.py", "tests/test_solvers_steps.py"
 SOME = "1e2 or imbalanced or scaled or fewer"  # of the problems: words, as pytest's -k knows no spaces
 TESTS: dict[str, list[str]] = {  # the quick part of the tests of a room; the whole suite finds more
     "losses/contract.py": [*LOSS, *SMOOTHED, DUAL],
@@ -90,20 +90,19 @@ TESTS: dict[str, list[str]] = {  # the quick part of the tests of a room; the wh
     "objective/combination.py": [COMBINATIONS, *RUNNING, "-k", "combinations or misfit or options"],
     "objective/checking.py": ["tests/test_checking.py", "tests/test_hostile.py", "-k", "checking or softmax"],
     "solvers/contract.py": [*RUNNING, MULTIPLIERS, "-k", "running or resting or progress"],
-    "solvers/closed_form.py": [AGREE, WITNESSES, "-k", f"squares or gram or (squared and not hinge and ({SOME}))"],
-    "solvers/dual.py": ["tests/test_solvers_arrangement.py", *HINGES, "-k", "(dual and order) or margin or hinge"],
-    "solvers/gradient_descent.py": [
-        *RUNNING,
-        SGD,
-        AGREE,
-        "-k",
-        "gd or step or (reference and cross_entropy and condition and not 1e)",
-    ],
-    "solvers/lbfgs.py": [AGREE, *RUNNING, "-k", f"lbfgs or ((cross_entropy or squared_hinge) and ({SOME}))"],
-    "solvers/line_search.py": [AGREE, "-k", f"(cross_entropy or squared_hinge) and ({SOME})"],
-    "solvers/newton.py": [AGREE, *RUNNING, "-k", f"newton or ((cross_entropy or squared_hinge) and ({SOME}))"],
-    "solvers/proximal.py": [WITNESSES, "-k", "proximal or kinked or l1"],
-    "solvers/sgd.py": [*RUNNING, SGD, "-k", "sgd or seeds or patience"],
+    **{
+        f"solvers/{name}.py": [STEPS, COMBINATIONS, *tests, "-k", f"steps or combinations or {words}"]
+        for name, tests, words in (
+            ("closed_form", [AGREE, WITNESSES], f"squares or gram or (squared and not hinge and ({SOME}))"),
+            ("dual", ["tests/test_solvers_arrangement.py", *HINGES], "(dual and order) or margin or hinge"),
+            ("gradient_descent", [*RUNNING, AGREE], "gd or (reference and cross_entropy and condition and not 1e)"),
+            ("lbfgs", [AGREE, *RUNNING], f"lbfgs or ((cross_entropy or squared_hinge) and ({SOME}))"),
+            ("line_search", [AGREE], f"(cross_entropy or squared_hinge) and ({SOME})"),
+            ("newton", [AGREE, *RUNNING], f"newton or gradients or ((cross_entropy or squared_hinge) and ({SOME}))"),
+            ("proximal", [WITNESSES], "proximal or kinked or l1"),
+            ("sgd", [*RUNNING, SGD], "sgd or seeds or patience"),
+        )
+    },
 }
 
 
