@@ -158,6 +158,19 @@ def test_planted_flips_come_first_among_the_doubted_labels():
     assert 0.05 <= found["wrong"] < 0.2
 
 
+@pytest.mark.parametrize("loss", ["hinge", "crammer_singer"])
+def test_hinges_are_scored_where_the_first_link_of_another_fold_has_no_row_in_common(loss):
+    from linearhead.experiment.outside import outside
+    from linearhead.experiment.recipe import Recipe
+
+    X, y = rows_of_digits(1000)
+    few = np.flatnonzero(y < 3)[:200]
+    seen = outside(X[few], y[few], Recipe(features="pixels", loss=loss), 0.1, 0)
+    assert seen is not None
+    assert np.isfinite(seen.scores).all()
+    assert np.mean(seen.scores.argmax(axis=1) == y[few]) > 0.9
+
+
 @pytest.mark.parametrize(("alpha", "settled"), [(6e-5, True), (1e-9, False)])
 def test_a_weak_penalty_is_followed_to_its_optimum_or_nothing_is_said(alpha, settled):
     from linearhead import SoftmaxClassifier

@@ -100,7 +100,7 @@ def _chains(
     steps = WEAK_MAX_ITER if weak else MAX_ITER
     solver = SOLVERS[choose_solver(objective.loss.name, objective.penalty.name)](tol=tol, max_iter=steps)
     weights = np.ones(objective.n) if objective.weights is None else objective.weights
-    shared = Shared(basis=_leading(objective.basis())) if objective.loss.smoothness else Shared()
+    shared = Shared(basis=objective.basis() if kinked else _leading(objective.basis()))  # of all rows, not of a link's
 
     def fitted(used: np.ndarray, theta: np.ndarray) -> Any:
         return solver(replace(objective, weights=weights * used, total=0.0, shared=shared, alpha=alpha), theta).point

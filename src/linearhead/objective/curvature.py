@@ -187,7 +187,9 @@ def _along(U: np.ndarray | None, a: np.ndarray) -> np.ndarray:
 def precondition(objective: Objective, basis: Basis, theta: np.ndarray) -> Preconditioner:
     """The curvature model of the objective at θ, on the basis's sample of rows."""
     sample, k, m = objective.of_rows(basis.rows), objective.k, len(basis.rows)
-    w = np.ones(m) if sample.weights is None else sample.weights
+    w = sample.weights
+    if w is None or not w.any():  # rows with weight may all lie outside a shared sample
+        w = np.ones(m)
     w = (w / w.sum()).astype(basis.projected.dtype)
     s = basis.scores(theta) if k <= ROTATED else None
     values, Q = (np.ones(k), None) if s is None else np.linalg.eigh(_mean_hessian(sample, s, w))
