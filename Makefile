@@ -35,4 +35,4 @@ lint: $(VENV)/.dev  ## formatting, style, spelling, types
 	$(BIN)/pyright
 
 clean:
-	rm -rf $(VENV) demo docs/_build docs/lecture docs/registries.md docs/benchmarks.md docs/choices.md docs/sg_execution_times.rst .pytest_cache .ruff_cache
+	rm -rf $(VENV) demo docs/_build docs/lecture docs/registries.md docs/benchmarks.md docs/choices.md docs/cost.md docs/sg_execution_times.rst .pytest_cache .ruff_cache

@@ -56,7 +56,12 @@ def raise_skip():
     raise SkipNode
 
 
-PAGES = (("registries.py", "registries.md"), ("figures.py", "benchmarks.md"), ("choices.py", "choices.md"))
+PAGES = (
+    ("registries.py", "registries.md"),
+    ("figures.py", "benchmarks.md"),
+    ("choices.py", "choices.md"),
+    ("costs.py", "cost.md"),
+)
 
 
 def generate(app):

@@ -366,6 +366,21 @@ def test_workers_that_die_in_and_between_passes_change_no_bit(tmp_path, four):
     assert found.intercept_.tobytes() == wanted.intercept_.tobytes()
 
 
+def once(flag):
+    """The flag's number; the worker that is asked first dies."""
+    if not flag.exists():
+        flag.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return int(flag.name)
+
+
+def test_jobs_of_workers_that_die_are_done_by_others(tmp_path, four):
+    flags = [tmp_path / str(i) for i in range(9)]
+    for flag in flags[1:]:
+        flag.touch()
+    assert dict(four.map(once, flags)) == dict(enumerate(range(9)))
+
+
 def test_a_file_that_workers_do_not_see_is_named(four):
     with pytest.raises(FileError, match=r"The worker at tcp://\S+ does not see /nowhere/x.npy and 1 more files"):
         four.require(["/nowhere/x.npy", __file__, "/nowhere/y.npy"])

@@ -18,6 +18,7 @@ from .errors import reported
 from .evaluate import evaluate
 from .export import export
 from .extract import extract
+from .plan import plan
 from .predict import predict
 from .race import race
 from .report import report
@@ -49,7 +50,22 @@ def cli() -> None:
     """
 
 
-for verb in (train, predict, evaluate, update, extract, compare, report, export, serve, race, course, sample, doctor):
+for verb in (
+    train,
+    predict,
+    evaluate,
+    update,
+    extract,
+    compare,
+    report,
+    export,
+    serve,
+    race,
+    plan,
+    course,
+    sample,
+    doctor,
+):
     cli.add_command(verb)
 
 

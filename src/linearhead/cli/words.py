@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 from collections import Counter
@@ -12,7 +13,7 @@ import click
 
 if TYPE_CHECKING:
     from ..course import Report
-    from ..experiment import Judged, Outcome, Prediction, Raced
+    from ..experiment import Judged, Outcome, Planned, Prediction, Raced
     from ..records import Duplicates, Evaluation, Finding, Skipped, Trust
 
 RARE = 0.01  # below this share of training pictures at least as unusual, a picture is called unlike them
@@ -184,6 +185,44 @@ def race_lines(raced: Raced) -> Iterator[str]:
             f"{finish.outcome}"
         )
     yield f"Page    {raced.page}"
+
+
+def plan_lines(found: Planned) -> Iterator[str]:
+    """What it is a plan of, what it costs, what it needs."""
+    p = found.plan
+    yield (
+        f"{p.rows} rows × {p.columns} numbers of {found.number_bytes} bytes, {p.classes} classes: "
+        f"{amount(p.stored_bytes, 'B')}; {p.workers} worker{'s' * (p.workers > 1)} with {p.cores} cores each, "
+        f"{found.speed:.2g} times as fast as those measured"
+    )
+    if found.extract_seconds is not None:
+        yield (
+            f"Pictures: {found.pictures}, {amount(found.picture_bytes or 0, 'B')}; decoding and {found.features} "
+            f"{duration(found.extract_seconds)}"
+        )
+    few, many = p.passes_range
+    low, high = p.seconds_range
+    yield f"Passes {p.passes} ({few} to {many}) of {duration(p.seconds_per_pass)}, limited by {p.limited_by}"
+    yield click.style(f"Fit {duration(p.seconds)} ({duration(low)} to {duration(high)})", bold=True)
+    where = "once, then from memory" if p.resident else "in every pass: the rows do not fit the workers' memory"
+    yield f"Read {amount(p.read_bytes, 'B')} ({where})"
+    yield f"Carried {amount(p.carried_bytes, 'B')}; computed {amount(p.flops, 'flop')}"
+    yield f"Memory {amount(p.worker_bytes, 'B')} a worker, {amount(p.client_bytes, 'B')} where the command runs"
+    if p.money is not None:
+        yield f"Money {p.money:.2f}"
+
+
+def amount(number: float, unit: str) -> str:
+    """Three digits and a prefix, as in 1.23 GB."""
+    steps = 0 if number < 1 else min(int(math.log10(number)) // 3, 6)
+    return f"{number / 1000**steps:.3g} {' kMGTPE'[steps].strip()}{unit}"
+
+
+def duration(seconds: float) -> str:
+    for unit, size in (("days", 172800), ("h", 7200), ("min", 120), ("s", 1)):
+        if seconds >= size:
+            return f"{seconds / {'days': 86400, 'h': 3600, 'min': 60, 's': 1}[unit]:.3g} {unit}"
+    return f"{1000 * seconds:.3g} ms"
 
 
 def graded_lines(report: Report) -> Iterator[str]:

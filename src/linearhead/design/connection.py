@@ -7,11 +7,13 @@ imported when a cluster is asked for.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
+from itertools import islice
 from typing import Any
 
 from ..errors import FileError, UsageError
@@ -20,6 +22,7 @@ from .worker import unseen, versions
 
 ANSWER = 10.0  # seconds in which a scheduler has to answer
 PATIENCE = 120.0  # seconds without any worker after which a pass is given up
+TICK, FETCH = 2.0, 10.0  # seconds after which is asked what became of a task, and of its result
 TRIES = 10  # of a task whose workers died, each of them Dask's own four
 LOCAL = "local"
 
@@ -35,7 +38,9 @@ class Cluster:
 
     def workers(self) -> dict[str, int]:
         """Address → threads of every worker that lives."""
-        found = self.client.scheduler_info(n_workers=-1)["workers"]
+        found = self.client.scheduler_info(n_workers=-1).get("workers", {})
+        if self.client.status in ("closing", "closed"):
+            raise FileError(self._gone())
         return {address: int(worker["nthreads"]) for address, worker in found.items()}
 
     def awaited(self) -> dict[str, int]:
@@ -72,16 +77,25 @@ class Cluster:
         return self._answers(futures, lambda i: self._submit(task, spans[i]))
 
     def map(self, task: Callable[[Any], Any], arguments: Sequence[Any]) -> Iterator[tuple[int, Any]]:
-        """(i, task(arguments[i])) as they are done, on any worker."""
-        distributed = import_module("distributed")
-        self.awaited()
-        futures = self.client.map(task, arguments, pure=False)
-        number = {future.key: i for i, future in enumerate(futures)}
-        with self.client.as_current():
-            done = distributed.as_completed(futures)
-        for future in done:
-            i = number[future.key]
-            yield i, self._answers([future], lambda _, i=i: self.client.submit(task, arguments[i], pure=False))[0]
+        """(i, task(arguments[i])) as they are done, on any worker; as many are on their way as there are threads."""
+
+        def again(i: int) -> Any:
+            return self.client.submit(task, arguments[i], pure=False)
+
+        rest, flying = iter(range(len(arguments))), {}
+        while True:
+            room = sum(self.awaited().values()) - len(flying)  # more would be queued, which looks like lost
+            flying |= {i: again(i) for i in islice(rest, max(room, 0))}
+            if not flying:
+                return
+            self._wait(list(flying.values()), "FIRST_COMPLETED")
+            done = [i for i, future in flying.items() if future.done()]
+            for i in done:
+                yield i, self._answers([flying.pop(i)], lambda _, i=i: again(i))[0]
+            for j in [] if done else self._astray(list(flying.values())):
+                self.lost += 1
+                i = list(flying)[j]
+                flying[i] = again(i)
 
     def _spans(self, H: int) -> list[tuple[int, int, str]]:
         """(first, last leaf, worker that has them)."""
@@ -109,37 +123,68 @@ class Cluster:
             return self.client.submit(task, first, last, pure=False, workers=[worker], allow_other_workers=True)
 
     def _answers(self, futures: list, again: Callable[[int], Any]) -> list:
-        """Results; a task whose workers died is asked for again."""
-        distributed = import_module("distributed")
+        """Results; a task that was lost, because workers died, is asked for again."""
+        killed = import_module("distributed").scheduler.KilledWorker
+        patience = FETCH
         for _ in range(TRIES):
-            self._wait(futures)
-            failed = {i: future.exception() for i, future in enumerate(futures) if future.status == "error"}
-            for error in failed.values():
-                if not isinstance(error, distributed.scheduler.KilledWorker):
-                    raise error
-            if any(future.cancelled() for future in futures):
-                raise FileError(self._gone())
-            if not failed:
-                return self.client.gather(futures)
-            self.lost += len(failed)
-            for i in failed:
+            answers, lost = None, []
+            while answers is None and not lost:
+                self._wait(futures)
+                failed = {i: future.exception() for i, future in enumerate(futures) if future.status == "error"}
+                for error in failed.values():
+                    if not isinstance(error, killed):
+                        raise error
+                answers = None if failed else self._fetched(futures, patience)
+                if answers is None:
+                    lost = list(failed) or self._astray(futures)
+                    patience *= 2  # what takes long may be much
+            if answers is not None:
+                return answers
+            self.lost += len(lost)
+            for i in lost:
                 futures[i] = again(i)
         raise FileError(
             f"A task was lost {TRIES} times because the workers that ran it died, maybe of want of memory. Look at the "
             "workers' logs; give them more memory or use more workers."
         )
 
-    def _wait(self, futures: list) -> None:
+    def _fetched(self, futures: list, patience: float) -> list | None:
+        """The results, or None where they do not arrive: Dask waits without end for some whose worker has died."""
+        if not all(future.status == "finished" for future in futures):
+            return None
+
+        async def fetch() -> list:
+            return await asyncio.wait_for(self.client.gather(futures, asynchronous=True), patience)
+
+        try:
+            return self.client.sync(fetch)
+        except TimeoutError:
+            return None
+
+    def _astray(self, futures: list) -> list[int]:
+        """Those that no worker holds or works at, twice in a row."""
+        found = set(range(len(futures)))
+        for attempt in range(2):
+            if attempt and found:
+                time.sleep(TICK / 5)
+            self.awaited()
+            held, running = self.client.who_has(futures), self.client.processing()
+            at_work = {key for keys in running.values() for key in keys}
+            found &= {i for i, f in enumerate(futures) if not held.get(f.key) and f.key not in at_work}
+        return sorted(found)
+
+    def _wait(self, futures: list, until: str = "ALL_COMPLETED") -> None:
+        """Until they are done, or for a moment."""
         distributed = import_module("distributed")
-        while True:
-            try:
-                with self.client.as_current():
-                    distributed.wait(futures, timeout=5)
-                return
-            except (TimeoutError, distributed.TimeoutError):
-                if self.client.status != "running":
-                    raise FileError(self._gone()) from None
-                self.awaited()
+        try:
+            with self.client.as_current():
+                distributed.wait(futures, timeout=TICK, return_when=until)
+        except (TimeoutError, distributed.TimeoutError):
+            self.awaited()
+        except distributed.CancelledError:
+            raise FileError(self._gone()) from None
+        if self.client.status != "running" or any(future.cancelled() for future in futures):
+            raise FileError(self._gone())
 
     def _gone(self) -> str:
         return (
@@ -162,6 +207,8 @@ def connect(address: str, say: Callable[[str], object] = lambda text: None) -> I
         raise UsageError(f"A cluster needs {error.name}: pip install 'linearhead[dask]'.") from error
     with contextlib.ExitStack() as stack:
         if address.partition(":")[0] == LOCAL:
+            # a local cluster closes for good whatever worker is just down so long after any other was lost
+            stack.enter_context(import_module("dask").config.set({"distributed.deploy.lost-worker-timeout": "1 day"}))
             address = stack.enter_context(_local(distributed, address)).scheduler_address
         try:
             client = distributed.Client(address, timeout=ANSWER, set_as_default=False)

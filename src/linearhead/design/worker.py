@@ -7,6 +7,8 @@ pages of the files are the system's to keep.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import json
 import os
 import platform
@@ -27,6 +29,7 @@ from .stored import BUDGET, StoredArray, StoredRows, _close
 from .tree import Node, Nodes, leaf_rows
 
 SHARE = 0.4  # of a worker's memory limit that rows may take: Dask stops a worker at 0.8 of it and ends it at 0.95
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 PACKAGES = ("linearhead", "numpy", "distributed")  # whose versions decide what comes out, or whether anything does
 
 
@@ -160,10 +163,13 @@ class Pass:
     """The task: called with a run of leaves [first, last) it gives the nodes of the tree that it makes up, and what
     `collect` asks for. `design.X` is an Address by the time it is called."""
 
+    __name__ = "linearhead-pass"  # what Dask calls it
+
     def __init__(self, design: Any, fn: Callable[[Any], tuple], collects: bool = False) -> None:
         self.design, self.fn, self.collects = design, fn, collects
 
     def __call__(self, first: int, last: int) -> tuple[list[Node], dict[int, Any]]:
+        keep_pages()
         most, threads = resources()
         design, address = self.design, self.design.X
         cuts = tuple(leaf_rows(design.n, address.H, leaf) for leaf in range(first, last + 1))
@@ -181,6 +187,16 @@ class Pass:
             for leaf, sums in enumerate(parts, first):
                 nodes.push(0, leaf, sums)
         return nodes.stack, found
+
+
+@lru_cache(maxsize=1)
+def keep_pages() -> None:
+    """Lets the C library keep what blocks free for the next block, as it does unless told otherwise: Dask's nanny tells
+    it to give all back at once, and new pages for every block's scores cost two thirds more processor time."""
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        for option, most in ((M_MMAP_THRESHOLD, 32 << 20), (M_TRIM_THRESHOLD, 64 << 20)):  # glibc's own upper ends
+            mallopt(option, most)
 
 
 def resources() -> tuple[int, int]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .comparing import compare
     from .exporting import Exported, export
     from .judging import Judged, Prediction, evaluate, predict
+    from .planning import Planned, plan
     from .progress import Progress
     from .racing import Raced, race
     from .recipe import Recipe
@@ -30,6 +31,7 @@ _HOMES = {
     "Exported": "exporting",
     "Judged": "judging",
     "Outcome": "training",
+    "Planned": "planning",
     "Prediction": "judging",
     "Progress": "progress",
     "Raced": "racing",
@@ -38,6 +40,7 @@ _HOMES = {
     "compare": "comparing",
     "evaluate": "judging",
     "export": "exporting",
+    "plan": "planning",
     "predict": "judging",
     "race": "racing",
     "rewrite_report": "run_folder",
@@ -50,6 +53,7 @@ __all__ = [
     "Exported",
     "Judged",
     "Outcome",
+    "Planned",
     "Prediction",
     "Progress",
     "Raced",
@@ -58,6 +62,7 @@ __all__ = [
     "compare",
     "evaluate",
     "export",
+    "plan",
     "predict",
     "race",
     "rewrite_report",

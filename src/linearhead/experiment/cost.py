@@ -1,0 +1,246 @@
+"""What training costs before it is paid: bytes, flops, rounds, seconds, memory and money, from sizes alone.
+
+n rows of d numbers, k classes, P = (d+1)k parameters, N workers with c cores each: a pass takes Σ coefficient · term,
+  round · 1 + task · N + carry · NP + add · P + (n/Nc) (flop · 4dk + score · k + number · d) + leaf · LP/Nc   seconds,
+L leaves (design/tree.py), but no less than what network and storage need for the bytes they carry. Between passes the
+client spends step · 80 P + turn · 4 d min(d, 1600) k (two-loop recursion, curvature model). Coefficients are
+non-negative least squares on passes and fits that were timed (benchmarks/cluster.py: what was measured, how well an
+unseen size is foretold); rows' own terms are scaled by the speed of the cores at hand where that is known.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..design.tree import LEAF_BYTES, height
+from ..design.worker import SHARE
+from ..errors import UsageError
+
+# seconds per unit of each term, and passes of fits; from benchmarks/cluster.json
+MEASURED: dict[str, float] = {
+    "round": 0.00666,
+    "task": 0.00283,
+    "carry": 1.46e-08,
+    "add": 3.57e-08,
+    "flop": 7.56e-12,
+    "score": 6.17e-09,
+    "number": 1.08e-09,
+    "leaf": 0.0,
+    "step": 1.05e-09,
+    "turn": 0.0,
+}
+PASS_TERMS = ("round", "task", "carry", "add", "flop", "score", "number", "leaf")
+ROW_TERMS = ("flop", "score", "number", "leaf")  # what a faster core makes cheaper
+FIT_PASSES, PATH_PASSES = (7, 11, 44), (118, 130, 177)  # few, usual, many, of one strength and of the path
+FITS, OTHER_PASSES = 2, 8  # of a training; and looks at finite numbers, moments, gap and certificate
+MEMORY = 20  # pairs of L-BFGS
+SAMPLE_BYTES = 64 << 20  # of rows for the curvature model
+
+
+@dataclass(frozen=True)
+class Problem:
+    """n rows of d numbers of so many bytes, k classes; `exact`: float64 arithmetic."""
+
+    n: int
+    d: int
+    k: int
+    number_bytes: int = 4
+
+    @property
+    def parameters(self) -> int:
+        return (self.d + 1) * self.k
+
+    @property
+    def row_bytes(self) -> int:
+        return self.d * self.number_bytes
+
+    @property
+    def flops(self) -> float:
+        """Of one pass: scores and gradient."""
+        return 4.0 * self.n * self.d * self.k
+
+
+@dataclass(frozen=True)
+class Setting:
+    """N workers with so many cores, GB of memory each; GB/s of the network and of reading storage, per worker."""
+
+    workers: int = 1
+    cores: int = 1
+    memory: float = 16.0
+    network: float = 1.0
+    storage: float = 0.5
+    price: float = 0.0  # of a worker for an hour
+
+    @property
+    def total_cores(self) -> int:
+        return self.workers * self.cores
+
+    def check(self) -> None:
+        for name in ("workers", "cores", "memory", "network", "storage"):
+            if not getattr(self, name) > 0:
+                raise UsageError(f"--{name} is {getattr(self, name)}; more than 0 is needed.")
+        if self.price < 0:
+            raise UsageError(f"--price is {self.price}; 0 or more is needed.")
+
+
+def terms(problem: Problem, setting: Setting) -> dict[str, float]:
+    """How much of each of PASS_TERMS a pass has."""
+    share = problem.n / setting.total_cores
+    leaves = 2 ** height(problem.n, problem.row_bytes, LEAF_BYTES)
+    return {
+        "round": 1.0,
+        "task": float(setting.workers),
+        "carry": float(setting.workers * problem.parameters),
+        "add": float(problem.parameters),
+        "flop": 4.0 * share * problem.d * problem.k,
+        "score": share * problem.k,
+        "number": share * problem.d,
+        "leaf": max(leaves / setting.total_cores, 1.0) * problem.parameters,
+    }
+
+
+def between(problem: Problem) -> dict[str, float]:
+    """How much of `step` and `turn` the client does between two passes."""
+    d, k = problem.d, problem.k
+    return {"step": 4.0 * MEMORY * problem.parameters, "turn": 4.0 * d * min(d, 1600) * k}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one training costs. Bytes, seconds; money in the price's unit."""
+
+    rows: int
+    columns: int
+    classes: int
+    workers: int
+    cores: int
+    stored_bytes: float  # all rows
+    read_bytes: float  # from storage, all passes
+    carried_bytes: float  # over the client's network, all passes
+    flops: float
+    passes: int
+    passes_range: tuple[int, int]
+    rounds: int
+    seconds_per_pass: float
+    limited_by: str  # arithmetic, network, storage or rounds
+    seconds: float
+    seconds_range: tuple[float, float]
+    resident: bool  # whether rows stay in the workers' memory
+    worker_bytes: float
+    client_bytes: float
+    money: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def pass_seconds(
+    problem: Problem, setting: Setting, costs: dict[str, float] | None = None, speed: float = 1.0
+) -> tuple[float, str]:
+    """Of a pass over rows that are where they belong, and what most of it is."""
+    costs, found = costs or MEASURED, terms(problem, setting)
+    rows = sum(costs[name] * found[name] for name in ROW_TERMS) / speed
+    rounds = costs["round"] + costs["task"] * found["task"]
+    carried = costs["carry"] * found["carry"]
+    # the client's own line carries θ to every worker and a node or two back from each
+    carried = max(carried, carried_bytes(problem, setting) / (setting.network * 1e9) if setting.workers > 1 else 0.0)
+    parts = {"arithmetic": rows, "rounds": rounds, "network": carried + costs["add"] * found["add"]}
+    if not resident(problem, setting):
+        reading = problem.n * problem.row_bytes / (setting.workers * setting.storage * 1e9)
+        parts["storage"] = max(reading - rows, 0.0)  # a thread reads ahead
+    return sum(parts.values()), max(parts, key=lambda name: parts[name])
+
+
+def carried_bytes(problem: Problem, setting: Setting) -> float:
+    """Over the client's line, per pass: θ down to and sums up from every worker."""
+    return 16.0 * problem.parameters * setting.workers
+
+
+def resident(problem: Problem, setting: Setting) -> bool:
+    """Whether every worker keeps its rows."""
+    return problem.n * problem.row_bytes / setting.workers <= SHARE * setting.memory * 1e9
+
+
+def memory(problem: Problem, setting: Setting) -> tuple[float, float]:
+    """Bytes that a worker and the client need."""
+    own = min(problem.n * problem.row_bytes / setting.workers, SHARE * setting.memory * 1e9)
+    H = height(problem.n, problem.row_bytes, LEAF_BYTES)
+    deep = max(H - setting.workers.bit_length() + 1, 1) + setting.cores
+    worker = own + (setting.cores + 2) * 2 * LEAF_BYTES + 8.0 * problem.parameters * (deep + 1)
+    client = 8.0 * problem.parameters * (2 * MEMORY + 8) + 8.0 * problem.n + SAMPLE_BYTES
+    client += 8.0 * problem.d * min(problem.d, 1600)
+    return worker, client
+
+
+def plan(
+    problem: Problem,
+    setting: Setting,
+    path: bool = True,
+    costs: dict[str, float] | None = None,
+    speed: float = 1.0,
+    passes: int | None = None,
+) -> Plan:
+    """The whole training: the path over all strengths (or one strength), the fit, its certificate."""
+    setting.check()
+    costs = costs or MEASURED
+    few, usual, many = (FITS * a + path * b + OTHER_PASSES for a, b in zip(FIT_PASSES, PATH_PASSES, strict=True))
+    if passes is not None:
+        few = usual = many = passes
+    each, limited = pass_seconds(problem, setting, costs, speed)
+    client = sum(costs[name] * amount for name, amount in between(problem).items())
+    first = problem.n * problem.row_bytes / (setting.workers * setting.storage * 1e9)
+    low, middle, high = (count * (each + client) + first for count in (few, usual, many))
+    worker_bytes, client_bytes = memory(problem, setting)
+    stays = resident(problem, setting)
+    return Plan(
+        rows=problem.n,
+        columns=problem.d,
+        classes=problem.k,
+        workers=setting.workers,
+        cores=setting.cores,
+        stored_bytes=float(problem.n * problem.row_bytes),
+        read_bytes=float(problem.n * problem.row_bytes * (1 if stays else usual)),
+        carried_bytes=carried_bytes(problem, setting) * usual,
+        flops=problem.flops * usual,
+        passes=usual,
+        passes_range=(few, many),
+        rounds=usual,
+        seconds_per_pass=each,
+        limited_by=limited,
+        seconds=middle,
+        seconds_range=(low, high),
+        resident=stays,
+        worker_bytes=worker_bytes,
+        client_bytes=client_bytes,
+        money=setting.price * setting.workers * middle / 3600 if setting.price else None,
+    )
+
+
+def measured_speed(problem: Problem, costs: dict[str, float] | None = None, seconds: float = 1.0) -> float:
+    """How fast a core of this machine is, 1 being those that were measured: some rows of this kind are passed over."""
+    from ..design import Rows
+    from ..losses import CrossEntropy
+    from ..objective import Objective
+    from ..penalties import L2
+
+    costs = costs or MEASURED
+    per_row = sum(
+        costs[name] * terms(replace(problem, n=10**6), Setting())[name] for name in ("flop", "score", "number")
+    )
+    m = int(np.clip(0.1 * seconds / (per_row / 10**6), 256, (64 << 20) // (4 * problem.d)))
+    X = np.random.default_rng(0).standard_normal((m, problem.d), dtype=np.float32)
+    y = np.arange(m) % problem.k
+    objective = Objective(Rows.of(X, threads=1), y, problem.k, CrossEntropy(), L2(), 1e-4)
+    theta, best, started = objective.start(), np.inf, time.perf_counter()
+    with objective.design.session():
+        while time.perf_counter() - started < seconds:
+            begin = time.perf_counter()
+            objective.at(theta)
+            best = min(best, time.perf_counter() - begin)
+    expected = replace(problem, n=m, number_bytes=4)
+    own = sum(costs[name] * terms(expected, Setting())[name] for name in ROW_TERMS)
+    return own / best
