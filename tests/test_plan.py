@@ -1,6 +1,7 @@
 """What a training costs, said beforehand: sizes as train sees them, a model that is that of the measurements."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -92,7 +93,7 @@ def test_the_verb(tmp_path):
     assert invoke(tmp_path / "nothing").exit_code == 4
 
 
-def test_nothing_of_dask_is_needed():
+def test_nothing_of_dask_is_needed(tmp_path):
     code = (
         "import sys\nfor name in ('dask', 'distributed'): sys.modules[name] = None\n"
         "from linearhead.cli import cli\n"
@@ -100,8 +101,10 @@ def test_nothing_of_dask_is_needed():
         "sys.argv[1:] = ['train', '.', '--cluster', 'tcp://h:1', '--cache', sys.argv[1], '--out', sys.argv[1] + '/o']\n"
         "cli.main()\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, "/tmp"], capture_output=True, text=True, timeout=120)
-    assert "Passes" in done.stdout
+    told = {**os.environ, "LINEARHEAD_DEBUG": "1"}  # what went wrong, if anything does
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=told)
+    assert "Passes" in done.stdout, done.stderr
     assert done.returncode == 2
     assert "pip install 'linearhead[dask]'" in done.stderr
 
