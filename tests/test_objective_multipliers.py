@@ -193,6 +193,8 @@ def test_resting_is_neither_f_nor_the_residual_falling():
     assert seen(flat, [0.85] + [1.0] * 11).resting(4)
     assert not seen([1.0] * 8 + [1, 1, 1, 1 - 1e-12], flat).resting(4)
     assert seen([1.0] * 8 + [1, 1, 1, 1 - 1e-14], flat).resting(4)
+    assert seen([1e6] * 11 + [1e6 - 1e-8], flat).resting(4)  # in units of F
+    assert not seen([1e-6] * 11 + [1e-6 - 1e-17], flat).resting(4)
     assert seen([-1.0] * 8 + [-1, -1, -1, -1 + 1e-12], flat).resting(4)
 
 

@@ -14,8 +14,8 @@ import pytest
 from linearhead.objective.objective import Objective
 from linearhead.records import Status
 from linearhead.solvers import SOLVERS
-from linearhead.solvers.lbfgs import _due, _remember, two_loop
-from linearhead.solvers.line_search import DELTA, MAX_TRIALS, SIGMA, search
+from linearhead.solvers.lbfgs import _due, _remember, noise, two_loop
+from linearhead.solvers.line_search import DELTA, MAX_TRIALS, SIGMA, _between, search
 from linearhead.solvers.proximal import _decrease, support_newton
 from test_solvers_agree import blobs, objective_of
 
@@ -89,8 +89,20 @@ def test_too_short_a_step_grows_fourfold_and_infinite_values_shrink_tenfold():
 
     trials = searched(walled, lambda t: 2 * (t - 0.6), 8.0)[1]
     assert trials[0] == 8.0
-    assert trials[1] in (pytest.approx(0.8), pytest.approx(4.0))
+    assert trials[1] == pytest.approx(0.8)
     assert searched(walled, lambda t: 2 * (t - 0.6), 8.0)[0] <= 1
+
+
+def test_between_is_the_parabolas_minimum_kept_off_the_ends():
+    """Of low 1, high 3, f(1) = 5, f'(1) = −4: with values at 3 that make a parabola or none, and without a value."""
+    assert (
+        _between(1, 5, -4, 3, 5 - 8 + 4) == 2.8
+    )  # (t − 1)² − 4 (t − 1) + 5 has its minimum at 3: not past nine tenths
+    assert _between(1, 5, -4, 3, 5 - 8 + 8) == 2.0
+    assert _between(1, 5, -4, 3, 1e9) == 1.2
+    assert _between(1, 5, -4, 3, None) == 2.0
+    assert _between(1, 5, -4, 3, inf) == 1.2
+    assert _between(1, 5, -4, 3, -1e9) == 1.2  # no parabola opens upwards
 
 
 def test_within_noise_slopes_decide():
@@ -232,6 +244,26 @@ def test_the_two_loops_are_bfgs():
 
 def test_the_model_is_renewed_at_powers_of_two():
     assert [i for i in range(40) if _due(i)] == [0, 2, 4, 8, 16, 32]
+
+
+def test_noise_is_rounding_of_f_with_room_for_sums_that_cancel():
+    point = SimpleNamespace(value=-3.0)
+    for dtype, share in ((np.float32, 2.0**-23), (np.float64, 1e5 * 2.0**-52)):
+        problem = SimpleNamespace(design=SimpleNamespace(dtype=np.dtype(dtype)))
+        assert noise(problem, point) == pytest.approx(3 * share)
+        assert noise(problem, SimpleNamespace(value=0.0)) > 0
+
+
+@pytest.mark.parametrize("most", [0, 1, 3])
+@pytest.mark.parametrize("solver", [name for name in SOLVERS if name not in ("closed_form", "dual")])
+def test_so_many_steps_and_no_more(solver, most):
+    options = {"preconditioned": False} if solver == "lbfgs" else {}
+    objective = small(alpha=1e-4)
+    found = SOLVERS[solver](tol=0, max_iter=most, **options)(objective, objective.start())
+    assert found.status is Status.MAX_ITER
+    assert found.iterations == most
+    assert found.trace.iteration == list(range(most + 1))
+    assert found.point.value == found.trace.value[-1]
 
 
 @pytest.mark.parametrize("solver", ["newton", "lbfgs"])

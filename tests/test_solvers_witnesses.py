@@ -104,6 +104,18 @@ def test_equal_columns_without_a_penalty_by_one_gram_matrix(monkeypatch):
     near(by_gram.coef_[:, :2], by_gram.coef_[:, -2:])
 
 
+def test_few_rows_are_factorised_and_many_go_through_their_gram_matrix(monkeypatch):
+    X, y = PROBLEMS["condition 1"](np.random.default_rng(3))
+    numbers = (len(X) + X.shape[1]) * X.shape[1]
+    ways = {"_by_rows": numbers, "_by_gram": numbers - 1}
+    for way, limit in ways.items():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(closed_form, "DIRECT", limit)
+            other = next(name for name in ways if name != way)
+            patch.setattr(closed_form, other, lambda *_: pytest.fail("the other way was taken"))
+            LinearClassifier("squared", solver="closed_form").fit(X, y)
+
+
 def test_squared_hinge_of_two_classes_is_liblinears():
     X, y = PROBLEMS["two classes"](np.random.default_rng(5))
     alpha = 1e-2
