@@ -2,11 +2,14 @@
 
 import re
 
+import numpy as np
 import pytest
 
+from linearhead.design import design_of
 from linearhead.errors import UsageError
 from linearhead.losses import LOSSES
 from linearhead.objective import check_combination, choose_solver, misfit
+from linearhead.objective.combination import check_passes
 from linearhead.penalties import PENALTIES
 from linearhead.solvers import SOLVERS
 
@@ -64,6 +67,12 @@ def test_misfits_are_those_of_the_table(triple):
     )
     for words, names in remedies:
         assert re.search(re.escape(words) + r"([\w, ]+)\.", text)[1] == (", ".join(names) or "none")
+
+
+def test_rows_at_hand_suit_every_solver():
+    design = design_of(np.eye(4))
+    for triple in TRIPLES:
+        check_passes(design, *triple)
 
 
 @pytest.mark.parametrize("penalty", PENALTIES)

@@ -7,7 +7,7 @@ import pytest
 
 from linearhead.losses import LOSSES
 from linearhead.objective import choose_solver
-from linearhead.objective.duality import gap_from
+from linearhead.objective.duality import _mix, gap_from
 from linearhead.solvers import SOLVERS
 from test_objective_contract import Case, close, direction, problem, some_theta
 
@@ -61,7 +61,27 @@ def test_without_a_penalty_there_is_no_bound_but_an_estimate():
     theta = SOLVERS["newton"](tol=1e-10)(objective, objective.start()).point.theta
     gap = objective.gap_at(theta)
     assert gap.bound == gap.point.value
-    assert gap.estimate <= 1e-7
+    assert 0 <= gap.estimate <= 1e-7
+    best = gap.point.value
+    for size in (0.0, 0.5, 0.99):
+        gap = objective.gap_at(size * theta)
+        assert gap.point.value - best <= gap.estimate <= gap.point.value
+
+
+@pytest.mark.parametrize("r", [[0.02, -0.02, 0.0], [0.0, 0.01, -0.01], [-0.03, 0.01, 0.02]])
+@pytest.mark.parametrize("loss", ["cross_entropy", "logistic", "hinge"])
+def test_the_least_share_of_another_dual_point_makes_the_intercepts_slope_vanish(loss, r):
+    """(1 − ε) r + ε (q − shares) = 0 with q in the simplex, at its border: a smaller ε could not do it."""
+    objective, X, w = problem(Case(loss, n=60, k=3))
+    shares = np.bincount(objective.y, w, 3) / w.sum()
+    share, q, sums, conjugate = _mix(objective, np.zeros((4, 3)), np.array(r))
+    np.testing.assert_allclose((1 - share) * np.array(r) + share * (q - shares), 0, atol=1e-15)
+    assert q.sum() == pytest.approx(1)
+    assert 0 <= q.min() < 1e-12 or 1 - 1e-12 < q.max() <= 1
+    dual = q - np.eye(3)[objective.y]  # the point that is mixed in, row by row
+    close(sums, objective.design.dense().T @ (w[:, None] * dual) / w.sum(), 1e-12)
+    close(conjugate, w @ objective.loss.conjugate(dual, objective.y) / w.sum(), 1e-12)
+    assert X.shape == (60, 4)
 
 
 @pytest.mark.parametrize("gamma", [0.3, 2.0])

@@ -159,6 +159,13 @@ def test_downhill_is_newtons_step_where_it_bends_and_straight_elsewhere():
     np.testing.assert_allclose(downhill(0 * H, r, 2.0), -2 * r / np.linalg.norm(r), atol=1e-12)
 
 
+def test_few_classes_go_straight_down_where_nothing_bends():
+    flat = SimpleNamespace(k=3, score_hessian_mean=lambda s, rows, w: np.zeros((3, 3)))
+    r = np.array([3.0, 0.0, -4.0])
+    np.testing.assert_allclose(intercept_step(flat, r, lambda: [(None, None, None)], 10.0), [-6, 0, 8])
+    assert not intercept_step(flat, r, lambda: [(None, None, None)]).any()
+
+
 class Watched:
     """What `Progress` asks of a problem."""
 
