@@ -223,7 +223,7 @@ def workers_busy(client) -> dict[str, float]:
 def overhead(repeats: int) -> dict:
     """A pass on workers beside the same pass of one process with as many threads."""
     results = []
-    for n, d, k in ((120_000, 512, 10), (60_000, 768, 100), (30_000, 512, 1000)):
+    for n, d, k in ((500_000, 256, 10), (80_000, 768, 100), (30_000, 512, 1000)):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "x.npy")
             written(path, n, d)
