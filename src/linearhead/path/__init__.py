@@ -64,9 +64,7 @@ def regularization_path(
     give_up: end after that many α's in a row that lose to the best (None: never). cv="loo": least squares only, exact.
     Raises UsageError for options that do not fit, DataError for rows that cannot be used.
     """
-    plan = None if protocol is None else protocol_of(protocol)
-    rule = rule or ("best" if plan is None else "accuracy")
-    _check(plan, rule, alphas, valid, cv)
+    plan, rule = _checked(protocol, rule, alphas, valid, cv)
     check_combination(loss, penalty)
     make = Maker(loss, penalty, l1_ratio, margin, standardize, fit_intercept)
     X, y = opened(X), np.asarray(y)
@@ -80,12 +78,7 @@ def regularization_path(
         X_all, y_all, w_all = _stacked(X, y, weights, valid) if refit or plan is not None else (X, y, weights)
     objective, classes = make.objective(X, y, weights)
     path = RegularizationPath(classes=classes, rule=rule, n_rows=objective.n)
-    held: list[tuple[Objective, Objective]] = []
-    if valid is not None:
-        codes = _codes(classes, valid[1])
-        held = [(objective, held_out(objective, valid[0], codes))]
-    elif isinstance(cv, int):
-        held = folds(objective, cv, random_state)
+    held = _judges(objective, classes, valid, cv, random_state)
     options = {"tol": tol, "max_iter": max_iter, "certificates": certificates}
     if cv == LEAVE_ONE_OUT:
         follow_leaving_one_out(path, objective, alphas, tol, certificates, callback)
@@ -101,8 +94,12 @@ def regularization_path(
     return path
 
 
-def _check(plan: Protocol | None, rule: str, alphas: Any, valid: Any, cv: int | str | None) -> None:
-    """UsageError where the options of a path contradict each other."""
+def _checked(
+    protocol: str | None, rule: str | None, alphas: Any, valid: Any, cv: int | str | None
+) -> tuple[Protocol | None, str]:
+    """The protocol and the rule; UsageError where the options of a path contradict each other."""
+    plan = None if protocol is None else protocol_of(protocol)
+    rule = rule or ("best" if plan is None else "accuracy")
     if plan is not None and (alphas is not None or cv is not None):
         raise UsageError(f"protocol={plan.name!r} brings its own alphas and split: leave out alphas and cv.")
     if rule not in RULES:
@@ -111,6 +108,14 @@ def _check(plan: Protocol | None, rule: str, alphas: Any, valid: Any, cv: int | 
         raise UsageError("Give valid=(X, y) or cv=folds, not both: one set of held-out rows chooses alpha.")
     if isinstance(cv, str) and cv != LEAVE_ONE_OUT:
         raise UsageError(f"cv is a number of folds or {LEAVE_ONE_OUT!r}; found {cv!r}.")
+    return plan, rule
+
+
+def _judges(objective: Objective, classes: np.ndarray, valid: Any, cv: int | str | None, seed: int) -> list:
+    """Pairs of a training and a held-out objective: one, or one per fold, or none."""
+    if valid is not None:
+        return [(objective, held_out(objective, valid[0], _codes(classes, valid[1])))]
+    return folds(objective, cv, seed) if isinstance(cv, int) else []
 
 
 class Maker:
