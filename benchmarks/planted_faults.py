@@ -47,6 +47,7 @@ from linearhead.records import Run
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"
+HIT, FALSE = 0.9, 0.05  # the aims: told at the middle strength, at least; told on clean runs, at most
 SIDE = 28  # pixels: the least at which near copies are looked for
 
 
@@ -325,6 +326,7 @@ def table(result: dict[str, Any]) -> str:
         strengths = " · ".join(f"{s:g}" for s in row["strengths"])
         hits = " · ".join(f"{100 * h / max(n, 1):.0f} %" for h, n in zip(row["hits"], row["trials"], strict=True))
         lines.append(f"| {fault.strip()} | `{row['code']}` | {strengths} | {hits} | {sum(row['trials'])} |")
+    lines += ["", missed(result)]
     lines += [
         "",
         f"False alarms in {result['clean_runs']} clean runs:",
@@ -336,6 +338,19 @@ def table(result: dict[str, Any]) -> str:
         n = result["false_alarms"].get(code, 0)
         lines.append(f"| `{code}` | {n} | {100 * n / max(result['clean_runs'], 1):.1f} % |")
     return "\n".join(lines) + "\n"
+
+
+def missed(result: dict[str, Any]) -> str:
+    """Which aims these runs miss, in words."""
+    rows = [(fault.strip(), row["hits"][1], row["trials"][1], row["code"]) for fault, row in result["faults"].items()]
+    below = [f"`{code}` ({fault}: {hits} of {n})" for fault, hits, n, code in rows if hits < HIT * n]
+    told = {code: n for code, n in result["false_alarms"].items() if n > FALSE * result["clean_runs"]}
+    above = [f"`{code}` ({n} of {result['clean_runs']})" for code, n in told.items()]
+    hits, n = (sum(row[i] for row in rows) for i in (1, 2))
+    return (
+        f"At the middle strength {hits} of {n} planted faults are told. Below the aim of {HIT:.0%} there: "
+        f"{', '.join(below) or 'none'}. False alarms above the aim of {FALSE:.0%}: {', '.join(above) or 'none'}."
+    )
 
 
 def campaign(trials: int, clean_runs: int, seed: int, minutes: float) -> dict[str, Any]:
