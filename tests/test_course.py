@@ -116,6 +116,9 @@ def test_the_assignment_as_written_is_unfinished_and_its_names_are_the_tasks(tmp
     report = json.loads(done.stdout)
     assert (report["right"], report["of"]) == (0, 7)
     assert {m["code"] for task in report["tasks"] for m in task["mistakes"]} == {"unfinished"}
+    told = CliRunner().invoke(cli, ["course", "check", str(tmp_path / "hw")]).stdout
+    assert "wrong" not in told  # what is not begun is no mistake
+    assert told.count("open ") == 7
     assert CliRunner().invoke(cli, ["course", "new", str(tmp_path / "hw")]).exit_code == 2  # nothing is overwritten
 
 

@@ -511,7 +511,7 @@ def test_an_interrupted_build_that_was_worth_keeping_is_kept(tmp_path):
 @pytest.mark.parametrize("make", [Path.mkdir, Path.touch, lambda p: p.symlink_to("/dev/null")])
 def test_what_exists_is_not_touched_without_force(make, tmp_path):
     make(tmp_path / "run")
-    with pytest.raises(UsageError, match=r"run exists already; choose another --out, or --force") as caught:
+    with pytest.raises(UsageError, match=r"run exists already; choose another folder, or --force") as caught:
         files.new_folder(tmp_path / "run").__enter__()
     assert caught.value.exit_code == 2
     assert [path.name for path in tmp_path.iterdir()] == ["run"]

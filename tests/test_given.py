@@ -7,8 +7,9 @@ import pytest
 from click.testing import CliRunner
 from sklearn.datasets import load_digits
 
-from linearhead import SoftmaxClassifier, store
+from linearhead import SoftmaxClassifier, evaluate, store, train
 from linearhead.cli import cli
+from linearhead.errors import DataError
 
 
 def run(*words):
@@ -95,3 +96,24 @@ def test_what_does_not_fit_is_refused_with_the_remedy(words, sentence, trained, 
     assert result.exit_code in (2, 4), result.stdout
     assert sentence in result.stderr
     assert not (folder / "x").exists()
+
+
+def test_an_array_without_labels_is_refused_and_what_is_returned_prints_in_a_line(trained, rows):
+    folder, out, _ = trained
+    with pytest.raises(DataError, match=r"one ndarray.*\(X, y\)"):
+        train(rows[0])
+    judged = evaluate(out, folder / "features.npz", max_bad=0.1)
+    assert repr(judged).endswith(f"accuracy {judged.evaluation.accuracy:.3f} of {judged.evaluation.n} pictures)")
+    assert len(repr(judged)) < 300
+
+
+def test_a_class_of_another_name_and_a_run_that_is_not_there_are_named(trained, rows, tmp_path):
+    _, out, _ = trained
+    np.savez(tmp_path / "typo.npz", X=rows[0], y=np.where(rows[1] == 3, "three", rows[1].astype(str)))
+    told = run("evaluate", out, tmp_path / "typo.npz").stderr
+    assert "does not know (three)" in told
+    assert "there is no 3: classes are matched by name" in told
+    for words in (("compare", out, tmp_path / "nothing"), ("report", tmp_path / "nothing")):
+        result = run(*words)
+        assert result.exit_code == 4
+        assert str(tmp_path / "nothing") in result.stderr

@@ -250,18 +250,18 @@ def _check_free(target: Path, path: str | os.PathLike[str], force: bool, marker:
     if not os.path.lexists(target):
         return False
     if not force:
-        raise UsageError(f"{os.fspath(path)} exists already; choose another --out, or --force to replace it.")
+        raise UsageError(f"{os.fspath(path)} exists already; choose another folder, or --force to replace it.")
     if not target.is_dir():
-        raise UsageError(f"{os.fspath(path)} is a file, and --force replaces only folders; choose another --out.")
+        raise UsageError(f"{os.fspath(path)} is a file, and --force replaces only folders; choose another name.")
     if os.path.ismount(target) or Path.cwd().is_relative_to(target):
         raise UsageError(
             f"{os.fspath(path)} is a mount point or holds the current folder and cannot be replaced; "
-            "choose another --out."
+            "choose another folder."
         )
     if marker is not None and any(target.iterdir()) and not (target / marker).is_file():
         raise UsageError(
             f"{os.fspath(path)} holds no {marker}, so it was not made by this command, and --force would delete what "
-            "is in it; choose another --out, or delete it yourself."
+            "is in it; choose another folder, or delete it yourself."
         )
     return True
 

@@ -228,7 +228,9 @@ def duration(seconds: float) -> str:
 def graded_lines(report: Report) -> Iterator[str]:
     """A line per task, and what was found below it."""
     for task in report.tasks:
-        mark = click.style("right", fg="green") if task.right else click.style("wrong", fg="red")
+        begun = all(m.code != "unfinished" for m in task.mistakes)
+        mark = ("right", "green") if task.right else ("wrong", "red") if begun else ("open ", "yellow")
+        mark = click.style(mark[0], fg=mark[1])
         yield f"{mark}  {task.task}"
         for m in task.mistakes:
             yield f"       {m.title}. {m.seen}"

@@ -44,6 +44,11 @@ def open_dataset(path: Data, reader: str = "auto", min_classes: int = 1) -> Data
         raise UsageError(f"The reader is '{reader}', but one of auto, {', '.join(READERS)} is needed.")
     if isinstance(path, tuple | Mapping):
         name, dataset = "arrays", numpy_files.in_memory(path)
+    elif not isinstance(path, str | os.PathLike):
+        raise DataError(
+            f"The data are one {type(path).__name__}, and nothing says what is what: (X, y), inputs with their labels, "
+            'is needed, or {"x_train": X, "y_train": y, …}, or the path of a folder.'
+        )
     else:
         path = Path(path)
         _require_there(path)

@@ -30,7 +30,7 @@ RARE = 0.01  # below this share of training pictures at least as unusual, a pict
 SPLITS = ("auto", "all", "train", "valid", "test")
 
 
-@dataclass
+@dataclass(repr=False)
 class Judged:
     """What `evaluate` found: the numbers, and on which pictures."""
 
@@ -45,6 +45,9 @@ class Judged:
     findings: list[Finding] = field(default_factory=list)
     trust: Trust | None = None  # what the model may be believed on these pictures
     reuse: dict[str, float | None] = field(default_factory=dict)  # how often they have judged before (`ledger.seen`)
+
+    def __repr__(self) -> str:
+        return f"Judged({str(self.model)!r}, accuracy {self.evaluation.accuracy:.3f} of {self.evaluation.n} pictures)"
 
     def to_json(self) -> dict[str, Any]:
         """The object of `evaluate --json`."""
@@ -128,7 +131,7 @@ def evaluate(
     which, rows, sentence = choose_rows(dataset, model, split)
     y, known, skipped = match_classes(dataset, rows, model)
     if len(skipped):
-        progress.say(f"{len(skipped)} pictures are of classes that the model does not know; they are left out.")
+        progress.say(_unknown(dataset, model, len(skipped)))
     tolerance, store = Tolerance(len(known), max_bad, strict), open_store(cache, progress.say)
     pictures = given.source(dataset, known, model.preprocessing, tolerance, progress, store)
     extracted = pictures.features(model.extractor)  # pyright: ignore[reportArgumentType]
@@ -268,6 +271,14 @@ def match_classes(dataset: Dataset, rows: np.ndarray, model: Model) -> tuple[np.
             "rename the sub-folders, or train on these pictures."
         )
     return y[y >= 0], rows[y >= 0], unknown
+
+
+def _unknown(dataset: Dataset, model: Model, n: int) -> str:
+    """What is said of the pictures left out; a class of the model without pictures may be one under another name."""
+    strange = [name for name in dataset.classes if name not in set(model.classes)]
+    idle = [name for name in model.classes if name not in set(dataset.classes)]
+    said = f"{n} pictures are of classes that the model does not know ({_few(strange)}); they are left out."
+    return f"{said} Of its own there is no {_few(idle)}: classes are matched by name." if idle else said
 
 
 def predict(

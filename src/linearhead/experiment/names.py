@@ -5,7 +5,7 @@ A name may hold bytes that are no UTF-8, line ends, or the escape sequences that
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def _escaped(c: str) -> str:
 
 def called(data: Data) -> str:
     """What a run on these data is called where nobody says."""
-    return "arrays" if isinstance(data, tuple | Mapping) else Path(data).absolute().name.split(".")[0]
+    return Path(data).absolute().name.split(".")[0] if isinstance(data, str | os.PathLike) else "arrays"
 
 
 def open_readable(path: Data, reader: str, min_classes: int = 1, rows: bool = False) -> Dataset:

@@ -55,8 +55,14 @@ def load_model(run: str | Path) -> Model:
 def load_record(run: str | Path) -> tuple[Path, Run]:
     """The folder of RUN and its record; FileError where it is missing, damaged or newer."""
     path = Path(run)
-    folder = path if path.is_dir() else path.parent
-    record = folder / RECORD
+    with explained("open", path):
+        folder = path.parent if path.is_file() else path
+        record = folder / RECORD
+        if not record.exists():
+            raise FileError(
+                f"No record at {record}: RUN has to be a run folder, with {RECORD} in it. "
+                "linearhead train DATA --out RUN makes one."
+            )
     with explained("read", record):
         text = record.read_bytes()
     try:

@@ -28,7 +28,7 @@ from .progress import Progress
 from .recipe import Recipe
 
 
-@dataclass
+@dataclass(repr=False)
 class Outcome:
     """Where a run's files are (absolute), and its record. `interrupted`: Ctrl-C ended fit or judging early."""
 
@@ -43,6 +43,11 @@ class Outcome:
     @property
     def report(self) -> Path:
         return self.folder / run_folder.REPORT
+
+    def __repr__(self) -> str:
+        name = "test" if "test" in self.run.evaluations else "train"
+        judged = self.run.evaluations[name]
+        return f"Outcome({str(self.folder)!r}, accuracy {judged.accuracy:.3f} of {judged.n} {name} pictures)"
 
     def _repr_html_(self) -> str:
         from ..displays import EvaluationDisplay

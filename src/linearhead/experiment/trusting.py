@@ -105,7 +105,8 @@ def measure(
         trust.coverage.append({"asked": asked, "covered": covered, "labels": float(sets.sum(axis=1).mean())})
     if model.novelty is not None:
         unlike = model.novelty.unlike(X)
-        trust.unlike = float(np.mean(unlike < RARE))
+        if 1 / (1 + len(model.novelty.usual)) < RARE:  # with fewer usual pictures not even the strangest could be below
+            trust.unlike = float(np.mean(unlike < RARE))
         seen["unlike"] = {"n": len(X), "share": float(np.mean(unlike < UNUSUAL))}
     return seen
 
