@@ -85,6 +85,16 @@ def test_few_judged_says_how_many_would_do():
     assert "few-judged" not in codes(make_run())
 
 
+def test_overfitting_does_not_advise_a_penalty_that_the_validation_pictures_refused():
+    path = [{"alpha": a, "valid_accuracy": v} for a, v in ((1.0, 0.8), (0.1, 0.85), (0.01, 0.9))]
+    tried = codes(make_run(train=(1000, 1000), test=(800, 1000), path=path, alpha=0.01))["overfitting"]
+    assert "preferred this one" in tried.advice
+    assert "--alpha" not in tried.command
+    given = codes(make_run(train=(1000, 1000), test=(800, 1000), alpha=0.01))["overfitting"]
+    assert "or a stronger penalty than alpha = 0.01" in given.advice
+    assert given.command.endswith("--alpha 0.1")
+
+
 @pytest.mark.parametrize(("alpha", "fires"), [(0.001, True), (0.01, False), (0.1, False)])
 def test_alpha_at_edge_needs_a_better_edge(alpha, fires):
     path = [{"alpha": a, "valid_accuracy": v} for a, v in ((0.1, 0.9), (0.01, 0.9), (0.001, 0.95))]

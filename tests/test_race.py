@@ -106,4 +106,4 @@ def test_the_command(tmp_path):
     assert again.exit_code == 2
     assert "--force" in again.stderr
     text = CliRunner().invoke(cli, [*words, "--force"])
-    assert text.stdout.count("above F*") == 10
+    assert text.stdout.count("(F - F*)/F* = ") == 10

@@ -180,7 +180,7 @@ def race_lines(raced: Raced) -> Iterator[str]:
     for finish in race.finishers:
         trace, judged = finish.trace, finish.test_accuracy
         yield (
-            f"{finish.name:<{width}}  {max(finish.gap, 0):8.1e} above F* after {trace.passes[-1]:5.0f} passes, "
+            f"{finish.name:<{width}}  (F - F*)/F* = {max(finish.gap, 0):7.1e} after {trace.passes[-1]:5.0f} passes, "
             f"{trace.seconds[-1]:6.2f} s{'' if judged is None else f'; test accuracy {percent(judged)}'}; "
             f"{finish.outcome}"
         )

@@ -21,13 +21,20 @@ def check(run: Run) -> Finding | None:
     low, gap, high = difference(train, test)
     if low <= GAP:
         return None
+    alpha = run.fit.alpha
+    stronger = any((row["alpha"] or 0.0) > 1.01 * alpha for row in run.fit.path)
+    penalty = (
+        f"penalties stronger than alpha = {alpha:.3g} were tried, and the validation pictures preferred this one"
+        if stronger
+        else f"a stronger penalty than alpha = {alpha:.3g}"
+    )
     return Finding(
         code=CODE,
         title="Overfitting: training pictures are recognised much better than new ones",
         severity="problem" if low > LARGE_GAP else "warning",
         evidence=f"Accuracy {train.accuracy:.1%} on the {train.n} training pictures, {test.accuracy:.1%} on the "
         f"{test.n} test pictures: a gap of {100 * gap:.1f} points (95 % interval {100 * low:.1f} to {100 * high:.1f}).",
-        advice="More pictures help most. Otherwise: fewer or more robust features (--features), or a stronger penalty "
-        f"than alpha = {run.fit.alpha:.3g}; the test accuracy above is already the honest one.",
-        command=again(run, "--alpha", plain(10 * run.fit.alpha)),
+        advice="More pictures help most. Otherwise: fewer or more robust features (--features)"
+        f"{'; ' if stronger else ', or '}{penalty}. The test accuracy above is already the honest one.",
+        command=again(run) if stronger else again(run, "--alpha", plain(10 * alpha)),
     )
