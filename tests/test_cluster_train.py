@@ -52,6 +52,21 @@ def test_the_classifier_of_one_machine(photos, tmp_path, monkeypatch):
     assert abs(first["value"] - second["value"]) <= 1e-12 + max(first["gap"], second["gap"])
 
 
+def test_rows_computed_elsewhere_even_those_in_memory(tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(600, 12)).astype(np.float32)
+    y = (X[:, :3] + rng.gumbel(size=(600, 3))).argmax(axis=1)
+    np.savez(tmp_path / "f.npz", x_train=X[:400], y_train=y[:400], x_test=X[400:], y_test=y[400:])
+    options = ("--cache", tmp_path / "store", "--json")
+    found, wanted = (
+        json.loads(run("train", tmp_path / "f.npz", "--out", tmp_path / str(i), *options, *where).stdout)
+        for i, where in enumerate((("--cluster", "local:1"), ()))
+    )
+    assert found["alpha"] == pytest.approx(wanted["alpha"], rel=1e-6)
+    assert found["certificate"]["value"] == pytest.approx(wanted["certificate"]["value"], rel=1e-9)
+    assert found["test"]["accuracy"] == wanted["test"]["accuracy"]
+
+
 def test_a_cluster_needs_a_folder_that_workers_see(photos, tmp_path):
     for cache in ((), ("--no-cache",)):
         done = run("train", photos, "--out", tmp_path / "run", "--cluster", "local:1", *cache)

@@ -97,7 +97,8 @@ def spreading(address: str | None, data: Data, store: Store, progress: Progress)
     with connect(address, progress.say) as cluster:
         workers = cluster.awaited()
         threads = sum(workers.values())
-        progress.say(f"Cluster: {len(workers)} worker{'s' * (len(workers) > 1)}, {threads} threads")
+        many = f"{len(workers)} worker{'s' * (len(workers) > 1)}, {threads} thread{'s' * (threads > 1)}"
+        progress.say(f"Cluster: {many}")
         cluster.require([data, folder])
         yield Spread(cluster, data, folder)
 
