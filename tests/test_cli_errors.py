@@ -283,3 +283,17 @@ def test_a_fault_of_the_program_is_one_message(photos, tmp_path, monkeypatch):
     assert "ZeroDivisionError: division by zero" in result.stderr
     assert "Traceback" not in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "word", "name"),
+    [
+        ("--loss", "softmax", "cross_entropy"),
+        ("--penalty", "ElasticNet", "elastic_net"),
+        ("--solver", "newton-cg", "newton"),
+    ],
+)
+def test_names_from_elsewhere_are_translated(tmp_path, option, word, name):
+    found = CliRunner().invoke(cli, ["train", str(tmp_path), option, word])
+    assert found.exit_code == 2
+    assert f"'{word}' is called '{name}' here" in found.stderr

@@ -9,6 +9,26 @@ from typing import Any
 
 import click
 
+ELSEWHERE = {  # what other libraries, and the lecture, call it
+    "softmax": "cross_entropy",
+    "multinomial": "cross_entropy",
+    "log_loss": "cross_entropy",
+    "nll": "cross_entropy",
+    "ovr": "logistic",
+    "sigmoid": "logistic",
+    "svm": "hinge",
+    "multi_margin": "hinge",
+    "mse": "squared",
+    "ridge": "squared",
+    "least_squares": "squared",
+    "lasso": "l1",
+    "elasticnet": "elastic_net",
+    "elastic": "elastic_net",
+    "gradient_descent": "gd",
+    "fista": "proximal",
+    "newton_cg": "newton",
+}
+
 
 class FromRegistry(click.Choice):
     """One of `extra` or of the names in linearhead.<room>.<registry>."""
@@ -20,6 +40,12 @@ class FromRegistry(click.Choice):
     @cached_property
     def choices(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
         return (*self.extra, *getattr(import_module(f"linearhead.{self.room}"), self.registry))
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        known = ELSEWHERE.get(str(value).lower().replace("-", "_"))
+        if value not in self.choices and known in self.choices:
+            self.fail(f"{value!r} is called {known!r} here.", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class NumberOr(click.ParamType):
