@@ -75,7 +75,7 @@ TESTS: dict[str, list[str]] = {  # the quick part of the tests of a room; the wh
         "-k",
         "not twenty and not thousand and not the_optimum",
     ],
-    "objective/intercept.py": [MULTIPLIERS, DUAL, MANY, "-k", "intercept or slightly or hinges"],
+    "objective/intercept.py": [MULTIPLIERS, DUAL, MANY, "-k", "multipliers or intercept or slightly or hinges"],
     "objective/span.py": ["tests/test_objective_span.py"],
     "objective/point.py": [*PARTS, "tests/test_objective_span.py"],
     "objective/coupled.py": [COUPLED, MODEL],

@@ -139,6 +139,23 @@ def test_batches_of_one_with_every_penalty(penalty):
         check_batches(problem(Case(penalty=penalty, weights=weights))[0], 1)
 
 
+@pytest.mark.parametrize("layout", ["C", "sparse"])
+def test_every_look_at_the_rows_is_counted_as_a_pass(layout):
+    objective, _, _ = problem(Case(layout=layout, n=40))
+    theta = objective.start()
+    for part, share in ((objective, 1.0), (objective.take(np.arange(10)), 0.25)):
+        for look in (
+            lambda o: o.at(theta),
+            lambda o: o.smooth_at(theta),
+            lambda o: o.hessian_product(theta, theta + 1),
+            lambda o: o.second_moment_product(theta[:, :1] + 1),
+            lambda o: o.gram(),
+        ):
+            before = objective.count.passes
+            look(part)
+            assert objective.count.passes - before == pytest.approx(share)
+
+
 def test_a_loss_below_log_2_of_the_lightest_row_proves_all_rows_right():
     """Where nothing is penalised and the loss is one that has log 2 at a tie; weights of 0 are no rows."""
     for loss, weights in (("cross_entropy", "none"), ("logistic", "real"), ("cross_entropy", "zeros")):

@@ -30,10 +30,9 @@ from ..path import RegularizationPath, follow, follow_leaving_one_out, held_out,
 from ..penalties import PENALTIES
 from ..records import Status, Trace
 from ..solvers import SOLVERS, Solution
+from . import separation
 from .inputs import checked_pair, checked_rows
 from .options import check_options
-from .separation import sentence as separable_sentence
-from .separation import separated
 
 SMALL = 2**20  # multiply-adds of a pass, up to which a hinge is solved to 1e-8 unless told otherwise
 SHARED_OPTIONS = ("tol", "max_iter", "learning_rate", "momentum", "nesterov", "batch_size", "schedule", "averaging")
@@ -282,11 +281,11 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
         """What proves that only a penalty would bound the weights; None: nothing does, or there is a penalty."""
         if objective.alpha or self.loss == "squared" or self.status_ in (Status.INTERRUPTED, Status.DIVERGED):
             return None
-        return separated(objective, theta, every_class=self.status_ is Status.UNBOUNDED)
+        return separation.separated(objective, theta, every_class=self.status_ is Status.UNBOUNDED)
 
     def _warn(self, proof: Any) -> None:
         if proof is not None:
-            text = separable_sentence(proof, self.classes_, finite=not LOSSES[self.loss].proper)
+            text = separation.sentence(proof, self.classes_, finite=not LOSSES[self.loss].proper)
             warnings.warn(text, DataWarning, stacklevel=3)
         elif not self.converged_ and self.status_ is not Status.INTERRUPTED and self.solver_ != "sgd":
             c = self.certificate_
