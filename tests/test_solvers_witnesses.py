@@ -104,6 +104,15 @@ def test_equal_columns_without_a_penalty_by_one_gram_matrix(monkeypatch):
     near(by_gram.coef_[:, :2], by_gram.coef_[:, -2:])
 
 
+def test_a_factor_that_exists_by_rounding_alone_is_not_used():
+    gram = np.array([[1.0, 1.0], [1.0, 1.0 + 2.0**-52]])
+    assert np.linalg.cholesky(gram)[1, 1] > 0
+    np.testing.assert_allclose(closed_form._inverse(gram.copy(), 0.0)(np.ones((2, 1))), [[0.5], [0.5]])
+    for alpha in (0.1, 1e-3):
+        found = closed_form._inverse(gram.copy(), alpha)(np.array([[1.0], [0.0]]))
+        np.testing.assert_allclose(found, np.linalg.solve(gram + alpha * np.eye(2), [[1.0], [0.0]]), rtol=1e-9)
+
+
 def test_few_rows_are_factorised_and_many_go_through_their_gram_matrix(monkeypatch):
     X, y = PROBLEMS["condition 1"](np.random.default_rng(3))
     numbers = (len(X) + X.shape[1]) * X.shape[1]
