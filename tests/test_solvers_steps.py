@@ -93,6 +93,14 @@ def test_too_short_a_step_grows_fourfold_and_infinite_values_shrink_tenfold():
     assert searched(walled, lambda t: 2 * (t - 0.6), 8.0)[0] <= 1
 
 
+def test_beyond_a_hump_the_way_is_back_though_f_falls_there():
+    f = lambda t: -t if t < 0.5 else 5 - 3 * (t - 1)  # noqa: E731
+    t, trials = searched(f, lambda t: -1.0 if t < 0.3 else -0.5 if t < 0.5 else -3.0, 1.0)
+    assert trials[0] == 1.0
+    assert max(trials[1:]) < 1
+    assert 0.3 <= t < 0.5
+
+
 def test_between_is_the_parabolas_minimum_kept_off_the_ends():
     """Of low 1, high 3, f(1) = 5, f'(1) = −4: with values at 3 that make a parabola or none, and without a value."""
     assert (
