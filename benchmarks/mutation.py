@@ -49,11 +49,17 @@ TESTS: dict[str, list[str]] = {  # the quick part of the tests of a room; the wh
     "losses/contract.py": [*LOSS, *SMOOTHED, DUAL],
     "losses/cross_entropy.py": [*LOSS, "tests/test_losses_oracle.py", "-k", "cross_entropy or lecture"],
     "losses/logistic.py": [*LOSS, "tests/test_losses_oracle.py", "-k", "logistic or lecture or one_vs_rest"],
-    "losses/hinge.py": [*LOSS, *SMOOTHED, "-k", "hinge or crammer or lecture or by_hand"],
+    "losses/hinge.py": [*LOSS, *SMOOTHED, MULTIPLIERS, "-k", "hinge or crammer or lecture or by_hand or kink"],
     "losses/squared_hinge.py": [*LOSS, "tests/test_losses_oracle.py", "-k", "squared_hinge or lecture"],
     "losses/squared.py": [*LOSS, "tests/test_losses_oracle.py", "-k", "squared or lecture"],
     "losses/labels.py": [*LOSS, "tests/test_losses_labels.py", "tests/test_losses_oracle.py"],
-    "losses/margins.py": [*LOSS, "tests/test_losses_oracle.py", "-k", "hinge or crammer or lecture or margin"],
+    "losses/margins.py": [
+        *LOSS,
+        *SMOOTHED,
+        "tests/test_losses_oracle.py",
+        "-k",
+        "hinge or crammer or lecture or margin",
+    ],
     **{
         f"penalties/{name}.py": ["tests/test_penalties_contract.py"]
         for name in ("contract", "elastic_net", "l1", "l2", "none")

@@ -256,6 +256,7 @@ def check_shift(loss):
         close(tilted, gradient)
         close(gradient.sum(axis=1), 0)
     assert (changed > 1e-3) == (loss.name in SHIFTED)
+    assert loss.shift_invariant == (loss.name not in SHIFTED)
 
 
 def check_margin(loss):

@@ -219,3 +219,13 @@ def test_clipping_of_the_sum_form_by_hand():
     assert value.tolist() == [2.0 - 0.5 + 0.25**2 / 2]
     product = loss.smoothed_hessian_product(s, y, g, 0.5, np.array([[1.0, 2.0, 3.0, 1.0]]))
     assert product.tolist() == [[0.0, 2.0, 0.0, -2.0]]
+
+
+def test_slack_is_how_far_margins_may_move_by_hand():
+    """γ = ½, no multipliers: u = 2z. Margins (−5, −4): the nearest kink is 4 away. (6, 1): the max form rests on e_1
+    while 12 − 1 ≥ 2, both moving; the sum form's second clip, u = 2 ≥ 1, is ½ away."""
+    below, above = np.array([[1.0, -5.0, -4.0]]), np.array([[1.0, 6.0, 1.0]])
+    y, g = np.array([0]), np.zeros((1, 3))
+    for loss, wanted in ((CrammerSinger(margin=1.0), (4.0, 2.25)), (Hinge(margin=1.0), (4.0, 0.5))):
+        found = [loss.slack(s, y, g, 0.5)[0] for s in (below, above)]
+        np.testing.assert_allclose(found, wanted)
