@@ -150,7 +150,14 @@ def test_l1_logistic_is_liblinears():
     alpha = 2e-2
     ours = fitted("logistic", X, y, alpha, penalty="l1", fit_intercept=False)
     for j in range(3):
-        options = {"solver": "liblinear", "l1_ratio": 1, "fit_intercept": False, "tol": 1e-12, "max_iter": 100_000}
+        options = {
+            "solver": "liblinear",
+            "random_state": 0,
+            "l1_ratio": 1,
+            "fit_intercept": False,
+            "tol": 1e-12,
+            "max_iter": 100_000,
+        }
         theirs = LogisticRegression(C=1 / (alpha * len(X)), **options).fit(X, y == j)
         near(ours.coef_[j], theirs.coef_[0])
 
