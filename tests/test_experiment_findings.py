@@ -129,3 +129,10 @@ def test_one_learning_rate_is_not_called_too_small_and_too_large_at_once(values,
     trace = Trace(value=[float(v) for v in values])
     run = replace(run, fit=replace(run.fit, solver="gd", trace=trace))
     assert {code for code in codes(run) if code.startswith("learning-rate")} == told
+
+
+def test_a_call_for_more_pictures_does_not_end_in_the_command_that_was_just_run():
+    path = [{"alpha": a, "valid_accuracy": 0.8} for a in (0.1, 0.01, 0.001)]
+    run = make_run(train=(1000, 1000), test=(800, 1000), path=path)
+    run.command = "linearhead train photos --size 32x32 --out runs/a"
+    assert codes(run)["overfitting"].command == "linearhead train MORE_PICTURES --size 32x32"

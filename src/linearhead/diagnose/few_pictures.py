@@ -6,7 +6,7 @@ Threshold: 10 per class, the smallest of the many-shot regimes in the few-shot l
 from __future__ import annotations
 
 from ..records import Finding, Run
-from .next_command import again
+from .next_command import with_more
 
 CODE = "few-pictures"
 ENOUGH = 10
@@ -26,5 +26,5 @@ def check(run: Run) -> Finding | None:
         evidence=f"Training pictures: {named}.",
         advice="Add pictures of these classes, or leave the classes out; with so few, what the model "
         "learns of them is mostly those very pictures.",
-        command=again(run),
+        command=with_more(run),
     )

@@ -8,7 +8,7 @@ own error is in docs/decisions/verdict.md.
 from __future__ import annotations
 
 from ..records import Finding, Run
-from .next_command import again
+from .next_command import with_more
 
 CODE = "more-pictures"
 GAIN = 0.015
@@ -29,6 +29,6 @@ def check(run: Run) -> Finding | None:
         evidence=f"From {curve.n[-2]} to {curve.n[-1]} training pictures the accuracy on pictures not trained on rose "
         f"from {curve.accuracy[-2]:.1%} to {curve.accuracy[-1]:.1%}; {2 * curve.n[-1]} should give about "
         f"{curve.twice:.1%}.",
-        advice="Collect pictures of the classes with the lowest recall first, then train again with the same command.",
-        command=again(run),
+        advice="Collect pictures of the classes with the lowest recall first, then train on them all.",
+        command=with_more(run),
     )

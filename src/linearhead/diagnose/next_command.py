@@ -37,6 +37,12 @@ def again(run: Run, *options: str, without: tuple[str, ...] = ()) -> str:
     return shlex.join([*kept, *options])
 
 
+def with_more(run: Run) -> str:
+    """The same on more pictures than there are: a place to be filled in."""
+    place = {run.data.source: "MORE_PICTURES"}
+    return shlex.join(place.get(word, word) for word in shlex.split(again(run)))
+
+
 def with_lbfgs(run: Run) -> str:
     """The same by a method that needs no step size and no order of the rows."""
     return again(run, "--solver", "lbfgs", without=STEPPING)

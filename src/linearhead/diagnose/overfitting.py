@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..metrics import difference
 from ..records import Finding, Run
-from .next_command import again, plain
+from .next_command import again, plain, with_more
 
 CODE = "overfitting"
 GAP, LARGE_GAP = 0.05, 0.20
@@ -36,5 +36,5 @@ def check(run: Run) -> Finding | None:
         f"{test.n} test pictures: a gap of {100 * gap:.1f} points (95 % interval {100 * low:.1f} to {100 * high:.1f}).",
         advice="More pictures help most. Otherwise: fewer or more robust features (--features)"
         f"{'; ' if stronger else ', or '}{penalty}. The test accuracy above is already the honest one.",
-        command=again(run) if stronger else again(run, "--alpha", plain(10 * alpha)),
+        command=with_more(run) if stronger else again(run, "--alpha", plain(10 * alpha)),
     )
