@@ -22,15 +22,15 @@ from ..errors import UsageError
 
 # seconds per unit of each term, and passes of fits; from benchmarks/cluster.json
 MEASURED: dict[str, float] = {
-    "round": 0.00666,
-    "task": 0.00283,
-    "carry": 1.46e-08,
-    "add": 3.57e-08,
-    "flop": 7.56e-12,
-    "score": 6.17e-09,
-    "number": 1.08e-09,
-    "leaf": 0.0,
-    "step": 1.05e-09,
+    "round": 0.00583,
+    "task": 0.00125,
+    "carry": 2.27e-08,
+    "add": 7.98e-10,
+    "flop": 6.6e-12,
+    "score": 5.35e-09,
+    "number": 9.93e-10,
+    "leaf": 9.25e-09,
+    "step": 1.04e-09,
     "turn": 0.0,
 }
 PASS_TERMS = ("round", "task", "carry", "add", "flop", "score", "number", "leaf")
