@@ -47,7 +47,9 @@ def test_what_follows_from_sizes():
     little = cost.plan(problem, cost.Setting(workers=1, cores=4, memory=0.5), passes=50)
     assert not little.resident
     assert little.read_bytes == 50e9
-    assert little.limited_by in ("storage", "arithmetic")
+    slow = cost.plan(problem, cost.Setting(workers=1, cores=64, memory=0.5, storage=0.1))
+    assert slow.limited_by == "storage"
+    assert slow.seconds_per_pass > 10
     wide = cost.plan(cost.Problem(1000, 1000, 50_000), cost.Setting(workers=64, cores=64, network=0.1))
     assert wide.limited_by == "network"
     few = cost.plan(cost.Problem(1000, 4, 2), cost.Setting(workers=8))

@@ -151,7 +151,8 @@ def pass_seconds(
     parts = {"arithmetic": rows, "rounds": rounds, "network": carried + costs["add"] * found["add"]}
     if not resident(problem, setting):
         reading = problem.n * problem.row_bytes / (setting.workers * setting.storage * 1e9)
-        parts["storage"] = max(reading - rows, 0.0)  # a thread reads ahead
+        if reading > rows:  # a thread reads ahead: the longer of both counts
+            parts |= {"arithmetic": 0.0, "storage": reading}
     return sum(parts.values()), max(parts, key=lambda name: parts[name])
 
 
