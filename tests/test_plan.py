@@ -111,6 +111,10 @@ def test_nothing_of_dask_is_needed(tmp_path):
     assert "pip install 'linearhead[dask]'" in done.stderr
 
 
+def test_a_stalled_machine_still_gets_a_speed():
+    assert 0 < cost.measured_speed(cost.Problem(1000, 5, 3, 4), seconds=0.0) < np.inf
+
+
 def test_amounts_and_durations():
     assert [amount(v, "B") for v in (0, 999, 1000, 1.5e9, 2e15, 3e18)] == [
         "0 B", "999 B", "1 kB", "1.5 GB", "2 PB", "3 EB",
