@@ -77,7 +77,7 @@ def speed(X: np.ndarray, k: int) -> dict:
 def memory(n: int, d: int, k: int, kind: str) -> dict:
     """In a process of its own."""
     code = f"""
-import resource, sys
+import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 import numpy as np
 from sweep import rows
@@ -85,10 +85,11 @@ from linearhead import SoftmaxClassifier
 small = np.random.default_rng(0).random((500, 20), dtype=np.float32)
 SoftmaxClassifier(max_iter=2).fit(small, np.arange(500) % 3)  # libraries loaded, their buffers made
 X, y = rows({n}, {d}, {kind!r}), np.random.default_rng(1).integers(0, {k}, {n})
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-before = peak()
+status = lambda name: int(open("/proc/self/status").read().split(name + ":")[1].split()[0]) * 1024
+open("/proc/self/clear_refs", "w").write("5")  # the peak begins here; getrusage's would be the parent's, too
+before = status("VmRSS")
 SoftmaxClassifier(max_iter=10).fit(X, y)
-print(peak() - before, X.nbytes)
+print(status("VmHWM") - before, X.nbytes)
 """
     out = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
     extra, own = map(int, out.stdout.split())
