@@ -273,7 +273,7 @@ def letters_run(k: int = 136, n: int = 680, pictures: int = 200) -> Run:
 def two_class_run() -> Run:
     """Even and odd would be hard; nought and one are easy: everything right, nothing to confuse."""
     run = digits_run(2, ["nought", "one"])
-    return replace(run, findings=[replace(FINDINGS[2], title="Nothing found that speaks against this model")])
+    return replace(run, findings=[replace(FINDINGS[2], title="No fault of this model was found")])
 
 
 def hinge_run() -> Run:

@@ -12,7 +12,7 @@ def finding(run: Run) -> Finding:
     figure = f" Test accuracy {test.accuracy:.1%} on {test.n} pictures that chose nothing." if test else ""
     return Finding(
         code=CODE,
-        title="Nothing found that speaks against this model",
+        title="No fault of this model was found",
         severity="good",
         evidence="The fit reached its tolerance, training pictures are not shown to be told apart more than 5 points "
         f"better than new ones, the classes are even enough and each has pictures to learn from.{figure}",
@@ -27,7 +27,7 @@ def of_judged(run: Run) -> Finding:
     low, high = test.accuracy_interval
     return Finding(
         code=CODE,
-        title="Nothing found on these pictures that speaks against this model",
+        title="No fault of this model was found on these pictures",
         severity="good",
         evidence=f"{test.accuracy:.1%} of {test.n} right (95 % interval {low:.1%} to {high:.1%}); they are like the "
         "training pictures as far as can be told, none too few, and confidence comes true within chance.",
