@@ -140,6 +140,15 @@ def store(record: dict) -> Iterator[Row]:
     yield f"feature store, {crowd['crowds']} times {crowd['processes']} processes on one", found, "0, 0"
 
 
+def model_files(record: dict) -> Iterator[Row]:
+    kinds = [kind for kind in record.values() if "mutations" in kind]
+    seen = sorted({event for kind in kinds for event in kind["events"]} - {"open the model for reading"})
+    work = f"model files, {sum(kind['mutations'] for kind in kinds)} mutated ones loaded under an audit hook"
+    yield work, f"**{len(seen)}** events beyond reading the file, **0** crashes", "0, 0"
+    bits = f"**{sum(kind['bits_refused'] for kind in kinds)}** refused"
+    yield f"model files, {sum(kind['bits_flipped'] for kind in kinds)} flipped bits", bits, "all"
+
+
 SCRIPTS: tuple[Callable[..., Iterator[Row]], ...] = (
     softmax,
     wide_k,
@@ -154,6 +163,7 @@ SCRIPTS: tuple[Callable[..., Iterator[Row]], ...] = (
     hog,
     decode,
     store,
+    model_files,
 )
 
 
