@@ -23,6 +23,7 @@ html_theme = "pydata_sphinx_theme"
 html_theme_options = {"show_prev_next": True, "navbar_end": ["theme-switcher"], "secondary_sidebar_items": ["page-toc"]}
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_sidebars = {"*": []}  # pages without pages below them; the lecture keeps its own
 html_show_sourcelink = False
 autodoc_typehints = "none"
 sphinx_gallery_conf = {

@@ -34,7 +34,7 @@ def read_inputs(asked: Any, shape: tuple[int, int, int], most: int) -> list[byte
     tensor = inputs[0]
     kind, dims, data = (tensor.get(name) for name in ("datatype", "shape", "data"))
     if not (isinstance(dims, list) and dims and all(isinstance(n, int) and not isinstance(n, bool) for n in dims)):
-        raise Refused(400, "shape has to be an array of whole numbers.")
+        raise Refused(400, "shape has to be an array of whole numbers, one at least.")
     if not 1 <= dims[0] <= most:
         raise Refused(400, f"1 to {most} pictures are taken at a time.")
     if not isinstance(data, list):

@@ -101,7 +101,11 @@ PREDICTION = thing(
     error=TEXT,
 )
 TENSOR = thing(
-    ["name", "datatype", "shape", "data"], name=TEXT, datatype=TEXT, shape=listed({"type": "integer"}), data=listed({})
+    ["name", "datatype", "shape", "data"],
+    name=TEXT,
+    datatype=TEXT,
+    shape=listed({"type": "integer"}) | {"minItems": 1},
+    data=listed({}),
 )
 SCHEMAS = {
     "Error": thing(["error"], error=TEXT),
