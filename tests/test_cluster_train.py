@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from PIL import Image
 
 pytest.importorskip("distributed", reason="needs the extra dask: pip install 'linearhead[dask]'")
 
+import noisy_photos
 from linearhead.cli import cli
 from linearhead.experiment import clustered
 
@@ -17,14 +17,7 @@ FEATURES = "patches(quality=fast,filters=8)+color"
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    root, rng = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
-    for label in "abc":
-        (root / label).mkdir()
-        for i in range(30):
-            pixels = rng.integers(0, 150, (20, 20, 3)) + 50 * "abc".index(label)
-            Image.fromarray(np.uint8(pixels)).save(root / label / f"{i}.png")
-    (root / "a" / "broken.png").write_bytes(b"\x89PNG")
-    return root
+    return noisy_photos.write(tmp_path_factory.mktemp("photos"), {"a": 0, "b": 50, "c": 100}, each=30, noise=150)
 
 
 def run(*words):

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from PIL import Image
 
 import linearhead
+import noisy_photos
 from linearhead import images
 from linearhead.cli import cli
 from linearhead.data import feature_store
@@ -16,14 +16,7 @@ from linearhead.errors import FileError
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    root, rng = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
-    for label in "ab":
-        (root / label).mkdir()
-        for i in range(20):
-            pixels = rng.integers(0, 120, (20, 20, 3)) + (100 if label == "a" else 0)
-            Image.fromarray(np.uint8(pixels)).save(root / label / f"{i}.png")
-    (root / "a" / "broken.png").write_bytes(b"\x89PNG")
-    return root
+    return noisy_photos.write(tmp_path_factory.mktemp("photos"), {"a": 100, "b": 0}, each=20, noise=120)
 
 
 @pytest.mark.parametrize("features", ["hog+color", "patches(quality=fast,filters=20)"])

@@ -49,13 +49,14 @@ def in_memory(arrays: tuple | Mapping) -> Dataset:
         if len(arrays) != 2:
             raise DataError(f"A tuple of {len(arrays)} was given as data; (inputs, labels) is needed.")
         arrays = {"x": arrays[0], "y": arrays[1]}
-    roles = {str(name): (_slot(str(name)) or ("", ""))[0] for name in arrays}
-    if unknown := [name for name, role in roles.items() if not role]:
+    named = {str(name): value for name, value in arrays.items()}
+    if unknown := [name for name in named if not _slot(name)]:
         raise DataError(f"It is not clear what {listed(unknown)} is; known are x, y, x_train, y_test and so on.")
-    taken = {
-        str(name): _stack(value) if roles[str(name)] == "x" else np.asarray(value) for name, value in arrays.items()
-    }
-    return _of_arrays(Path(MEMORY), taken)
+    return _of_arrays(Path(MEMORY), {name: _taken(_slot(name), value) for name, value in named.items()})
+
+
+def _taken(slot: Slot | None, value: Any) -> np.ndarray:
+    return _stack(value) if slot and slot[0] == "x" else np.asarray(value)
 
 
 def _stack(inputs: Any) -> np.ndarray:
