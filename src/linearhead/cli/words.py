@@ -219,9 +219,10 @@ def amount(number: float, unit: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    for unit, size in (("days", 172800), ("h", 7200), ("min", 120), ("s", 1)):
-        if seconds >= size:
-            return f"{seconds / {'days': 86400, 'h': 3600, 'min': 60, 's': 1}[unit]:.3g} {unit}"
+    """Three digits, as of a forecast, where `charts.words.duration` tells to the second what was measured."""
+    for unit, size, least in (("days", 86400, 2), ("h", 3600, 2), ("min", 60, 2), ("s", 1, 1)):
+        if seconds >= least * size:
+            return f"{seconds / size:.3g} {unit}"
     return f"{1000 * seconds:.3g} ms"
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,11 @@ def _escaped(c: str) -> str:
 def called(data: Data) -> str:
     """What a run on these data is called where nobody says."""
     return Path(data).absolute().name.split(".")[0] if isinstance(data, str | os.PathLike) else "arrays"
+
+
+def unnamed_run(data: Data) -> Path:
+    """Where a run on these data is put where nobody says."""
+    return Path("runs", f"{called(data)}-{datetime.now():%Y%m%d-%H%M%S}")
 
 
 def open_readable(path: Data, reader: str, min_classes: int = 1, rows: bool = False) -> Dataset:

@@ -22,7 +22,7 @@ from .clustered import spreading
 from .environment import versions
 from .fitting import Fit, Rows, fit
 from .judge import Answers, answer, evaluation, nearest_baseline
-from .names import called, readable
+from .names import readable, unnamed_run
 from .preparing import Clock, Prepared, prepare
 from .progress import Progress
 from .recipe import Recipe
@@ -121,8 +121,7 @@ def train(
     """
     plan, progress, clock = Recipe(**recipe), progress or Progress(), Clock()
     plan.check()
-    default_name = f"{called(data)}-{datetime.now():%Y%m%d-%H%M%S}"
-    with new_folder(out or Path("runs") / default_name, force, marker=run_folder.RECORD) as folder:
+    with new_folder(out or unnamed_run(data), force, marker=run_folder.RECORD) as folder:
         store = open_store(cache, progress.say)
         with spreading(cluster, data, store, progress) as spread:
             prepared = prepare(data, plan, store, progress, clock, spread)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from . import roles, run_folder
 from .extract import Pictures, Tolerance
 from .fitting import Fit, timed
 from .judging import looks
-from .names import called, open_readable
+from .names import open_readable, unnamed_run
 from .preparing import Clock, Prepared, described
 from .progress import Progress
 from .recipe import Recipe
@@ -53,8 +52,7 @@ def update(
     if not model.facts.get("recipe"):
         raise UsageError("This model does not say how it was trained, so it cannot be updated. Train it again.")
     plan = replace(Recipe.from_dict(model.facts["recipe"]), alpha=float(model.facts["alpha"]))
-    default = f"{called(data)}-{datetime.now():%Y%m%d-%H%M%S}"
-    with new_folder(out or Path("runs") / default, force, marker=run_folder.RECORD) as folder:
+    with new_folder(out or unnamed_run(data), force, marker=run_folder.RECORD) as folder:
         with clock.stage("list pictures"):
             parts = [*_made_of(model, plan), (open_readable(data, reader), reader)]
             joined, role = join([part for part, _ in parts], list(model.classes), plan)
