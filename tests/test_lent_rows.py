@@ -17,14 +17,19 @@ from linearhead.penalties import PENALTIES
 from linearhead.solvers.lbfgs import two_loop
 from test_solvers_agree import blobs
 
-LIBRARIES = ["strict", "torch"]
+LIBRARIES = ["strict", "torch", "cuda"]
 
 
 def into(library, X):
     if library == "strict":
         return array_api_strict.asarray(X)
     torch = pytest.importorskip("torch")
-    return torch.from_numpy(np.ascontiguousarray(X))
+    rows = torch.from_numpy(np.ascontiguousarray(X))
+    if library == "torch":
+        return rows
+    if not torch.cuda.is_available():
+        pytest.skip("no graphics card that torch can use")
+    return rows.cuda()
 
 
 def data(n=300, d=8, k=4, dtype=np.float32, seed=0):
