@@ -93,6 +93,11 @@ def to_device(x: np.ndarray, like: Any, dtype: Any = None) -> Any:
     return namespace(like).asarray(x, dtype=dtype, device=array_api_compat.device(like))
 
 
+def cast(a: Any, dtype: Any) -> Any:
+    """a in another type of its library; itself where it has it."""
+    return a.astype(dtype, copy=False) if isinstance(a, np.ndarray) else namespace(a).astype(a, dtype, copy=False)
+
+
 def dot(a: Any, b: Any) -> float:
     """Σ a b of two arrays of one shape."""
     if isinstance(a, np.ndarray):

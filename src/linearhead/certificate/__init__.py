@@ -9,9 +9,13 @@ number of training rows the budget could pay for; rows that the fit has not seen
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from ..arrays import namespace, to_host
 from ..design import Block
+from ..losses.labels import Label, row_max
 from ..objective import Objective
 from ..records import Certificate
 from .reach import Curvature, Reach
@@ -53,29 +57,34 @@ def settle(objective: Objective, theta: np.ndarray, gap: float) -> tuple[int | N
     curvature = Curvature(objective, gap)
     if not (count or curvature.needed):
         return None, curvature.reach()
-    stored = objective.design.to_rows(theta)
+    here = objective.placed()
+    stored, there = here.design.to_rows(here.into(theta)), replace(curvature, objective=here)
 
     def look(block: Block) -> tuple:
         s = block.forward(stored)
-        distances = _distances(objective, s, block.rows) if count else None
+        distances = to_host(_distances(here, s, block.rows)) if count else None
         with np.errstate(over="ignore", invalid="ignore"):
-            return distances, *(curvature.share(block, s) if curvature.needed else ())
+            return distances, *(there.share(block, s) if curvature.needed else ())
 
-    distances, sums = objective.design.collect(look)
+    distances, sums = here.design.collect(look)
+    reach = curvature.reach(*map(to_host, sums))
     if not count:
-        return None, curvature.reach(*sums)
+        return None, reach
     budget = 2 * objective.loss.curvature(objective.k) * gap * objective.total
     undecided = int(np.searchsorted(np.cumsum(np.sort(np.concatenate(distances))), budget, side="right"))
-    return undecided, curvature.reach(*sums)
+    return undecided, reach
 
 
 def _distances(objective: Objective, s: np.ndarray, rows: slice) -> np.ndarray:
     """What a row's change of label would take of the budget, (m,)."""
+    xp, label = namespace(s), Label(namespace(s), objective.y[rows])
     _, g = objective.score_terms(s, rows)
-    g[np.arange(len(g)), objective.y[rows]] += 1
-    top = np.partition(g, -2, axis=1)[:, -2:]
+    g = label.put(g, label.get(g) + 1)
+    first = Label(xp, xp.argmax(g, axis=1))
+    lead = first.get(g)
+    lead = lead - row_max(xp, first.put(g, -np.inf))
     w = 1.0 if objective.weights is None else objective.weights[rows]
-    return w * 0.5 * (top[:, 1] - top[:, 0]) ** 2
+    return w * 0.5 * lead**2
 
 
 def sentence(certificate: Certificate) -> str:

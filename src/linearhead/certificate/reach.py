@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import namespace
 from ..design import Block, design_of
 from ..objective import Objective
 
@@ -92,15 +93,15 @@ class Curvature:
         return bool(known and self.strength > 0 and np.isfinite(self.gap))
 
     def share(self, block: Block, s: np.ndarray) -> tuple:
-        """A block's part of Σ w χ H and Σ w χ ‖H‖ ‖z‖², at its scores s (m, k)."""
-        objective, k = self.objective, self.objective.k
+        """A block's part of Σ w χ H and Σ w χ ‖H‖ ‖z‖², at its scores s (m, k), where the rows are."""
+        objective, k, xp = self.objective, self.objective.k, namespace(s)
         lengths = objective.design.lengths(block)
         w = 1.0 if objective.weights is None else objective.weights[block.rows]
-        reach = np.sqrt(4 * self.gap / self.strength * lengths)
+        reach = xp.sqrt(float(4 * self.gap / self.strength) * lengths)
         w = w * remainder(BENDS[objective.loss.name] * reach)
-        trace = objective.score_hessian_form(s, block.rows, None).sum(axis=1)
-        norms = np.minimum(objective.loss.curvature(k), trace)  # ‖H‖ ≤ tr H
-        return objective.score_hessian_mean(s, block.rows, w), float(np.sum(w * norms * lengths))
+        trace = xp.sum(objective.score_hessian_form(s, block.rows, None), axis=1)
+        norms = xp.clip(trace, None, objective.loss.curvature(k))  # ‖H‖ ≤ tr H
+        return objective.score_hessian_mean(s, block.rows, w), xp.sum(w * norms * lengths)
 
     def reach(self, M: Any = None, spill: float = 0.0) -> Reach:
         """The reach of all rows, from the sums over the training rows."""
@@ -126,10 +127,11 @@ class Curvature:
 
 def remainder(R: np.ndarray) -> np.ndarray:
     """χ(R) = ∫₀¹ u e^{−Ru} du = (1 − (1 + R) e^{−R}) / R², from 1/2 at R = 0."""
-    r = np.minimum(R, 1e-2)
+    xp = namespace(R)
+    r = xp.clip(R, None, 1e-2)
     series = 0.5 - r / 3 + r * r / 8 - r**3 / 30  # ≤ χ: the sum ends before a positive term
-    big, end = np.maximum(R, 1e-2), np.clip(R, 1e-2, 700.0)
-    return np.where(R < 1e-2, series, (1 - (1 + end) * np.exp(-end)) / big / big)
+    big, end = xp.clip(R, 1e-2, None), xp.clip(R, 1e-2, 700.0)
+    return xp.where(R < 1e-2, series, (1 - (1 + end) * xp.exp(-end)) / big / big)
 
 
 def self_bound(size: float) -> float:

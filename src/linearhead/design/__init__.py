@@ -7,7 +7,7 @@ from typing import Any
 from .cluster import ClusterArray, ClusterRows
 from .connection import Cluster, connect
 from .contract import Block, Design, available_threads
-from .lent import LentArray, LentRows, lent_array
+from .lent import LentArray, LentRows, LentSlabs, lent_array
 from .rows import Rows
 from .sparse import SparseRows
 from .stored import StoredArray, StoredRows
@@ -25,7 +25,7 @@ def design_of(X: Any, intercept: bool = True, threads: int | None = None) -> Row
     X = opened(X)
     kind: Any = SparseRows if hasattr(X, "tocsr") else Rows
     if isinstance(X, StoredArray):
-        kind = ClusterRows if isinstance(X, ClusterArray) else StoredRows
+        kind = ClusterRows if isinstance(X, ClusterArray) else LentSlabs if isinstance(X, LentArray) else StoredRows
     return kind.of(X, intercept=intercept, threads=threads)
 
 
@@ -37,6 +37,7 @@ __all__ = [
     "Design",
     "LentArray",
     "LentRows",
+    "LentSlabs",
     "Rows",
     "SparseRows",
     "StoredArray",

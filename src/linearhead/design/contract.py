@@ -84,6 +84,11 @@ class Design:
         """The type of the arithmetic on rows."""
         return np.dtype(np.float64 if self.exact else np.float32)
 
+    @property
+    def kind(self) -> Any:
+        """The same in the words of the library that holds the rows."""
+        return self.dtype
+
     def batch(self, rows: np.ndarray) -> Any:
         """A mini-batch: a block with `descend` whose products speak θ itself, columns centred and scaled."""
         raise NotImplementedError

@@ -1,8 +1,9 @@
 """Rows that another library holds, maybe on another device: a torch tensor, CuPy, or any array of the array API.
 
 `LentArray` answers slices and index arrays of rows as NumPy arrays, like rows on disk; where the memory is the
-processor's they are views. What works on rows as on disk works on it. `LentRows` is the design whose blocks stay where
-they are: θ, scores and sums are the library's own arrays on the rows' device, sums in float64 in the order of the rows.
+processor's they are views. What works on rows as on disk works on it, as `LentSlabs`. `LentRows` is the design whose
+blocks stay where they are: θ, scores and sums are the library's own arrays on the rows' device, sums in float64 in the
+order of the rows.
 """
 
 from __future__ import annotations
@@ -41,6 +42,12 @@ class LentArray(StoredArray):
         rows = np.flatnonzero(rows) if rows.dtype == bool else np.where(rows < 0, rows + len(self), rows)
         return to_host(self.xp.take(self.source, to_device(rows.astype(np.int64), self.source), axis=0))
 
+    def finite(self) -> bool:
+        """Whether every number is, found where they are."""
+        size = max(1, LENT_BYTES // max(self._row, 1))
+        slabs = (self.source[i : min(i + size, len(self)), ...] for i in range(0, len(self), size))
+        return self.dtype.kind != "f" or all(bool(self.xp.all(self.xp.isfinite(slab))) for slab in slabs)
+
 
 def lent_array(X: Any) -> Any:
     """X as a `LentArray` where it is another library's matrix; else as NumPy knows it, or X itself."""
@@ -65,6 +72,10 @@ class LentBlock:
         ones = self.xp.sum(g, axis=0, keepdims=True) * float(self.intercept)
         return self.xp.concat([self.x.T @ g, ones], axis=0)
 
+    def absolute(self, theta: Any) -> Any:
+        """|x| W + b, (m, k)"""
+        return self.xp.abs(self.x) @ theta[:-1, :] + theta[-1:, :]
+
 
 @dataclass(frozen=True)
 class LentRows(Design):
@@ -87,7 +98,6 @@ class LentRows(Design):
 
     @property
     def kind(self) -> Any:
-        """The library's type of the arithmetic."""
         return self.xp.float64 if self.exact else self.xp.float32
 
     def block_rows(self) -> int:
@@ -98,6 +108,14 @@ class LentRows(Design):
         if self.centre_blocks and self.shift is not None:  # the difference is formed in float64, then rounded
             x = xp.astype(x, xp.float64) - self.shift[None, :]
         return LentBlock(rows, xp.astype(x, self.kind, copy=False), xp, self.intercept)
+
+    def lengths(self, block: LentBlock) -> Any:
+        """‖z‖² of a block's rows in the centred, scaled columns, (m,), not below the exact ones."""
+        z = self.xp.astype(block.x, self.xp.float64)
+        if self.shift is not None and not self.centre_blocks:
+            z = z - self.shift[None, :]
+        z = z if self.scale is None else z / self.scale[None, :]
+        return self.xp.sum(z * z, axis=1) * (1 + 1e-9)
 
     def every(self, step: int) -> LentRows:
         return replace(self, n=-(-self.n // step), X=self.X[::step, :])
@@ -130,3 +148,24 @@ class LentRows(Design):
     def session(self) -> Iterator[None]:
         """The library has its own threads."""
         yield None
+
+
+@dataclass(frozen=True)
+class LentSlabs(StoredRows):
+    """The rows of a `LentArray` as NumPy arrays, slab by slab; their moments are formed where they are."""
+
+    def _moments(self, weights: np.ndarray | None, unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        rows = LentRows.like(replace(self, shift=None, scale=None, centre_blocks=False))
+        xp, origin = rows.xp, self.X[:1].astype(np.float64) / unit
+        first, size = to_device(origin, rows.X), to_device(unit, rows.X)
+        w = None if weights is None else to_device(weights.astype(np.float64), rows.X)
+
+        def terms(block: LentBlock) -> tuple:
+            x = xp.astype(block.x, xp.float64) / size[None, :] - first
+            if w is None:
+                return xp.sum(x, axis=0), xp.sum(x * x, axis=0)
+            return w[block.rows] @ x, w[block.rows] @ (x * x)
+
+        total = float(self.n if weights is None else weights.sum())
+        mean, second = (to_host(found) / total for found in rows.sweep(terms))
+        return origin[0] + mean, np.sqrt(np.maximum(second - mean * mean, 0))

@@ -17,14 +17,13 @@ from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from ..arrays import to_host
+from ..arrays import namespace, to_device, to_host
 from ..certificate import prove, sentence
-from ..design import ClusterArray, StoredArray, design_of
+from ..design import LentArray, LentRows, StoredArray, design_of
 from ..errors import ConvergenceWarning, DataError, DataWarning, UsageError
 from ..losses import LOSSES
 from ..objective import Objective, check_combination, check_passes, choose_solver
 from ..objective.checking import check_drowned, check_scale, check_weights, combine_weights
-from ..objective.lent import LentObjective, lent_rows
 from ..objective.span import span, worth_spanning
 from ..path import RegularizationPath, follow, follow_leaving_one_out, held_out, hold_out, solvable
 from ..penalties import PENALTIES
@@ -140,7 +139,7 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
             objective, theta = self._choose_alpha(objective, held)
         if self.solver_ == "lbfgs" and worth_spanning(objective):
             solution = _in_span(solver, objective, theta, self.callback, monitor)
-        elif self.solver_ == "lbfgs" and lent_rows(objective):
+        elif self.solver_ == "lbfgs" and objective.placed() is not objective:
             solution = _where_they_are(solver, objective, theta, self.callback, monitor)
         else:
             solution = solver(objective, theta, self.callback, monitor)
@@ -303,23 +302,17 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
         return partial_fit(self, X, y, classes, sample_weight)
 
     # ── using ─────────────────────────────────────────────────────────────────────────────────────
-    def _scores(self, X: Any) -> np.ndarray:
+    def _scores(self, X: Any, each: Any = None) -> np.ndarray:
+        """Scores (n, k), or what `each` makes of some rows' scores, where the rows are."""
         check_is_fitted(self)
-        X = checked_rows(self, X)
+        X, each = checked_rows(self, X), each or _same
         if X.dtype in (np.float32, np.float64) and not isinstance(X, StoredArray):
-            return X @ self.coef_.T + self.intercept_
-        design = design_of(X) if self.coef_.dtype == np.float32 else design_of(X).precise()
-        theta = np.vstack([self.coef_.T, self.intercept_]).astype(design.dtype, copy=False)
-        if isinstance(X, ClusterArray):
-            return np.concatenate(design.collect(lambda block: (block.forward(theta),))[0])
-        out = np.empty((X.shape[0], len(self.coef_)), theta.dtype)
-
-        def fill(block: Any) -> tuple:
-            out[block.rows] = block.forward(theta)
-            return ()
-
-        design.sweep(fill)
-        return out
+            return each(X @ self.coef_.T + self.intercept_)
+        design: Any = design_of(X) if self.coef_.dtype == np.float32 else design_of(X).precise()
+        theta: Any = np.vstack([self.coef_.T, self.intercept_]).astype(design.dtype, copy=False)
+        if isinstance(X, LentArray):
+            design, theta = LentRows.like(design), to_device(theta, X.source)
+        return np.concatenate(design.collect(lambda block: (to_host(each(block.forward(theta))),))[0])
 
     def decision_function(self, X):
         """Scores (n, k); for two classes (n,), the second class's score less the first's, as scikit-learn has it."""
@@ -328,8 +321,8 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
 
     def predict(self, X):
         """The class of the highest score for every row, (n,)."""
-        s = self._scores(X)
-        return self.classes_[np.argmax(s, axis=1)]
+        labels = self._scores(X, _first)
+        return self.classes_[labels]
 
     def undecided(self, X):
         """Which predictions of these rows could be others at the exact optimum of F, (n,) bool: True where nothing
@@ -369,6 +362,15 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
         return tags
 
 
+def _same(s: Any) -> Any:
+    return s
+
+
+def _first(s: Any) -> Any:
+    """The label of the highest score, (m,)."""
+    return namespace(s).argmax(s, axis=1)
+
+
 def _in_span(solver: Any, objective: Objective, theta: np.ndarray, callback: Any, monitor: Any) -> Solution:
     """The same optimum with fewer unknowns, where the rows are fewer than the columns."""
     rows = span(objective)
@@ -379,7 +381,7 @@ def _in_span(solver: Any, objective: Objective, theta: np.ndarray, callback: Any
 
 def _where_they_are(solver: Any, objective: Objective, theta: np.ndarray, callback: Any, monitor: Any) -> Solution:
     """On rows of another library: in its arrays, on their device."""
-    lent = LentObjective.of(objective)
+    lent = objective.placed()
     outside = None if monitor is None else lambda theta: monitor(np.array(to_host(theta)))
     solution = solver(lent, lent.into(theta), callback, outside)
     return replace(solution, point=lent.back(solution.point))

@@ -76,8 +76,9 @@ class Loss:
 
     def conjugate_of_shares(self, q: Array) -> Array:
         """ℓ*(q − e_y) for every label y, q (k,) in the simplex: (k,); a (k, k) array is formed unless overridden."""
-        xp = namespace(q)
-        return self.conjugate(q[None, :] - xp.eye(q.shape[0], dtype=q.dtype), xp.arange(q.shape[0]))
+        xp, k = namespace(q), q.shape[0]
+        unit, y = xp.eye(k, dtype=q.dtype, device=q.device), xp.arange(k, device=q.device)
+        return self.conjugate(q[None, :] - unit, y)
 
     def smoothed(self, s: Array, y: Array, g: Array, gamma: float) -> tuple[Array, Array]:
         """For kinked losses: max over u in dom ℓ* of ⟨u, s⟩ − ℓ*(u) − γ/2 |u − g|², and its maximiser.
@@ -115,13 +116,13 @@ class Loss:
 def mean_by_probes(product: Any, s: Array, y: Array, w: Array) -> Array:
     """Σ_i w_i H_i from the k products with unit vectors; product(s, y, d) is a row-wise Hessian product."""
     xp = namespace(s)
-    unit = xp.eye(s.shape[1], dtype=s.dtype)
+    unit = xp.eye(s.shape[1], dtype=s.dtype, device=s.device)
     return xp.stack([w @ product(s, y, xp.zeros_like(s) + unit[j]) for j in range(s.shape[1])])
 
 
 def form_by_probes(product: Any, s: Array, y: Array, Q: Array | None) -> Array:
     """q_aᵀ H_i q_a from the k products with the columns of Q."""
     xp = namespace(s)
-    of = xp.eye(s.shape[1], dtype=s.dtype) if Q is None else Q
+    of = xp.eye(s.shape[1], dtype=s.dtype, device=s.device) if Q is None else Q
     columns = (xp.zeros_like(s) + of[:, a] for a in range(of.shape[1]))
     return xp.stack([xp.sum(d * product(s, y, d), axis=1) for d in columns], axis=1)

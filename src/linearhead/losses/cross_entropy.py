@@ -102,9 +102,9 @@ class CrossEntropy(Loss):
         return product
 
     def hessian_mean(self, s: Array, y: Array, w: Array) -> Array:
-        p = self.probabilities(s)
+        xp, p = namespace(s), self.probabilities(s)
         pw = p * w[:, None]
-        return namespace(s).eye(s.shape[1], dtype=s.dtype) * namespace(s).sum(pw, axis=0) - pw.T @ p
+        return xp.eye(s.shape[1], dtype=s.dtype, device=s.device) * xp.sum(pw, axis=0) - pw.T @ p
 
     def hessian_form(self, s: Array, y: Array, Q: Array | None) -> Array:
         p = self.probabilities(s)

@@ -78,7 +78,7 @@ class Logistic(Loss):
         return lambda d: diagonal * columns(xp, d)
 
     def hessian_mean(self, s: Array, y: Array, w: Array) -> Array:
-        return namespace(s).eye(s.shape[1], dtype=s.dtype) * (w @ self._diagonal(s))
+        return namespace(s).eye(s.shape[1], dtype=s.dtype, device=s.device) * (w @ self._diagonal(s))
 
     def hessian_form(self, s: Array, y: Array, Q: Array | None) -> Array:
         return self._diagonal(s) if Q is None else self._diagonal(s) @ (Q * Q)

@@ -65,7 +65,8 @@ def star_mean(xp: Any, a: Array, c: Array, w: Array, label: Label) -> Array:
     edges = (target * w[:, None]).T @ a  # (k, k): the weight of rows of class i that a joins to j
     edges = edges + edges.T
     spread = a - target * row_sum(xp, a)[:, None]  # Mᵀ a
-    return xp.eye(k, dtype=a.dtype) * xp.sum(edges, axis=0) - edges - spread.T @ (spread * (w * c)[:, None])
+    unit = xp.eye(k, dtype=a.dtype, device=a.device)
+    return unit * xp.sum(edges, axis=0) - edges - spread.T @ (spread * (w * c)[:, None])
 
 
 def star_form(xp: Any, a: Array, c: Array, Q: Array | None, label: Label) -> Array:

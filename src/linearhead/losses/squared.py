@@ -52,7 +52,7 @@ class Squared(Loss):
 
     def hessian_mean(self, s: Array, y: Array, w: Array) -> Array:
         xp = namespace(s)
-        return xp.eye(s.shape[1], dtype=s.dtype) * xp.sum(w)
+        return xp.eye(s.shape[1], dtype=s.dtype, device=s.device) * xp.sum(w)
 
     def hessian_form(self, s: Array, y: Array, Q: Array | None) -> Array:
         xp = namespace(s)

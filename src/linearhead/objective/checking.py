@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..design import Block, StoredArray, design_of
+from ..design import Block, LentArray, StoredArray, design_of
 from ..errors import DataError, DataWarning
 
 ROW_TYPES = [np.float64, np.float32, np.float16, np.uint8]  # read in place; other numbers become float64
@@ -15,7 +15,7 @@ ROW_TYPES = [np.float64, np.float32, np.float16, np.uint8]  # read in place; oth
 
 def check_finite(X: Any) -> None:
     """DataError naming the first five places of NaN or infinity in X (n, d): dense, CSR or stored."""
-    if X.dtype.kind != "f":
+    if X.dtype.kind != "f" or (isinstance(X, LentArray) and X.finite()):
         return
     if isinstance(X, StoredArray):
         blocks, (count,) = design_of(X).collect(_look)

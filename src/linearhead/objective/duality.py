@@ -14,7 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..arrays import cast, namespace, to_host
 from ..design import Block
+from ..losses.labels import Label
 from .intercept import intercept_step
 from .objective import Objective, Point
 
@@ -145,16 +147,17 @@ def class_shares(objective: Objective) -> np.ndarray:
 def class_sums(objective: Objective) -> np.ndarray:
     """Σᵢ wᵢ zᵢ e_{yᵢ}ᵀ / Σw in the design's columns, (d+1, k): one pass, kept."""
     if objective.shared.class_sums is None:
+        here = objective.placed()
 
         def share(block: Block) -> tuple:
-            hot = np.zeros((len(objective.y[block.rows]), objective.k), dtype=objective.design.dtype)
-            hot[np.arange(len(hot)), objective.y[block.rows]] = 1
-            objective._weigh(block.rows, hot)
+            y = here.y[block.rows]
+            hot = cast(~Label(namespace(y), y).off(here.k), here.design.kind)
+            here._weigh(block.rows, hot)
             return (block.adjoint(hot),)
 
         objective.count.passes += 0.5
-        sums = objective.design.from_rows(objective.design.sweep(share)[0]) / objective.total
-        objective.shared.class_sums = sums
+        sums = here.design.from_rows(here.design.sweep(share)[0]) / here.total
+        objective.shared.class_sums = np.array(to_host(sums))
     return objective.shared.class_sums
 
 

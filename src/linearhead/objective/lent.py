@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import namespace, to_device, to_host
-from ..design import LentArray, LentRows
+from ..design import LentRows
 from ..design.lent import LentBlock
 from .curvature import Preconditioner
 from .objective import Objective, Point
@@ -100,8 +100,8 @@ class LentModel:
         coupled = None
         if model.coupled is not None:  # its columns are the answers to unit vectors, in the order (class, direction)
             size = (model.lead + 1) * k
-            units = np.eye(size).reshape(size, k, model.lead + 1)
-            coupled = move(np.stack([model.coupled(unit.T[:, None])[:, 0].T.ravel() for unit in units], axis=1))
+            answers = model.coupled(np.eye(size).reshape(size, k, model.lead + 1).transpose(2, 0, 1))
+            coupled = move(answers.transpose(2, 0, 1).reshape(size, size))
         rest = None if basis.full else move(1 / model.rest)
         inverted = move(1 / model.diagonal), rest, move((1 / model.intercept)[None, :])
         Q = None if model.Q is None else move(model.Q)
@@ -143,8 +143,3 @@ class LentModel:
 
 def _same(a: Any) -> Any:
     return a
-
-
-def lent_rows(objective: Objective) -> bool:
-    """Whether the objective's rows are another library's."""
-    return isinstance(getattr(objective.design, "X", None), LentArray)

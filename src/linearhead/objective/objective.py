@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import one_hot
-from ..design import Block, Design
+from ..arrays import cast, one_hot
+from ..design import Block, Design, LentSlabs
 from ..losses import Loss
 from ..penalties import Penalty
 from .point import Count, Point, Shared
@@ -85,7 +85,7 @@ class Objective:
         if self.weights is not None:
             w = self.weights[rows]
             for term in terms:
-                term *= (w if term.ndim == 1 else w[:, None]).astype(term.dtype, copy=False)
+                term *= cast(w if term.ndim == 1 else w[:, None], term.dtype)
 
     def _share(self, block: Block, stored: np.ndarray) -> tuple:
         s = block.forward(stored)
@@ -94,9 +94,25 @@ class Objective:
         self._weigh(block.rows, value, g, *[hit] * self.watch)
         return float(value.sum(dtype=np.float64)), float(hit.sum()), block.adjoint(g)
 
+    # ── where the rows are ────────────────────────────────────────────────────────────────────────
+    def placed(self) -> Any:
+        """The same objective in the arrays that hold the rows: itself, unless another library holds them."""
+        if not isinstance(self.design, LentSlabs):
+            return self
+        from .lent import LentObjective
+
+        return LentObjective.of(self)
+
+    def into(self, theta: np.ndarray) -> Any:
+        """θ for `placed`."""
+        return theta
+
     # ── what a solver sees ────────────────────────────────────────────────────────────────────────
     def at(self, theta: np.ndarray) -> Point:
-        """F and ∇F at θ: one pass."""
+        """F and ∇F at θ: one pass, where the rows are."""
+        there = self.placed()
+        if there is not self:
+            return there.back(there.at(there.into(theta)))
         stored = self.design.to_rows(theta)
         value, correct, gradient = self.design.sweep(lambda block: self._share(block, stored))
         self.count.passes += self.share
