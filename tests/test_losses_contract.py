@@ -350,3 +350,80 @@ def test_curvature_numbers():
 def test_a_margin_that_cannot_work_is_refused(name, margin):
     with pytest.raises(UsageError, match=f"margin is {margin}; needed is a finite number above 0"):
         LOSSES[name](margin=margin)
+
+
+# ── where the rules have edges ────────────────────────────────────────────────────────────────────
+ULPS = np.finfo(np.float64).eps  # rounding of numbers about 1
+ROOM = {"cross_entropy": 16.0, "hinge": 16.0, "crammer_singer": 16.0, "logistic": 16.0 / 8, "squared_hinge": 16.0 / 8}
+
+
+def off_by(k, entry, at_label):
+    g = np.zeros((1, k))
+    g[0, 0], g[0, 1] = entry, at_label
+    return g
+
+
+@pytest.mark.parametrize("name", ROOM)
+def test_conjugates_forgive_sixteen_roundings_and_not_seventeen(name):
+    """Of a class's entry, or of all k together where their sum is what must vanish; k = 8 for exact numbers."""
+    loss, k, y = LOSSES[name](), 8, np.array([1])
+    t = ROOM[name] * k * ULPS
+    if name == "squared_hinge":
+        t *= 1 + t  # in units of 1 + Σ |v|
+    edges = [lambda t: off_by(k, -t, t)]
+    edges += [lambda t: off_by(k, 1 + t, -1 - t)] if name in ("hinge", "logistic", "crammer_singer") else []
+    for edge in edges:
+        assert np.isfinite(loss.conjugate(edge(t), y)).all()
+        assert np.isinf(loss.conjugate(edge(t * 17 / 16), y)).all()
+    if name not in SHIFTED:  # entries that do not add up to 0
+        t = 16 * k * ULPS
+        for sign in (1, -1):
+            assert np.isfinite(loss.conjugate(off_by(k, 0.0, sign * t), y)).all()
+            assert np.isinf(loss.conjugate(off_by(k, 0.0, sign * t * 17 / 16), y)).all()
+
+
+def test_the_room_of_the_squared_hinge_grows_with_its_entries():
+    loss, k, y = LOSSES["squared_hinge"](), 8, np.array([1])
+    for size in (3.0, 1023.0):
+        room = 16 * ULPS * (1 + size)
+        for roundings, inside in ((15, True), (17, False)):
+            off = room * roundings / 16
+            assert np.isfinite(loss.conjugate(off_by(k, size, -size - k * off), y)[0]) == inside
+            g = off_by(k, size, -size + off)
+            g[0, 2] = -off
+            assert np.isfinite(loss.conjugate(g, y)[0]) == inside
+
+
+def test_a_margin_of_exactly_0_costs_nothing_and_pulls_nowhere():
+    """Δ = 1, label 0: scores (1, 0, −3) lie on the kink of class 1."""
+    s, y = np.array([[1.0, 0.0, -3.0]]), np.array([0])
+    for name in ("hinge", "crammer_singer", "squared_hinge"):
+        loss = LOSSES[name]()
+        value, gradient = loss.value_and_gradient(s, y)
+        assert not value.any()
+        assert not gradient.any()
+        assert not loss.gradient(s, y).any()
+        assert not loss.gradient(np.repeat(s, 2, axis=0), np.repeat(y, 2)).any()
+    assert not LOSSES["squared_hinge"]().hessian_product(s, y, np.array([[0.0, 1.0, 0.0]])).any()
+
+
+def test_squares_saturate_where_the_type_ends():
+    """At 1e150 in float64 and 1e16 in float32, so that a row's value is a number for any number of classes."""
+    y = np.array([0])
+    for kind, far, limit in ((np.float64, 1e300, 1e150), (np.float32, 1e30, 1e16)):
+        s = np.array([[1.0, far, -far]], kind)
+        assert LOSSES["squared"]().value(s, y)[0] == pytest.approx(limit**2, rel=1e-6)
+        assert LOSSES["squared_hinge"]().value(s, y)[0] == pytest.approx(limit**2, rel=1e-6)
+        near = np.array([[1.0, 0.9 * limit, 0.0]], kind)
+        assert LOSSES["squared"]().value(near, y)[0] == pytest.approx(0.405 * limit**2, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_one_row_in_numpy_takes_the_short_way_and_more_do_not(name, monkeypatch):
+    loss, taken = LOSSES[name](), []
+    short = type(loss).row_gradient
+    monkeypatch.setattr(type(loss), "row_gradient", lambda self, s, y: taken.append(s.shape) or short(self, s, y))
+    s, y = rows(loss, 3)
+    for n in (1, 2, 3):
+        close(loss.gradient(s[:n], y[:n]), loss.value_and_gradient(s[:n], y[:n])[1])
+    assert taken == [(3,)]

@@ -229,3 +229,23 @@ def test_slack_is_how_far_margins_may_move_by_hand():
     for loss, wanted in ((CrammerSinger(margin=1.0), (4.0, 2.25)), (Hinge(margin=1.0), (4.0, 0.5))):
         found = [loss.slack(s, y, g, 0.5)[0] for s in (below, above)]
         np.testing.assert_allclose(found, wanted)
+
+
+def test_on_the_edge_itself_an_entry_has_no_curvature_and_a_full_sum_is_not_shared():
+    """γ = 1, g = 0: u = z. Sum form, u = (1, 0, ½): only ½ lies inside. Max form, u = (½, ½): nothing to share."""
+    y, still = np.array([0]), np.zeros((1, 4))
+    s = np.array([[1.0, 1.0, 0.0, 0.5]])
+    d = np.array([[0.0, 1.0, 1.0, 1.0]])
+    assert Hinge().smoothed_hessian_product(s, y, still, 1.0, d).tolist() == [[-1.0, 0.0, 0.0, 1.0]]
+    half = np.array([[1.0, 0.5, 0.5, -1.0]])
+    product = CrammerSinger().smoothed_hessian_product(half, y, still, 1.0, d)
+    assert product.tolist() == [[-2.0, 1.0, 1.0, 0.0]]
+
+
+def test_slack_of_rows_that_move():
+    """At or below 0 where an entry lies within, whatever the others do: γ = 1, u = z."""
+    y, g = np.array([0]), np.zeros((1, 3))
+    for z, of_max, of_sum in (((0.4, -3.0), -0.3, -0.4), ((0.0, -3.0), 0.0, 0.0), ((1.0, 0.5), -0.25, -0.5)):
+        s = np.array([[1.0, *z]])
+        np.testing.assert_allclose(CrammerSinger().slack(s, y, g, 1.0), of_max)
+        np.testing.assert_allclose(Hinge().slack(s, y, g, 1.0), of_sum)

@@ -7,7 +7,7 @@ import pytest
 
 from linearhead.losses import LOSSES
 from linearhead.objective import choose_solver
-from linearhead.objective.duality import _mix, gap_from
+from linearhead.objective.duality import _mix, _pass, _penalty_gap, class_sums, gap_from
 from linearhead.solvers import SOLVERS
 from test_objective_contract import Case, close, direction, problem, some_theta
 
@@ -100,3 +100,104 @@ def test_the_smoothed_objective_has_its_own_slopes(loss, gamma):
         product = smooth.precise().hessian_product(theta, v)
         close(product, (ahead.gradient - behind.gradient) / (2 * h), 1e-3)
         assert smooth.at(theta).value <= objective.at(theta).value + 1e-12
+
+
+# ── the bound by its definition ───────────────────────────────────────────────────────────────────
+def defined_gap(objective, theta, g, w):
+    """Rows' part, penalty's part: F(θ) + Σ wᵢ ℓ*(gᵢ) + αR*(−U/α), g mixed with q − e_y where it leaves the intercept a
+    slope, and scaled by c where U lies outside the penalty's dual; ℓ* of a mixture taken for its chord."""
+    w, exact = w / w.sum(), objective.precise()
+    Z, y, loss = exact.design.dense(), objective.y, objective.loss
+    s = Z @ theta[:-1] + theta[-1]
+
+    def seen(g):
+        return w @ (loss.value(s, y) + loss.conjugate(g, y) - (s * g).sum(axis=1)), Z.T @ (w[:, None] * g)
+
+    (rows, U), r = seen(g), w @ g
+    if objective.design.intercept and np.abs(r).max() > 1e-15:
+        share, q, _, _ = _mix(exact, U, r - loss.shift_invariant * r.mean())
+        other, Uq = seen(q - np.eye(objective.k)[y])
+        rows, U = (1 - share) * rows + share * other, (1 - share) * U + share * Uq
+    alpha, W = objective.alpha, theta[:-1]
+    c = objective.penalty.dual_scale(-U / alpha)
+    rows, U = c * rows + (1 - c) * (w @ loss.value(s, y)), c * U
+    return rows + alpha * (objective.penalty.value(W) + objective.penalty.conjugate(-U / alpha)) + np.vdot(W, U), c
+
+
+@pytest.mark.parametrize("penalty", ["l2", "l1", "elastic_net"])
+@pytest.mark.parametrize("loss", [name for name in LOSSES if name != "squared"])
+def test_the_bound_is_f_less_the_dual_of_what_was_mixed_and_scaled(loss, penalty):
+    capped = scaled = 0
+    for seed, arrangement in enumerate(ARRANGED):
+        objective, _, w = problem(Case(loss, penalty, seed=seed, n=40, **arrangement))
+        objective = replace(objective, alpha=0.3 if penalty == "l1" else 20.0)
+        rng = np.random.default_rng(seed)
+        theta, at = 0.1 * some_theta(objective, rng), some_theta(objective, rng)
+        Z = objective.precise().design.dense()
+        g = objective.loss.value_and_gradient(Z @ at[:-1] + at[-1], objective.y)[1]
+        wanted, c = defined_gap(objective, theta, g, w)
+        before = objective.count.passes
+        found = objective.gap_at(theta, g)
+        assert objective.count.passes - before == 2
+        value = objective.at(theta).value
+        close(found.point.value, value, 1e-12)
+        close(found.bound, min(wanted, value), 1e-9, scale=value)
+        assert found.estimate == found.bound
+        capped, scaled = capped + (wanted >= value), scaled + (c < 1)
+        if objective.loss.smoothness:  # by default from the slope at θ itself, one pass
+            own = objective.loss.value_and_gradient(Z @ theta[:-1] + theta[-1], objective.y)[1]
+            mine = gap_from(objective.precise(), *_pass(objective.precise(), theta, None))[0].bound
+            close(mine, min(defined_gap(objective, theta, own, w)[0], value), 1e-9, scale=value)
+    assert (scaled > 0) == (penalty == "l1")
+    assert capped < len(ARRANGED)
+
+
+def test_a_gap_keeps_room_for_the_rounding_of_its_sum():
+    """Where the three terms cancel exactly: eight roundings of their sizes."""
+    objective, _, _ = problem(Case(n=40, k=3))
+    W = 2.0 ** np.random.default_rng(0).integers(-3, 4, size=(4, 3))
+    alpha, size = 2.0**-4, 2 * 2.0**-4 * np.sum(W * W)
+    objective = replace(objective, alpha=alpha)
+    point = replace(objective.at(objective.start()), theta=np.vstack([W, np.zeros((1, 3))]))
+    room = _penalty_gap(objective, point, 0.0, -alpha * W) / (np.finfo(float).eps * size)
+    assert 8 - 1e-9 <= room <= 8.5
+    assert _penalty_gap(objective, point, 0.25, -alpha * W) == pytest.approx(0.25)
+
+
+def test_the_estimate_without_a_penalty_by_its_formula():
+    """How far θ may still move, by its own size or by what moves scores by 1, times the slope; no more than F."""
+    objective = replace(problem(Case(penalty="none", n=40))[0], alpha=0.0)
+    point = objective.at(0.01 * some_theta(objective, np.random.default_rng(1)))
+    U, r = 1e-3 * point.gradient[:-1], 1e-3 * point.gradient[-1]
+    for theta in (point.theta, 1e3 * point.theta):
+        reach = np.maximum(np.abs(theta), np.append(objective.design.energy, 1.0)[:, None] ** -0.5)
+        wanted = 0.002 + np.sum(reach * np.vstack([np.abs(U), np.abs(r)[None]]))
+        gap, price = gap_from(objective, replace(point, theta=theta, value=9.0), 0.002, U, r)
+        assert gap.estimate == pytest.approx(min(wanted, 9.0))
+        assert gap.bound == 9
+        assert price == 0
+    assert gap_from(objective, point, -1e-3, 0 * U, 0 * r)[0].estimate == 0
+    assert gap_from(objective, replace(point, value=1e-4), 0.002, U, r)[0].estimate == 1e-4
+
+
+def test_sums_by_class_are_made_once():
+    objective, _, w = problem(Case(n=40, k=3))
+    hot = np.eye(3)[objective.y] * w[:, None] / w.sum()
+    A = np.hstack([objective.design.dense(), np.ones((40, 1))])
+    before = objective.count.passes
+    close(class_sums(objective), A.T @ hot, 1e-12)
+    assert class_sums(objective) is class_sums(replace(objective, alpha=3.0))
+    assert objective.count.passes - before == 0.5
+
+
+def test_a_class_without_rows_cannot_be_balanced_by_mixing():
+    objective, _, _ = problem(Case(n=40, k=3))
+    objective = replace(objective, k=4)
+    assert _mix(objective, np.zeros((4, 4)), np.array([0.01, -0.02, 0.005, 0.005])) is None
+    share, q, _, _ = _mix(objective, np.zeros((4, 4)), np.array([0.01, -0.01, 0.0, 0.0]))
+    assert 0 < share < 0.5
+    assert q[3] == 0
+    point = objective.precise().smooth_at(objective.start())
+    gap, price = gap_from(objective.precise(), point, 0.0, point.gradient[:-1], np.array([0.01, -0.02, 0.005, 0.005]))
+    assert price == np.inf
+    assert gap.bound == point.value

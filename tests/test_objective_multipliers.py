@@ -1,6 +1,7 @@
 """The parts of the method of multipliers, each against its definition: the intercept's Newton step, the settled dual
 point and its gap, the rows that are left out, steps where nothing bends; and when progress counts as resting."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -91,6 +92,21 @@ def test_settled_is_the_maximiser_and_its_gap_is_f_less_the_dual(loss, arrangeme
         close(settled.gap.point.value, F.value, 1e-12)
         close(settled.gap.point.loss, F.loss, 1e-12)
         close(settled.gap.bound, min(F.value - D, F.value), 1e-8)
+
+
+@pytest.mark.parametrize("arrangement", ARRANGED, ids=str)
+@pytest.mark.parametrize("loss", HINGES)
+def test_accuracy_is_counted_where_it_is_watched(loss, arrangement):
+    objective, _, w = problem(Case(loss, n=40, k=3, **arrangement))
+    theta = some_theta(objective, np.random.default_rng(0))
+    settled = replace(objective, watch=True).smoothed(objective.no_multipliers(), 0.7).settle(theta)
+    s = objective.design.dense() @ settled.theta[:-1] + settled.theta[-1]
+    wanted = w @ (s.argmax(axis=1) == objective.y) / w.sum()
+    assert settled.gap.point.accuracy == pytest.approx(wanted)
+    assert replace(objective, watch=True).gap_at(settled.theta, settled.u).point.accuracy == pytest.approx(wanted)
+    assert objective.smoothed(objective.no_multipliers(), 0.7).settle(theta).gap.point.accuracy is None
+    assert objective.gap_at(settled.theta, settled.u).point.accuracy is None
+    assert 0 < wanted < 1
 
 
 @pytest.mark.parametrize("loss", HINGES)

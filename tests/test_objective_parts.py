@@ -10,6 +10,7 @@ import pytest
 
 from linearhead.design import design_of
 from linearhead.losses import LOSSES
+from linearhead.objective import Objective
 from linearhead.penalties import PENALTIES
 from test_objective_contract import (
     TYPES,
@@ -231,3 +232,182 @@ def test_far_columns_keep_their_digits(offset, dtype):
         loss = w @ textbook_losses("cross_entropy", s, objective.y) / w.sum()
         close(objective.at(theta).loss, loss, 1e-8 if dtype == "float64" else 1e-3)
         assert check_derivatives(objective, 2) == 4
+
+
+# ── what is asked of it besides F ─────────────────────────────────────────────────────────────────
+def test_as_it_is_made():
+    for weights in WEIGHTS:
+        objective, X, w = problem(Case(weights=weights))
+        assert objective.total == w.sum()
+        assert objective.share == 1
+        assert objective.count.passes == 0
+        assert objective.design.scores == objective.k
+        assert objective.start().shape == (X.shape[1] + 1, objective.k)
+        assert not objective.start().any()
+        assert objective.at(objective.start()).accuracy is None
+        assert objective.basis() is objective.basis()
+        assert objective.take(np.arange(5)).shared is not objective.shared
+    assert objective.precise() is objective
+    single, _, _ = problem(Case(dtype="float32"))
+    assert single.precise().design.exact
+    assert not single.design.exact
+    assert replace(single, total=7.0).total == 7
+
+
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_accuracy_is_counted_where_it_is_asked_for(weights):
+    objective, _, w = problem(Case(weights=weights, n=50))
+    theta = some_theta(objective, np.random.default_rng(1))
+    s = objective.design.dense() @ theta[:-1] + theta[-1]
+    wanted = w @ (s.argmax(axis=1) == objective.y) / w.sum()
+    assert replace(objective, watch=True).at(theta).accuracy == pytest.approx(wanted)
+    assert 0.05 < wanted < 0.95
+
+
+@pytest.mark.parametrize("penalty", PENALTIES)
+@pytest.mark.parametrize("alpha", [0.0, 0.07, 1.0, 1e12])
+def test_residuals_are_the_least_subgradients(penalty, alpha):
+    """Entry by entry: |∂F| at weights that are not 0, what the loss's slope leaves of the kink at those that are."""
+    objective = replace(problem(Case(penalty=penalty))[0], alpha=alpha)
+    rng = np.random.default_rng(2)
+    theta = some_theta(objective, rng) * (rng.random((5, 3)) < 0.5)
+    theta[0] = 0
+    loss = replace(objective, alpha=0.0).at(theta)
+    rho = {"none": 0.0, "l2": 0.0, "l1": 1.0, "elastic_net": 0.3}[penalty]
+    curved = 0.0 if penalty == "none" else 1 - rho
+    assert loss.value == loss.loss
+    W, G = theta[:-1], loss.gradient[:-1]
+    at_kink = np.maximum(np.abs(G) - alpha * rho, 0)
+    least = np.where(W == 0, at_kink, np.abs(G + alpha * (rho * np.sign(W) + curved * W)))
+    wanted = max(least.max(), np.abs(loss.gradient[-1]).max())
+    assert objective.kinked == (alpha > 0 and rho > 0)
+    smooth, step = objective.smooth_at(theta), objective.step_point(theta)
+    close(smooth.gradient, loss.gradient, 1e-14)
+    close([smooth.value, step.value], loss.loss + alpha * textbook_penalty(objective.penalty, W), 1e-12)
+    whole = np.vstack([G + alpha * (rho * np.sign(W) + curved * W), loss.gradient[-1:]])
+    close(objective.full_gradient(smooth), whole, 1e-12)
+    assert objective.prox_residual(smooth) == pytest.approx(wanted, rel=1e-9)
+    assert objective.step_residual(step) == pytest.approx(wanted, rel=1e-9)
+    theta[-1] = 0  # intercepts have no kink
+    point = objective.smooth_at(0 * theta)
+    assert objective.prox_residual(point) == pytest.approx(
+        max(np.maximum(np.abs(point.gradient[:-1]) - alpha * rho, 0).max(), np.abs(point.gradient[-1]).max())
+    )
+
+
+def second_moment(objective, w):
+    A = np.hstack([objective.precise().design.dense(), np.full((objective.n, 1), float(objective.design.intercept))])
+    return A.T @ (w[:, None] * A) / w.sum()
+
+
+@pytest.mark.parametrize("penalty", ["l2", "l1"])
+@pytest.mark.parametrize("arrangement", [{}, {"weights": "zeros", "intercept": False}, {"standardize": True, "d": 3}])
+def test_curvature_bounds_and_second_moments(arrangement, penalty):
+    for loss in ("cross_entropy", "squared_hinge", "squared"):
+        objective, _, w = problem(Case(loss, penalty, n=40, **arrangement))
+        M = second_moment(objective, w)
+        largest = np.linalg.eigvalsh(M)[-1]
+        before = objective.count.passes
+        assert objective.second_moment_norm() == pytest.approx(largest, rel=5e-3)
+        assert 3 <= objective.count.passes - before <= 30
+        bound = {"cross_entropy": 0.5, "squared_hinge": 6.0, "squared": 1.0}[loss] * largest
+        smooth = objective.alpha * (penalty == "l2")
+        assert objective.lipschitz() - smooth == pytest.approx(1.02 * bound, rel=5e-3)
+        v = np.random.default_rng(3).normal(size=(len(M), 2))
+        v[-1] *= objective.design.intercept
+        close(objective.second_moment_product(v), M @ v, 1e-12)
+        close(objective.gram(), M[:-1, :-1], 1e-10)
+        rows, hot, share = objective.weighted_rows()
+        close(rows, objective.design.dense(), 0, scale=1)
+        assert np.array_equal(hot, np.eye(3)[objective.y])
+        close(share, w / w.sum(), 1e-15)
+
+
+def test_rates_of_steps_on_batches():
+    """1 / (a row's curvature shared by the batch + the mean's part of it + α), Gower et al. 2019, eq. 4 in words."""
+    objective, _, w = problem(Case("squared", n=40))
+    M = second_moment(objective, w)
+    row, mean = 2 * np.append(objective.design.energy, 1.0).sum(), np.linalg.eigvalsh(M)[-1]
+    for batch in (1, 2, 5, 40):
+        wanted = 1 / (row / batch + mean * (batch - 1) / batch + objective.alpha)
+        assert objective.stochastic_rate(batch) == pytest.approx(wanted, rel=2e-3)
+    before = objective.count.passes
+    objective.stochastic_rate(1)
+    assert objective.count.passes == before  # single rows need no look at all
+    kinked = problem(Case("hinge", n=40))[0]
+    assert kinked.stochastic_rate(1) == pytest.approx(1 / (row + objective.alpha))
+    soft = problem(Case(n=40))[0]
+    assert soft.stochastic_rate(1) == pytest.approx(1 / (row / 2 + objective.alpha))
+
+
+def test_the_metric_is_mean_squares_and_never_0():
+    objective, _, w = problem(Case())
+    Z = objective.design.dense()
+    wanted = np.append(w @ Z**2 / w.sum(), 1.0)
+    close(objective.column_metric()[:, 0], wanted, 1e-9)
+    flat = replace(objective, design=replace(objective.design, energy=np.array([0.0, 4.0, 0.0, 1.0])))
+    assert flat.column_metric()[:, 0].tolist() == [4e-12, 4, 4e-12, 1, 1]
+
+
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_some_rows_stand_for_all(weights):
+    """Means over a part are over its fair share of the total weight, which need not be its own."""
+    objective, _, w = problem(Case(weights=weights, n=40))
+    theta, rows = some_theta(objective, np.random.default_rng(4)), np.arange(3, 33)
+    part = objective.take(rows)
+    assert part.total == pytest.approx(0.75 * w.sum())
+    assert part.share == 0.75
+    assert part.take(np.arange(15)).share == 0.375
+    s = objective.design.dense()[rows] @ theta[:-1] + theta[-1]
+    losses = textbook_losses("cross_entropy", s, objective.y[rows])
+    close(part.at(theta).loss, w[rows] @ losses / (0.75 * w.sum()), 1e-12)
+    labels = objective.of_rows(rows)
+    assert labels.design is objective.design
+    assert np.array_equal(labels.y, objective.y[rows])
+    assert (labels.weights is None) == (weights == "none")
+
+
+def rows_of_classes(y, weights=None):
+    """An objective with these labels and a column of zeros."""
+    design = design_of(np.zeros((len(y), 1), np.float32), threads=1).fitted(weights)
+    return Objective(design, y, int(y.max()) + 1, LOSSES["squared"](), PENALTIES["l2"](), 0.1, weights)
+
+
+def test_a_fair_part_has_rows_enough_and_every_class_about_its_share():
+    y = np.arange(32768) // 4 % 8
+    assert np.array_equal(rows_of_classes(y).fair_part(4), np.arange(0, 32768, 4))
+    assert rows_of_classes(y[:-1]).fair_part(4) is None
+    assert np.array_equal(rows_of_classes(y[:16384]).fair_part(2), np.arange(0, 16384, 2))
+    many = np.arange(40_000) // 4 % 200  # fifty a class in every fourth row, of 200 classes
+    assert rows_of_classes(many).fair_part(4) is not None
+    assert rows_of_classes(many[:-1]).fair_part(4) is None
+
+
+@pytest.mark.parametrize(("first", "fair"), [(2, True), (1, False), (8, True), (9, False), (4, True)])
+def test_shares_of_half_to_twice_are_fair(first, fair, monkeypatch):
+    """Sixteen rows of class 1, four of them seen at the quarter: in every fourth row half to twice of that."""
+    monkeypatch.setattr("linearhead.objective.objective.SAMPLE_ROWS", 10)
+    monkeypatch.setattr("linearhead.objective.objective.SAMPLE_PER_CLASS", 2)
+    y = np.zeros(160, int)
+    y[np.arange(first) * 4] = 1
+    y[np.arange(16 - first) * 4 + 1] = 1
+    assert (rows_of_classes(y).fair_part(4) is not None) == fair
+    weights = np.where(y == 1, 1.0, 3.0)
+    assert (rows_of_classes(y, weights).fair_part(4) is not None) == fair
+    seen = rows_of_classes(y).sample()
+    assert (seen is not None) == fair
+    if fair:
+        assert seen.n == 40
+        assert seen.share == seen.total / 160 == 0.25
+        assert np.array_equal(seen.y, y[::4])
+    weights[np.arange(first) * 4] = 0.0  # of no weight: class 1 is not seen at all
+    assert rows_of_classes(y, weights).fair_part(4) is None
+
+
+def test_rows_without_such_a_view_have_no_sample(monkeypatch):
+    monkeypatch.setattr("linearhead.objective.objective.SAMPLE_ROWS", 2)
+    monkeypatch.setattr("linearhead.objective.objective.SAMPLE_PER_CLASS", 1)
+    for layout, found in (("C", True), ("sparse", False)):
+        objective = replace(problem(Case(layout=layout, n=40, weights="none"))[0], y=np.arange(40) // 4 % 3)
+        assert objective.fair_part(4) is not None
+        assert (objective.sample() is not None) == found

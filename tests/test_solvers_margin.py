@@ -1,10 +1,19 @@
-"""The certified hinge solver: bounds that hold, liblinear's optimum, repeats, float32, fewer rows than columns."""
+"""The certified hinge solver: bounds that hold, liblinear's optimum, repeats, float32, fewer rows than columns; and
+the rules by which multipliers are renewed, on problems whose gaps are scripted."""
+
+from collections import deque
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from sklearn.svm import LinearSVC
 
 from linearhead import LinearClassifier
+from linearhead.records import Status
+from linearhead.solvers import SOLVERS, Dual, dual
+from linearhead.solvers.contract import Progress, Stop
+from linearhead.solvers.dual import _Within
+from test_solvers_agree import objective_of
 
 LOSSES = ("hinge", "crammer_singer")
 
@@ -74,3 +83,192 @@ def test_classes_of_very_different_size_need_an_intercept_that_is_found(loss, sh
     assert np.abs(model.intercept_).max() < 20
     without = LinearClassifier(loss, alpha=0.1, tol=1e-5, fit_intercept=False).fit(X, y)
     assert objective(model, X, y, loss, 0.1) <= objective(without, X, y, loss, 0.1) * (1 + 1e-5)
+
+
+# ── the rules by which multipliers are renewed ────────────────────────────────────────────────────
+class Scripted:
+    """A problem of value 1 whose gaps are given in advance; `log` has (γ, share of the gap, in float64 or not)."""
+
+    def __init__(self, gaps, dtype="float64", exact=None, log=None):
+        self.gaps, self.log, self.exact = gaps, [] if log is None else log, exact
+        self.design = SimpleNamespace(dtype=np.dtype(dtype))
+        self.count = SimpleNamespace(passes=0.0)
+
+    def found(self, gap, i):
+        point = SimpleNamespace(value=1.0, residual=9.0, loss=1.0, accuracy=None, theta=i)
+        return SimpleNamespace(estimate=gap, point=point)
+
+    def settle(self, theta):
+        i = theta if isinstance(theta, int) else 0
+        return SimpleNamespace(theta=i, u=f"u{i}", gap=self.found(self.gaps[i], i))
+
+    def gap_at(self, theta, u):
+        assert u == f"u{theta}"
+        return self.found((self.exact or self).gaps[theta], theta)
+
+    def precise(self):
+        return self.exact or self
+
+    def smoothed(self, g, gamma):
+        self.gamma = gamma
+        return self
+
+    def no_multipliers(self):
+        return None
+
+    def separated(self, point):
+        return False
+
+
+@pytest.fixture
+def renewed(monkeypatch):
+    """fit(problem, inner steps, **options) → (Solution, log)."""
+
+    def fit(problem, steps=lambda i: 5, **options):
+        def inner(self, smooth, settled, share, memory):
+            problem.log.append((smooth.gamma, share / settled.gap.estimate, smooth.design.dtype.name))
+            return settled.theta + 1, steps(settled.theta)
+
+        monkeypatch.setattr(Dual, "_inner", inner)
+        progress = Progress(problem, None, None)
+        status = Dual(**options).minimise(problem, None, progress)
+        return status, progress, problem.log
+
+    return fit
+
+
+def test_smoothing_is_halved_from_the_second_set_on(renewed):
+    status, progress, log = renewed(Scripted([10.0**-i for i in range(9)]), tol=2e-5)
+    assert status is Status.CONVERGED
+    assert progress.iterations == 5
+    assert progress.residual == 1e-5
+    assert progress.extras["multipliers"] == "u5"
+    assert [gamma for gamma, _, _ in log] == [1.0, 0.5, 0.25, 0.125, 0.0625]
+    np.testing.assert_allclose([share for _, share, _ in log], 0.03)
+    assert renewed(Scripted([1.0, 2e-5]), tol=2e-5)[0] is Status.CONVERGED  # at the tolerance itself
+    options = {"gamma": 3.0, "shrink": 0.1, "exactness": 0.5, "tol": 2e-5}
+    _, _, log = renewed(Scripted([10.0**-i for i in range(9)]), **options)
+    np.testing.assert_allclose(log[1][:2], [0.3, 0.5])
+
+
+def test_smoothing_stays_while_inner_problems_use_up_their_steps(renewed):
+    gaps = [0.4**i for i in range(40)]
+    _, _, log = renewed(Scripted(gaps), lambda i: 7 if i % 2 else 6, inner=7, tol=1e-3)
+    assert [gamma for gamma, _, _ in log] == [1.0, 0.5, 0.5, 0.25, 0.25, 0.125, 0.125, 0.0625]
+
+
+@pytest.mark.parametrize(("dtype", "least"), [("float64", 2.0**-18), ("float32", 2.0**-9)])
+def test_smoothing_ends_where_rounding_moves_multipliers(renewed, dtype, least):
+    _, _, log = renewed(Scripted([0.4**i for i in range(60)], dtype), tol=1e-12)
+    gammas = [gamma for gamma, _, _ in log]
+    assert gammas[-1] == least
+    assert gammas.count(2 * least) == 1
+
+
+def test_a_gap_that_does_not_halve_asks_for_exacter_inner_problems_then_for_float64(renewed):
+    """Slow from the third set on; γ rests meanwhile. Below a thousandth rows are taken in float64."""
+    exact = Scripted([0.8**i for i in range(120)])
+    narrow = Scripted(exact.gaps, "float32", exact, exact.log)
+    exact.log = narrow.log
+    status, _, log = renewed(narrow, tol=1e-9)
+    assert status is Status.CONVERGED
+    gammas, shares, types = zip(*log, strict=True)
+    np.testing.assert_allclose(shares[:9], [0.03, 0.03, 9e-3, 2.7e-3, 8.1e-4, 2.43e-4, 1e-4, 1e-4, 1e-4], rtol=1e-9)
+    assert gammas[:9] == (1.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.25, 0.125)
+    assert types[:9] == ("float32",) * 4 + ("float64",) * 5
+    halving = Scripted([0.5**i for i in range(60)])  # half is enough
+    assert {share for _, share, _ in renewed(halving, tol=1e-5)[2]} == {0.03}
+    just = Scripted([0.501**i for i in range(60)])
+    np.testing.assert_allclose([share for _, share, _ in renewed(just, tol=1e-3)[2]][:3], [0.03, 0.03, 9e-3])
+
+
+def test_float32_claims_its_gap_only_where_float64_agrees(renewed):
+    """Weights are rounded as the rows are: four fifths of the tolerance is the aim; then rows are looked at again."""
+    gaps = [1.0, 0.1, 0.01, 0.0085, 0.0079, 0.0079, 0.001, 1e-4]
+    honest = Scripted(gaps, "float32", Scripted(gaps))
+    assert renewed(honest, tol=0.01)[1].iterations == 4
+    log = []
+    doubted = Scripted([1.0, 0.1, 0.009, 0.0079, 0.0079, 0.0079, 1e-4], "float32", None, log)
+    doubted.exact = Scripted([1.0, 0.1, 0.009, 0.03, 0.02, 0.0079, 1e-4], log=log)
+    status, progress, log = renewed(doubted, tol=0.01)
+    assert status is Status.CONVERGED
+    assert progress.iterations == 5
+    assert progress.trace.gradient_norm == [1.0, 0.1, 0.009, 0.03, 0.02, 0.0079]
+    assert [kind for _, _, kind in log] == ["float32"] * 3 + ["float64"] * 2
+
+
+def test_the_best_point_is_kept_and_twenty_sets_without_a_tenth_are_enough(renewed):
+    status, progress, _ = renewed(Scripted([1.0, 0.5, 0.8, *[0.46] * 60]), tol=1e-9)
+    assert status is Status.STALLED
+    assert len(progress.trace) == 22  # twenty after the last that fell by a tenth, 0.5
+    assert progress.best.theta == 3
+    assert progress.residual == 0.46
+    assert progress.extras["multipliers"] == "u3"
+    status, progress, _ = renewed(Scripted([1.0] * 60), tol=1e-9)
+    assert len(progress.trace) == 21
+    assert progress.best.theta == 0
+    falling = [1.0, *[0.9] * 4, 0.5, *[0.5] * 60]  # to nine tenths exactly is not below
+    assert len(renewed(Scripted(falling), tol=1e-9)[1].trace) == 26
+    assert renewed(Scripted([1.0] * 9), tol=1e-9, max_iter=4)[0] is Status.MAX_ITER
+    assert len(renewed(Scripted([1.0] * 9), tol=1e-9, max_iter=4)[2]) == 4
+    assert renewed(Scripted([1.0, 1e-9]), tol=1e-9, max_iter=0)[1].iterations == 0
+
+
+def test_an_inner_problem_ends_within_its_share(monkeypatch):
+    """By strong convexity: ‖∇‖² ≤ 2α share, from the first step on; F's own status is not asked."""
+    problem = Scripted([])
+    for alpha, bound in ((0.3, 0.6 * 0.01), (0.0, 2e-12 * 0.01)):
+        problem.alpha = alpha
+        for size, ends in ((0.999, True), (1.001, False)):
+            within = _Within(problem, 0.01)
+            point = problem.found(1.0, 0).point
+            point.gradient = np.sqrt(size * bound / 4) * np.ones((2, 2))
+            within.record(0, point)
+            try:
+                within.record(1, point)
+            except Stop:
+                assert ends
+            else:
+                assert not ends
+            assert within.iterations == 1
+            assert len(within.trace) == 2
+
+
+SHORT = SimpleNamespace(point=SimpleNamespace(theta="θ"), status=Status.MAX_ITER)
+
+
+def test_inner_problems_go_to_lbfgs_or_to_the_proximal_method(monkeypatch):
+    """L2: rows within `reach` γ of a kink, `inner` steps at most. L1: a residual whose gap, r/α of F, is the share."""
+    seen = {}
+    X, y = blobs(60, 4, 3)
+    for penalty in ("l2", "l1"):
+        found = objective_of(X, y, "hinge", 0.05, penalty=penalty)
+        smooth = found.smoothed(found.no_multipliers(), 0.5)
+        settled = smooth.settle(found.start())
+        for module, name in ((dual, "LBFGS"), (dual, "Proximal")):
+            kind = SOLVERS["lbfgs" if name == "LBFGS" else "proximal"]
+            monkeypatch.setattr(module, name, lambda name=name, kind=kind, **o: seen.update({name: o}) or kind(**o))
+        monkeypatch.setattr(type(smooth), "part", lambda self, s, reach: seen.update(reach=reach) or self)
+        theta, steps = Dual(inner=9, reach=3.0)._inner(smooth, settled, 1e-4, deque(maxlen=40))
+        assert smooth.at(theta).value < smooth.at(settled.theta).value
+        if penalty == "l2":
+            assert seen == {"reach": 1.5, "LBFGS": {"tol": 1e-14, "max_iter": 9}}
+            assert 1 <= steps <= 9
+        else:
+            scale = 0.05 * 1e-4 / settled.gap.point.value
+            assert seen["Proximal"] == {"tol": pytest.approx(scale), "max_iter": 2000}
+            assert steps == 0
+            monkeypatch.setattr(dual, "Proximal", lambda **o: seen.update(o) or (lambda *a: SHORT))
+            assert Dual(inner=9)._inner(smooth, settled, 1e-4, deque()) == ("θ", 9)
+            for share, tol in ((1e-30, 1e-13), (1e30, 1e-2)):
+                Dual()._inner(smooth, settled, share, deque())
+                assert seen["tol"] == tol
+        seen.clear()
+
+
+def test_what_the_dual_solver_is_and_takes_by_default():
+    solver = Dual()
+    assert (solver.gamma, solver.shrink, solver.exactness, solver.inner, solver.reach) == (1.0, 0.5, 0.03, 100, 4.0)
+    assert solver.max_iter == 200
+    assert solver.kinked_penalty
+    assert not solver.passes

@@ -4,6 +4,7 @@ Each recursion is written out here as the docstrings have it, on few rows, and c
 """
 
 from collections import deque
+from dataclasses import asdict
 from itertools import pairwise
 from math import cos, exp, inf, pi
 from types import SimpleNamespace
@@ -13,9 +14,11 @@ import pytest
 
 from linearhead.objective.objective import Objective
 from linearhead.records import Status
-from linearhead.solvers import SOLVERS
+from linearhead.solvers import SOLVERS, closed_form, lbfgs, newton, proximal
+from linearhead.solvers.contract import Progress
 from linearhead.solvers.lbfgs import _due, _remember, noise, two_loop
 from linearhead.solvers.line_search import DELTA, MAX_TRIALS, SIGMA, _between, search
+from linearhead.solvers.newton import conjugate_gradients
 from linearhead.solvers.proximal import _decrease, support_newton
 from test_solvers_agree import blobs, objective_of
 
@@ -328,3 +331,566 @@ def test_weights_that_would_change_sign_stop_at_zero():
     np.testing.assert_allclose(found.theta[1], -0.05)  # its sign stays
     np.testing.assert_allclose(found.theta[-1], 0.2)  # an intercept may change its own
     assert _decrease(objective, objective.smooth_at(found.theta), -p * (theta != 0)) is None
+
+
+# ── rules and recursions, each written out ────────────────────────────────────────────────────────
+@pytest.mark.parametrize(("loss", "penalty"), [("cross_entropy", "l2"), ("squared", "l1"), ("squared", "l2")])
+def test_backtracking_is_its_recursion(loss, penalty):
+    """Halve η until F falls by ‖θ⁺ − θ‖² / 4η, rounding apart; next time half as much again."""
+    X, y = blobs(np.random.default_rng(0), 40, 3, 3)
+    objective = objective_of(5 * X, y, loss, 0.1, penalty=penalty)
+    theta, rate, wanted = objective.start(), 1.0, []
+    for _ in range(8):
+        F, g = objective.step_point(theta).value, objective.step_point(theta).gradient
+        while True:
+            new = theta - rate * g
+            new = objective.prox(new, rate) if penalty == "l1" else new
+            move = np.sum((new - theta) ** 2)
+            if objective.step_point(new).value <= F - 0.25 * move / rate + 2.0**-52 * F:
+                break
+            rate /= 2
+        theta, rate = new, 1.5 * rate
+        wanted.append(theta)
+    for steps in (1, 2, 8):
+        found = SOLVERS["gd"](max_iter=steps, tol=0)(objective, objective.start())
+        np.testing.assert_allclose(found.point.theta, wanted[steps - 1], rtol=1e-12)
+
+
+def test_backtracking_ends_where_no_step_lowers_f():
+    """Sixty halvings are tried; a step that moves nothing does not count as one that lowers F."""
+    objective = small("squared")
+    uphill = SimpleNamespace(theta=objective.start(), value=1.0, gradient=np.ones_like(objective.start()))
+    tried = []
+
+    def step_point(theta):
+        tried.append(theta)
+        return SimpleNamespace(theta=theta, value=2.0)
+
+    problem = SimpleNamespace(step_point=step_point, design=objective.design, kinked=False)
+    assert SOLVERS["gd"]()._backtrack(problem, uphill, 1.0)[0] is None
+    assert len(tried) == 60
+    np.testing.assert_allclose([-theta[0, 0] for theta in tried[:20]], 0.5 ** np.arange(20), rtol=1e-9)
+
+
+@pytest.mark.parametrize("penalty", ["l1", "elastic_net"])
+def test_fista_is_its_recursion(penalty):
+    """θ⁺ = prox(v − η M⁻¹∇L(v)), η a tenth more, then halved until the bound holds; t⁺ = ½ (1 + √(1 + 4t²)),
+    v = θ⁺ + (t − 1)/t⁺ (θ⁺ − θ), begun anew where the momentum points uphill."""
+    X, y = blobs(np.random.default_rng(6), 60, 5, 3)
+    objective = objective_of(X * [1, 3, 0.2, 1, 9], y, "cross_entropy", 0.05, penalty=penalty)
+    M = np.append(objective.design.energy, 1.0)[:, None]
+    theta = v = objective.start()
+    eta, t, wanted, restarts, halvings = 1.0, 1.0, [], 0, 0
+    for _ in range(24):
+        eta *= 1.1
+        at = objective.smooth_at(v)
+        while True:
+            new = objective.prox(v - eta * at.gradient / M, eta / M)
+            there, move = objective.smooth_at(new), new - v
+            if there.loss <= at.loss + np.sum(at.gradient * move) + np.sum(M * move**2) / (2 * eta):
+                break
+            eta, halvings = eta / 2, halvings + 1
+        if np.sum((v - new) * M * (new - theta)) > 0:
+            t, v, restarts = 1.0, new, restarts + 1
+        else:
+            after = 0.5 * (1 + (1 + 4 * t * t) ** 0.5)
+            v, t = new + (t - 1) / after * (new - theta), after
+        theta = new
+        wanted.append(theta)
+    assert restarts
+    assert halvings
+    for steps in (1, 2, 3, 10, 24):
+        found = SOLVERS["proximal"](max_iter=steps, tol=0)(objective, objective.start())
+        np.testing.assert_allclose(found.point.theta, wanted[steps - 1], atol=1e-12)
+
+
+def test_newton_on_the_support_is_asked_after_25_steps_in_which_it_rested(monkeypatch):
+    X, y = blobs(np.random.default_rng(2), 60, 8, 3)
+    objective = objective_of(X, y, "cross_entropy", 0.05, penalty="l1")
+    asked, support = [], []
+    progress = {}
+
+    def refuse(problem, point):
+        asked.append(len(progress["trace"].iteration) - 1)
+        return None
+
+    class Watched(Progress):
+        def record(self, iteration, point, residual=None):
+            progress["trace"] = self.trace
+            support.append(point.theta != 0)
+            super().record(iteration, point, residual)
+
+    monkeypatch.setattr(proximal, "support_newton", refuse)
+    SOLVERS["proximal"](tol=0, max_iter=120).minimise(objective, objective.start(), Watched(objective, None, None))
+    rests, wanted = 0, []
+    for i in range(1, 120):
+        rests = rests + 1 if np.array_equal(support[i], support[i - 1]) else 0
+        if rests == 25:
+            wanted.append(i)
+            rests = 0
+    assert asked == wanted
+    assert len(asked) > 2
+    best = SOLVERS["lbfgs"](tol=1e-3)(small(), small().start()).point
+    monkeypatch.setattr(proximal, "support_newton", lambda problem, point: asked.append("given") or best)
+    objective, asked[:] = objective_of(X, y, "cross_entropy", 0.05, penalty="l1"), []
+    steps = Watched(objective, None, None)
+    with pytest.raises(ValueError, match="shape"):  # its point is what goes on: here one of another problem
+        SOLVERS["proximal"](tol=0, max_iter=120).minimise(objective, objective.start(), steps)
+    assert asked == ["given"]
+
+
+def scripted(values, residuals=None, theta=1.0):
+    """A problem of one weight that answers with these values in turn; `tried` has the weights asked for."""
+    tried, values, residuals = [], iter(values), iter(residuals or [])
+
+    def smooth_at(theta):
+        tried.append(float(theta[0, 0]))
+        return SimpleNamespace(theta=theta, value=next(values), residual=next(residuals, 9.0))
+
+    return SimpleNamespace(
+        smooth_at=smooth_at,
+        kinked=True,
+        tried=tried,
+        design=SimpleNamespace(dtype=np.dtype(np.float64)),
+        prox_residual=lambda point: point.residual,
+    )
+
+
+def test_a_newton_step_is_halved_three_times():
+    point = SimpleNamespace(theta=np.array([[1.0], [0.0]]), value=1.0, residual=4.0)
+    p = np.array([[8.0], [0.0]])
+    for values, taken in (([2, 2, 2, 2], None), ([2, 2, 2, 0.9], 2.0), ([0.9], 9.0)):
+        problem = scripted(values)
+        found = _decrease(problem, point, p)
+        assert problem.tried == [9.0, 5.0, 3.0, 2.0][: len(values)]
+        assert (None if found is None else found.theta[0, 0]) == taken
+    within = 1.0 + 1e-12  # of noise, 2.2e-11: F cannot tell, the residual does, by half and more
+    for values, residuals, taken in (
+        ([within, 2, 2, 2], [1.9], 9.0),
+        ([within, 2, 2, 2], [2.0], None),
+        ([1.0, 2, 2, 2], [1.9], 9.0),
+        ([1.0 + 1e-10, 2, 2, 2], [0.0], None),
+        ([2.0, within, 2, 2], [0.0, 1.0], 5.0),
+    ):
+        found = _decrease(scripted(values, residuals), point, p)
+        assert (None if found is None else found.theta[0, 0]) == taken
+
+
+# ── conjugate gradients and Newton's directions ───────────────────────────────────────────────────
+def reference_cg(H, M, b, steps):
+    """x after each step of preconditioned conjugate gradients, M the inverse that preconditions."""
+    x, r = 0 * b, b.copy()
+    z = M @ r
+    p, found = z.copy(), []
+    for _ in range(steps):
+        a = (r @ z) / (p @ H @ p)
+        x, after = x + a * p, r - a * H @ p
+        beta = (after @ M @ after) / (r @ z)
+        r, z = after, M @ after
+        p = z + beta * p
+        found.append((x, (r @ M @ r) ** 0.5))
+    return found
+
+
+def test_conjugate_gradients_are_their_recursion():
+    rng = np.random.default_rng(6)
+    A, B = rng.normal(size=(2, 6, 6))
+    H, M, b = A @ A.T + 0.1 * np.eye(6), B @ B.T + np.eye(6), rng.normal(size=6)
+    wanted, first = reference_cg(H, M, b, 5), (b @ M @ b) ** 0.5
+    count = []
+
+    def product(v):
+        count.append(1)
+        return H @ v
+
+    for most in range(1, 6):
+        best = min(wanted[:most], key=lambda seen: seen[1])[0]  # not always the last
+        np.testing.assert_allclose(conjugate_gradients(product, b, lambda v: M @ v, 0.0, most), best, rtol=1e-8)
+    for i, (_, norm) in enumerate(wanted):
+        if norm < min([n for _, n in wanted[:i]], default=np.inf):
+            count.clear()
+            conjugate_gradients(product, b, lambda v: M @ v, norm / first * (1 + 1e-9), 99)
+            assert len(count) == i + 1  # as soon as it is near enough
+
+
+@pytest.mark.parametrize(("growth", "products"), [(0.9e4, 3), (1.1e4, 2)])
+def test_conjugate_gradients_end_where_the_residual_is_lost(growth, products):
+    """The second product is scripted: its residual is so many times the first one's."""
+    seen = []
+
+    def product(p):
+        seen.append(p)
+        if len(seen) == 1:
+            return np.array([2.0, 1.0, 0.0])  # r: (1, 1, 0) → (0.3…, …)
+        along = p / np.linalg.norm(p)
+        across = np.array([0.0, 0.0, 1.0])
+        size = np.linalg.norm(residual(seen[0], np.array([2.0, 1.0, 0.0])))
+        step = size**2 / (p @ along)  # so that the step's length times `across` is the growth
+        return along + across * growth * size / step
+
+    def residual(p, hp):
+        return p - hp * (p @ p) / (p @ hp)
+
+    conjugate_gradients(product, np.array([1.0, 1.0, 0.0]), lambda v: v.copy(), 0.0, 3)
+    assert len(seen) == products
+
+
+def test_conjugate_gradients_stop_at_the_first_direction_without_curvature():
+    b = np.array([1.0, 2.0])
+    for H in (-np.eye(2), np.zeros((2, 2))):
+        np.testing.assert_array_equal(conjugate_gradients(lambda v, H=H: H @ v, b, lambda v: 3 * v, 1e-9, 50), 3 * b)
+    slight = conjugate_gradients(lambda v: 1e-3 * v, b, lambda v: v, 1e-9, 50)  # however little curvature is enough
+    np.testing.assert_allclose(slight, 1e3 * b)
+    assert not conjugate_gradients(lambda v: v, 0 * b, lambda v: v, 1e-9, 50).any()
+
+
+def test_newtons_directions_are_as_exact_as_the_gradient_is_small(monkeypatch):
+    """η = min(½, √‖∇F‖), five hundred products at most, none of them where the slope is not down."""
+    asked = []
+    monkeypatch.setattr(
+        newton,
+        "conjugate_gradients",
+        lambda product, target, apply, tol, most: asked.append((np.linalg.norm(target), tol, most)) or target,
+    )
+    for size in (9.0, 0.3, 1e-4):
+        objective = small("squared")
+        point = objective.at(objective.start())
+        point.gradient *= size / np.linalg.norm(point.gradient)
+        SOLVERS["newton"]()._step(objective, point)
+        assert asked[-1] == (pytest.approx(size), pytest.approx(min(0.5, size**0.5)), 500)
+    monkeypatch.setattr(newton, "conjugate_gradients", lambda product, target, apply, tol, most: -target)
+    assert SOLVERS["newton"]()._step(objective, point) is None
+    monkeypatch.setattr(newton, "conjugate_gradients", lambda product, target, apply, tol, most: 0 * target)
+    assert SOLVERS["newton"]()._step(objective, point) is None
+    found = SOLVERS["newton"](tol=1e-9)(objective, objective.start())
+    assert found.status is Status.STALLED
+    assert found.iterations == 0
+
+
+@pytest.mark.parametrize("solver", ["newton", "lbfgs"])
+def test_where_rounding_has_the_say_the_last_digits_solvers_stop(solver):
+    for loss in ("cross_entropy", "squared_hinge"):
+        objective = small(loss, alpha=1e-3)
+        found = SOLVERS[solver](tol=0)(objective, objective.start())
+        assert found.status is Status.STALLED
+        assert found.point.residual <= 1e-13
+        assert found.iterations <= (60 if solver == "newton" else 160)
+
+
+# ── L-BFGS ────────────────────────────────────────────────────────────────────────────────────────
+def watched(monkeypatch, objective, **options):
+    """(Solution, θ's where the model was made, numbers of pairs that each direction used)."""
+    made, used = [], []
+    of, loop = Objective.preconditioner, lbfgs.two_loop
+    monkeypatch.setattr(Objective, "preconditioner", lambda self, theta: made.append(theta) or of(self, theta))
+    monkeypatch.setattr(lbfgs, "two_loop", lambda g, pairs, apply: used.append(len(pairs)) or loop(g, pairs, apply))
+    found = SOLVERS["lbfgs"](**options)(objective, objective.start())
+    monkeypatch.undo()
+    return found, made, used
+
+
+def test_models_are_made_at_powers_of_two_and_pairs_kept_up_to_the_memory(monkeypatch):
+    objective = small("cross_entropy", alpha=1e-6)
+    monkeypatch.setattr("linearhead.objective.curvature.CLASSES", 0)
+    monkeypatch.undo()
+    found, made, used = watched(monkeypatch, objective, tol=0, max_iter=30, memory=5)
+    due = [i for i in range(min(30, found.iterations + 1)) if i in (0, 2, 4, 8, 16)]
+    assert len(made) == len(due)
+    assert used[:8] == [0, 1, 2, 3, 4, 5, 5, 5]
+    assert found.extras["model"].basis is objective.basis()
+    _, made, used = watched(monkeypatch, objective, tol=0, max_iter=9, preconditioned=False)
+    assert not made
+    assert used[:9] == list(range(9))
+    model = objective.preconditioner(objective.start())
+    found, made, _ = watched(monkeypatch, objective, tol=0, max_iter=9, model=model)
+    assert len(made) == 2  # a neighbour's serves until iteration 4; then 4 and 8
+    assert SOLVERS["lbfgs"]().memory == 20
+
+
+def test_the_first_step_without_a_model_is_no_longer_than_the_slope_is_steep(monkeypatch):
+    first = []
+    monkeypatch.setattr(lbfgs, "search", lambda at, value, slope, noise, t: first.append((slope, t)))
+    objective = small()
+    point = objective.at(objective.start())
+    for size in (0.3, 30.0):
+        point.gradient *= size / np.linalg.norm(point.gradient)
+        solver = SOLVERS["lbfgs"](preconditioned=False)
+        assert solver._step(objective, point, deque(), lbfgs._identity) is None
+        assert first[-1] == (pytest.approx(-(size**2)), pytest.approx(min(1, 1 / size)))
+        pair = (point.gradient, point.gradient, 1.0)
+        solver._step(objective, point, deque([pair]), lbfgs._identity)
+        SOLVERS["lbfgs"]()._step(objective, point, deque(), lbfgs._identity)
+        assert [t for _, t in first[-2:]] == [1.0, 1.0]
+
+
+def test_single_precision_gives_up_where_64_roundings_hide_the_slope():
+    """Then rows are taken in float64, where slopes count to the last; a slope that is not down is none at all."""
+    X, y = blobs(np.random.default_rng(0), 40, 3, 3)
+    narrow = objective_of(X.astype(np.float32), y, "squared", 0.1)
+    point = narrow.at(narrow.start())
+    for roundings, told in ((60, False), (70, True)):
+        point.gradient *= (roundings * noise(narrow, point)) ** 0.5 / np.linalg.norm(point.gradient)
+        solver = SOLVERS["lbfgs"](preconditioned=False)
+        taken = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(lbfgs, "search", lambda *a, taken=taken: taken.append(1))
+            solver._step(narrow, point, deque(), lbfgs._identity)
+            assert bool(taken) == told
+            taken.clear()
+            solver._step(narrow.precise(), point, deque(), lbfgs._identity)
+            assert taken
+            taken.clear()
+            solver._step(narrow.precise(), point, deque(), lambda g: [-g])
+            solver._step(narrow.precise(), point, deque(), lambda g: [0 * g])
+            assert not taken
+    found = SOLVERS["lbfgs"](tol=1e-12)(narrow, narrow.start())
+    assert found.status is Status.CONVERGED
+    assert narrow.precise().at(found.point.theta).residual <= 1e-12
+
+
+def test_a_memory_that_points_uphill_is_dropped():
+    objective = small()
+    s = np.random.default_rng(0).normal(size=objective.start().shape)
+    bad = deque([(s, s, -float(np.vdot(s, s)))], maxlen=20)
+    progress = Progress(objective, None, None)
+    status = SOLVERS["lbfgs"](tol=1e-8).minimise(objective, objective.start(), progress, bad)
+    assert status is Status.CONVERGED
+    assert 0 < len(bad) <= progress.iterations
+
+
+def test_pairs_without_curvature_are_not_remembered():
+    """sᵀy must exceed 1e-14 ‖s‖ ‖y‖, whatever their lengths."""
+    start = SimpleNamespace(theta=np.zeros(2), gradient=np.zeros(2))
+    for s_length, y_length in ((1.0, 1.0), (1e3, 1.0), (1.0, 1e3), (1e-3, 1e-2)):
+        for angle, kept in ((0.9e-14, False), (1.1e-14, True)):
+            pairs = deque()
+            new = SimpleNamespace(theta=s_length * np.array([1.0, 0.0]), gradient=y_length * np.array([angle, 1.0]))
+            _remember(pairs, start, new)
+            assert len(pairs) == kept
+
+
+@pytest.fixture
+def plenty(monkeypatch):
+    """A few hundred rows count as plenty."""
+    monkeypatch.setattr("linearhead.objective.objective.SAMPLE_ROWS", 50)
+    monkeypatch.setattr("linearhead.objective.objective.SAMPLE_PER_CLASS", 5)
+
+
+@pytest.mark.usefixtures("plenty")
+def test_from_0_a_fourth_of_the_rows_lead_as_long_as_steps_yield_a_hundredth():
+    X, y = blobs(np.random.default_rng(7), 400, 3, 3)
+    quadratic = objective_of(X, y, "squared", 0.1)
+    found = SOLVERS["lbfgs"](tol=1e-6)(quadratic, quadratic.start())
+    assert found.trace.passes[0] == 2.0  # a look, two steps and one that yields nothing; then all rows
+    assert found.trace.value[0] < 1.02 * found.point.value
+    for options, theta in (({"preconditioned": False}, 0.0), ({}, 1e-3)):
+        fit = SOLVERS["lbfgs"](max_iter=0, **options)(quadratic, quadratic.start() + theta)
+        assert fit.trace.passes == [1.0]
+    assert SOLVERS["lbfgs"](max_iter=0)(quadratic, quadratic.start()).trace.passes == [1.25 + 1]  # no step allowed
+    soft = objective_of(3 * X, y, "cross_entropy", 1e-4)
+    found = SOLVERS["lbfgs"](tol=1e-6)(soft, soft.start())
+    assert 2 <= found.trace.passes[0] <= 5.5
+    assert found.trace.value[0] < 1.2 * found.point.value < 0.8 * np.log(3)
+
+
+@pytest.mark.usefixtures("plenty")
+def test_a_sample_that_misleads_is_forgotten():
+    X, y = blobs(np.random.default_rng(8), 400, 3, 3, spread=5)
+    y[::4] = (y[::4] + 1) % 3  # the rows that are looked at first are wrong
+    objective = objective_of(3 * X, y, "squared", 1e-3)
+    found = SOLVERS["lbfgs"](max_iter=0)(objective, objective.start())
+    first = objective.at(objective.start())
+    led = SOLVERS["lbfgs"](max_iter=2)(objective, objective.start())
+    assert found.trace.value == [first.value]
+    assert led.trace.value[0] == first.value
+    assert led.trace.value[1] < first.value
+
+
+# ── least squares in one solve ────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize(
+    ("n", "d", "k", "alpha", "by_rows"),
+    [
+        (4000, 2000, 3, 0.0, True),
+        (4001, 2000, 3, 0.0, False),
+        (3000, 2000, 3, 0.1, False),
+        (2000, 2000, 3, 0.1, True),
+        (2001, 2000, 3, 0.1, False),
+        (4000, 3, 2000, 0.0, True),
+        (4000, 3, 2001, 0.0, False),
+        (9_000, 20_000, 3, 0.0, False),
+        (9_000, 20_001, 3, 0.0, True),
+    ],
+)
+def test_small_problems_and_wide_ones_are_solved_by_their_rows(n, d, k, alpha, by_rows, monkeypatch):
+    """Eight million entries of X, of the penalty's rows below it or of the targets; a Gram matrix must fit as well."""
+    taken = []
+    monkeypatch.setattr(closed_form, "_by_rows", lambda problem: taken.append("rows") or "θ")
+    monkeypatch.setattr(closed_form, "_by_gram", lambda problem, theta: taken.append("gram") or "θ")
+    point = SimpleNamespace(value=1.0, residual=1e-6, loss=1.0, accuracy=None, theta="θ")
+    problem = SimpleNamespace(
+        design=SimpleNamespace(n=n, d=d), k=k, alpha=alpha, count=SimpleNamespace(passes=0), separated=lambda p: False
+    )
+    problem.precise, problem.at = lambda: problem, lambda theta: point
+    progress = Progress(problem, None, None)
+    assert SOLVERS["closed_form"](tol=1e-6).minimise(problem, None, progress) is Status.CONVERGED
+    assert taken == ["rows" if by_rows else "gram"]
+    assert progress.trace.iteration == [1]
+    assert SOLVERS["closed_form"](tol=9e-7).minimise(problem, None, progress) is Status.STALLED
+
+
+# ── SGD: rates, epochs, patience ──────────────────────────────────────────────────────────────────
+class Valley:
+    """A problem whose F after any number of steps is |log₂ rate − best|, so that the best rate is known."""
+
+    def __init__(self, n, best, first=1.0):
+        self.n, self.best, self.first, self.taken = n, best, first, []
+        self.design, self.count, self.kinked = SimpleNamespace(dtype=np.dtype(float)), SimpleNamespace(passes=0), False
+
+    def take(self, rows):
+        self.taken.append(rows)
+        return self
+
+    def stochastic_rate(self, batch):
+        return self.first
+
+    def step_point(self, theta):
+        return SimpleNamespace(
+            value=abs(float(theta[0, 0]) - self.best), residual=1.0, loss=1.0, accuracy=None, theta=theta
+        )
+
+    def step_residual(self, point):
+        return 1.0
+
+    def separated(self, point):
+        return False
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    """An epoch takes θ to log₂ of its rate and all steps that are left; `epochs` has (total, rate) of each."""
+    epochs = []
+
+    def epoch(self, state, batch, rng):
+        epochs.append((state.total, state.rate, batch, rng.integers(1 << 30)))
+        state.theta[:] = np.log2(state.rate) if state.rate < 1e6 else np.nan
+        state.t = state.total
+
+    monkeypatch.setattr(SOLVERS["sgd"], "epoch", epoch)
+    return epochs
+
+
+@pytest.mark.parametrize("best", [-7, -3, -1, 0, 1, 2, 6])
+def test_the_rate_is_half_of_the_best_among_doublings_and_halvings(best, at_once):
+    for momentum in (0.0, 0.75):
+        problem = Valley(500, best, first=1 / (1 - momentum))
+        rate = SOLVERS["sgd"](momentum=momentum).tried_rate(problem, np.zeros((1, 1)), 8, 30)
+        assert rate == pytest.approx(0.5 * 2.0**best)
+    tried = [rate for _, rate, _, _ in at_once]
+    assert len(tried) <= 2 * (abs(best) + 3)
+    assert {steps for steps, _, _, _ in at_once} == {30}
+    assert len({seed for *_, seed in at_once}) == 1  # every rate sees the same batches
+    assert SOLVERS["sgd"]().tried_rate(Valley(500, 40), np.zeros((1, 1)), 8, 30) == 0.5 * 2.0**19  # 2²⁰ diverges
+
+
+@pytest.mark.parametrize(
+    ("n", "batch", "steps", "size"),
+    [(5000, 8, 30, 1000), (5000, 100, 30, 2000), (5000, 100, 3, 1000), (1000, 8, 30, None), (1001, 8, 30, 1000)],
+)
+def test_rates_are_tried_on_a_thousand_rows_or_twenty_batches(n, batch, steps, size, at_once):
+    problem = Valley(n, 0)
+    SOLVERS["sgd"]().tried_rate(problem, np.zeros((1, 1)), batch, steps)
+    assert at_once
+    if size is None:
+        assert not problem.taken
+        return
+    (rows,) = problem.taken
+    assert len(np.unique(rows)) == len(rows) == size
+    assert (np.diff(rows) > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("n", "batch", "epochs", "trial"),
+    [(12_800, 32, 50, 200), (1600, 32, 400, 200), (200, 50, 1000, 200), (33, 32, 1000, 100), (640, 32, 1000, 200)],
+)
+def test_so_many_epochs_where_nothing_is_said(n, batch, epochs, trial, at_once, monkeypatch):
+    """Fifty, or what makes twenty thousand steps, a thousand at most; a rate is tried for a twentieth of the steps."""
+    monkeypatch.setattr(SOLVERS["sgd"], "tried_rate", lambda self, p, theta, batch, steps: float(steps))
+    problem = Valley(n, 0)
+    found = Progress(problem, None, None)
+    assert SOLVERS["sgd"](batch_size=batch).minimise(problem, np.zeros((1, 1)), found) is Status.MAX_ITER
+    assert found.trace.iteration == list(range(epochs + 1))
+    assert {(total, rate) for total, rate, _, _ in at_once} == {(-(-n // batch) * epochs, float(trial))}
+    at_once.clear()
+    SOLVERS["sgd"](batch_size=batch, max_iter=1).minimise(problem, np.zeros((1, 1)), Progress(problem, None, None))
+    steps = -(-n // batch)
+    assert at_once[0][:3] == (steps, float(min(200, max(5, steps // 20))), min(batch, n))
+    SOLVERS["sgd"](max_iter=2, learning_rate=0.3).minimise(problem, np.zeros((1, 1)), Progress(problem, None, None))
+    assert at_once[-1][1] == 0.3
+
+
+def test_patience_counts_epochs_since_the_best(at_once):
+    losses = [9.0, 5.0, 4.0, 4.0, 3.0, 3.5, 3.0, 3.1, 3.2, 1.0]
+    for patience, last in ((1, 3), (2, 6), (3, 7), (5, 9)):
+        seen = iter(losses)
+        problem = Valley(100, 0)
+        progress = Progress(problem, None, lambda theta, seen=seen: {"valid_loss": next(seen)})
+        solver = SOLVERS["sgd"](learning_rate=0.5, patience=patience, max_iter=9)
+        status = solver.minimise(problem, np.zeros((1, 1)), progress)
+        assert progress.trace.iteration[-1] == last
+        assert status is (Status.EARLY_STOPPED if last < 9 else Status.MAX_ITER)
+        if last < 9:
+            best = int(np.argmin(losses[: last + 1]))
+            assert progress.best is not None
+            assert best == last - patience
+
+
+def test_kinks_enter_by_their_prox_after_the_step():
+    """θ⁺ = prox of η αR at θ − η ∇L, for SGD on all rows and for gradient descent alike."""
+    X, y = blobs(np.random.default_rng(9), 40, 3, 3)
+    objective = objective_of(X, y, "cross_entropy", 0.1, penalty="l1")
+    theta = objective.start() + 0.3
+    moved = theta - 0.4 * objective.smooth_at(theta).gradient
+    wanted = np.vstack([np.sign(moved[:-1]) * np.maximum(np.abs(moved[:-1]) - 0.04, 0), moved[-1:]])
+    sgd = SOLVERS["sgd"](batch_size=40, max_iter=1, learning_rate=0.4, schedule="constant", tol=0)
+    for solver in (sgd, SOLVERS["gd"](learning_rate=0.4, max_iter=1, tol=0)):
+        np.testing.assert_allclose(solver(objective, theta).point.theta, wanted, atol=1e-13)
+
+
+# ── what a solver is when nothing is said ─────────────────────────────────────────────────────────
+DEFAULTS = {
+    "gd": {"max_iter": 1000, "learning_rate": "backtracking", "momentum": 0.0, "nesterov": False},
+    "sgd": {
+        "max_iter": None,
+        "batch_size": 32,
+        "learning_rate": None,
+        "momentum": 0.0,
+        "nesterov": False,
+        "schedule": "cosine",
+        "averaging": False,
+        "shuffle": True,
+        "patience": None,
+        "seed": 0,
+    },
+    "lbfgs": {"max_iter": 1000, "memory": 20, "preconditioned": True, "model": None},
+    "newton": {"max_iter": 200, "max_products": 500},
+    "proximal": {"max_iter": 5000},
+    "dual": {"max_iter": 200, "gamma": 1.0, "shrink": 0.5, "exactness": 0.03, "inner": 100, "reach": 4.0},
+    "closed_form": {"max_iter": 1000},
+}
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_defaults_are_those_of_the_documentation(name):
+    assert asdict(SOLVERS[name]()) == {"tol": 1e-6} | DEFAULTS[name]
+    assert SOLVERS[name].passes == (name not in ("sgd", "dual"))
+
+
+def test_an_interruption_before_the_first_point_is_the_callers():
+    objective = small()
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    problem = SimpleNamespace(precise=interrupt, design=objective.design, count=objective.count)
+    with pytest.raises(KeyboardInterrupt):
+        SOLVERS["newton"]()(problem, objective.start())

@@ -81,7 +81,7 @@ def _balanced_bound(objective: Objective, point: Point, steps: int = 3) -> float
     most = int(np.clip(SCORES // objective.k, 256, 8192))
     rows = np.unique(np.linspace(0, objective.n - 1, min(objective.n, most)).astype(int))
     part = objective.of_rows(rows)
-    weights = np.full(len(rows), 1.0) if part.weights is None else part.weights.astype(np.float64)
+    weights = np.ones(len(rows)) if part.weights is None else part.weights.astype(np.float64)
     weights = weights / weights.sum()
     best, moved = np.inf, point
     for _ in range(steps):
@@ -130,11 +130,12 @@ def _pass(objective: Objective, theta: np.ndarray, g: np.ndarray | None) -> tupl
         dual = objective.loss.nearest_dual(g[block.rows].astype(s.dtype), objective.y[block.rows])
         gap = value + objective.loss.conjugate(dual, objective.y[block.rows]) - np.sum(s * dual, axis=1)
         objective._weigh(block.rows, value, gap, slope, dual)
-        return float(value.sum()), float(gap.sum()), block.adjoint(slope), block.adjoint(dual)
+        correct = objective.correct(s, block.rows)
+        return float(value.sum()), float(gap.sum()), correct, block.adjoint(slope), block.adjoint(dual)
 
-    value, gap, slope, dual = objective.design.sweep(share)
+    value, gap, correct, slope, dual = objective.design.sweep(share)
     objective.count.passes += 2
-    point = objective._point(theta, value, 0.0, slope)
+    point = objective._point(theta, value, correct, slope)
     dual = objective.design.from_rows(dual) / objective.total
     return point, gap / objective.total, dual[:-1], dual[-1]
 

@@ -87,12 +87,18 @@ class Objective:
             for term in terms:
                 term *= cast(w if term.ndim == 1 else w[:, None], term.dtype)
 
+    def correct(self, s: np.ndarray, rows: Any) -> float:
+        """The weight of rows whose label has the largest score, where that is watched."""
+        if not self.watch:
+            return 0.0
+        right = s.argmax(axis=1) == self.y[rows]
+        return float(np.sum(right if self.weights is None else self.weights[rows][right]))
+
     def _share(self, block: Block, stored: np.ndarray) -> tuple:
         s = block.forward(stored)
         value, g = self.score_terms(s, block.rows)
-        hit = (s.argmax(axis=1) == self.y[block.rows]).astype(np.float64) if self.watch else np.zeros(1)
-        self._weigh(block.rows, value, g, *[hit] * self.watch)
-        return float(value.sum(dtype=np.float64)), float(hit.sum()), block.adjoint(g)
+        self._weigh(block.rows, value, g)
+        return float(value.sum(dtype=np.float64)), self.correct(s, block.rows), block.adjoint(g)
 
     # ── where the rows are ────────────────────────────────────────────────────────────────────────
     def placed(self) -> Any:

@@ -122,21 +122,23 @@ class Smoothed(Objective):
             value = self.loss.value(exact, y)
             gap = value + self.loss.conjugate(dual, y) - np.sum(exact * dual, axis=1)
             self._weigh(block.rows, value, gap, dual)
-            return float(value.sum()), float(gap.sum()), dual.sum(axis=0), block.adjoint(dual.astype(s.dtype))
+            seen = float(value.sum()), float(gap.sum()), self.correct(exact, block.rows)
+            return *seen, dual.sum(axis=0), block.adjoint(dual.astype(s.dtype))
 
         self.design.sweep(forward)
         shift = self._balance(s) if self.design.intercept else np.zeros(self.k)
         theta = theta.copy()
         theta[-1] += shift
         u = np.empty_like(s)
-        loss, rows_gap, balance, sums = self.design.sweep(adjoint)
+        loss, rows_gap, correct, balance, sums = self.design.sweep(adjoint)
         s += shift.astype(s.dtype)
         self.count.passes += 1
         sums = self.design.from_rows(sums) / self.total
         if self.design.intercept:
             sums[-1] = balance / self.total
         loss /= self.total
-        point = Point(theta, loss + self.penalised(theta[:-1]), sums, loss)
+        accuracy = correct / self.total if self.watch else None
+        point = Point(theta, loss + self.penalised(theta[:-1]), sums, loss, accuracy)
         return Settled(theta, u, s, sums, gap_from(self, point, rows_gap / self.total, sums[:-1], sums[-1])[0])
 
     def _balance(self, s: np.ndarray, steps: int = 60) -> np.ndarray:

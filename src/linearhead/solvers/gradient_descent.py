@@ -1,7 +1,7 @@
 """Gradient descent, the lecture's method: W ← W − η ∂F/∂W, b ← b − η ∂F/∂b on all rows, one pass a step.
 
 η (`learning_rate`) is a number, "1/L" with L a bound on F's curvature, or "backtracking" (Armijo 1966: halve until F
-falls by η/2 ‖∇F‖², then try a little more next time). Momentum: v ← μv − ηg, θ ← θ + v (Polyak 1964); Nesterov's form
+falls by η/4 ‖∇F‖², then try a little more next time). Momentum: v ← μv − ηg, θ ← θ + v (Polyak 1964); Nesterov's form
 looks ahead by μv first (Sutskever et al. 2013). Penalties with kinks enter by their prox after the step on the smooth
 part (ISTA).
 """

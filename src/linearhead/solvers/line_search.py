@@ -39,7 +39,7 @@ def search(
 def _between(low: float, low_value: float, low_slope: float, high: float, high_value: float | None) -> float:
     """The minimiser of the parabola through what is known, kept inside the middle four fifths; else the middle."""
     width = high - low
-    if high_value is not None and high_value < float("inf"):
+    if high_value is not None:
         bend = high_value - low_value - low_slope * width
         if bend > 0:
             return low + min(max(-0.5 * low_slope * width * width / bend, 0.1 * width), 0.9 * width)

@@ -18,6 +18,8 @@ from .contract import Problem, Progress, Solver
 from .lbfgs import noise
 from .newton import conjugate_gradients
 
+RESTED = 25  # steps in which no weight became 0 or left it, after which its sign may be held
+
 
 @dataclass(frozen=True)
 class Proximal(Solver):
@@ -41,10 +43,11 @@ class Proximal(Solver):
                 return Status.CONVERGED
             if iteration == self.max_iter:
                 break
-            if rest >= 25 and (newton := support_newton(problem, point)) is not None:
-                ahead = point = newton
-                t, rest = 1.0, 0
-                continue
+            if rest >= RESTED:
+                newton, rest = support_newton(problem, point), 0
+                if newton is not None:
+                    ahead, point, t = newton, newton, 1.0
+                    continue
             new, eta = self._step(problem, ahead, metric, eta)
             move = new.theta - point.theta
             rest = rest + 1 if np.array_equal(new.theta != 0, point.theta != 0) else 0
@@ -56,7 +59,6 @@ class Proximal(Solver):
                 t, before = 0.5 * (1 + (1 + 4 * t * t) ** 0.5), t
                 ahead = problem.smooth_at(new.theta + (before - 1) / t * move)
             point = new
-            rest = rest if rest < 25 or iteration % 25 == 0 else 0
         return Status.MAX_ITER
 
     @staticmethod
