@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from linearhead.design import design_of
+from linearhead.design import ClusterRows, design_of
 from linearhead.errors import UsageError
 from linearhead.losses import LOSSES
 from linearhead.objective import check_combination, choose_solver, misfit
@@ -102,3 +102,18 @@ def test_auto_takes_one_that_fits(loss, penalty):
 def test_unknown_names_are_refused(triple, words):
     with pytest.raises(UsageError, match=words):
         check_combination(*triple)
+
+
+def test_rows_on_a_cluster_are_seen_in_full_passes():
+    design = object.__new__(ClusterRows)
+    for loss, penalty, solver in TRIPLES:
+        if solver not in ("sgd", "dual"):
+            check_passes(design, loss, penalty, solver)
+            continue
+        with pytest.raises(UsageError) as error:
+            check_passes(design, loss, penalty, solver)
+        text = str(error.value)
+        others = [s for s in SOLVERS if s not in ("sgd", "dual") and fits(loss, penalty, s)]
+        assert text.startswith(f"{solver} needs single rows, or a number for each, at hand; ")
+        assert f"that fit {loss} with {penalty}: {', '.join(others) or 'none'}. " in text
+        assert text.endswith("Losses whose own solver is one: cross_entropy, logistic, squared_hinge, squared.")

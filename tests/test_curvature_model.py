@@ -186,3 +186,133 @@ def test_orthonormal_columns():
         np.testing.assert_allclose(found.T @ found, np.eye(5), atol=1e-5 if given.dtype == np.float32 else 1e-13)
         outside = given - found @ (found.T @ given)
         assert np.abs(outside).max() <= 1e-5 * np.abs(given).max()
+
+
+# ── what rounding, blindness and limits do to it ──────────────────────────────────────────────────
+@pytest.mark.parametrize("tilt", [8.0, 25.0])
+def test_a_loss_that_hardly_bends_is_modelled_as_well(tilt):
+    """With W = 0 all rows share one Hessian in the scores wherever the intercept stands: here about e^−tilt."""
+    objective = objective_of(spread(60, [4.0, 1.0, 0.25]), "cross_entropy", 0.0, k=2)
+    theta = objective.start()
+    theta[-1, 0] = tilt
+    apply = precondition(objective, sample_basis(objective), theta)
+    v = np.random.default_rng(1).normal(size=theta.shape)
+    v -= v.mean(axis=1, keepdims=True)
+    np.testing.assert_allclose(apply(objective.hessian_product(theta, v))[0], v, rtol=1e-3)
+
+
+@pytest.mark.parametrize("rotated", [256, 1])
+@pytest.mark.parametrize("alpha", [0.0, 0.3])
+def test_along_a_shift_of_all_classes_there_is_the_penalty_or_no_step(alpha, rotated, monkeypatch):
+    """Of W: v/α. Of the intercept, and of W if nothing is penalised: none, as the loss sees nothing there."""
+    monkeypatch.setattr(curvature, "ROTATED", rotated)
+    objective = objective_of(spread(60, [4.0, 1.0, 0.25]), "cross_entropy", alpha)
+    apply = precondition(objective, sample_basis(objective), objective.start() + np.arange(3.0))
+    shift = np.random.default_rng(1).normal(size=(4, 1)) * np.ones((1, 3))
+    found = apply(shift)[0]
+    np.testing.assert_allclose(found[-1], 0, atol=1e-9)
+    np.testing.assert_allclose(found[:-1], shift[:-1] / alpha if alpha else 0 * shift[:-1], atol=1e-7)
+
+
+def test_where_no_row_bends_the_penalty_is_all_there_is(monkeypatch):
+    """Without one: no step where the loss is known to see nothing, a step as long as the slope where it is not."""
+    X, v = spread(20, [1.0, 1.0]), np.random.default_rng(2).normal(size=(3, 2))
+    for alpha in (0.0, 0.5):
+        objective = replace(objective_of(X, "logistic", alpha, k=2), y=np.ones(20, int))
+        theta = objective.start()
+        theta[-1] = [-1e4, 1e4]
+        assert not objective.hessian_product(theta, v)[-1].any()
+        for rotated, free in ((256, 0 * v), (1, v)):
+            monkeypatch.setattr(curvature, "ROTATED", rotated)
+            found = precondition(objective, sample_basis(objective), theta)(v)[0]
+            np.testing.assert_allclose(found[:-1], v[:-1] / alpha if alpha else free[:-1], rtol=1e-12)
+            assert np.isfinite(found).all()
+
+
+def test_a_direction_of_a_billionth_of_the_curvature_is_the_least():
+    objective = objective_of(spread(60, [1.0, 0.04, 0.04, 1e-14]), "squared", 0.0)
+    made = precondition(objective, sample_basis(objective), objective.start())
+    np.testing.assert_allclose(made.diagonal[:, 0], [1.0, 0.04, 0.04, 1e-9], rtol=1e-3)
+    np.testing.assert_allclose(made.intercept, 1.0)
+
+
+def test_one_direction_left_out_has_its_own_energy(monkeypatch):
+    monkeypatch.setattr(curvature, "FULL_EIGEN", 3)
+    monkeypatch.setattr(curvature, "SKETCH", 3)
+    monkeypatch.setattr(curvature, "SAMPLE_ROWS", 60)
+    objective = objective_of(spread(60, [9.0, 4.0, 2.0, 0.25]), "squared", 0.1)
+    basis = sample_basis(objective)
+    assert basis.U.shape == (4, 3)
+    assert basis.rest == pytest.approx(0.25, rel=1e-3)
+    assert not basis.full
+    assert basis.design is not None
+
+
+def test_directions_of_a_millionth_of_the_energy_are_those_of_rounding(monkeypatch):
+    """Of fewer rows than columns, in float32: kept above, left out below."""
+    monkeypatch.setattr(curvature, "FULL_EIGEN", 4)
+    for energy, kept in ((2e-6, 3), (0.5e-6, 2)):
+        z = np.zeros((4, 9))
+        z[:3, :3] = np.diag([2.0, 1.0, 2 * energy**0.5])
+        assert curvature._directions(z, np.full(4, 0.25), np.random.default_rng(0)).shape == (9, kept)
+
+
+def test_penalty_of_the_leading_directions_is_in_scaled_columns():
+    sizes = np.array([1e3, 1.0, 1.0, 1e-2])
+    objective = objective_of(spread(60, sizes**2), "squared", 0.5)
+    basis = sample_basis(objective)
+    D = np.diag(0.5 / basis.scale**2)
+    for lead in (4, 2):
+        np.testing.assert_allclose(basis.penalty(np.diag(D), lead), basis.U[:, :lead].T @ D @ basis.U[:, :lead])
+    plain = replace(basis, U=None)
+    np.testing.assert_allclose(plain.penalty(np.diag(D), 2), D[:2, :2])
+
+
+# ── the coupled part ──────────────────────────────────────────────────────────────────────────────
+@pytest.fixture
+def coupled(monkeypatch):
+    """objective → its model where so many unknowns are allowed; how many numbers the limit was asked for."""
+
+    def make(objective, most, classes=4):
+        asked = []
+        monkeypatch.setattr(curvature, "CLASSES", classes)
+        monkeypatch.setattr(curvature, "unknowns", lambda numbers: asked.append(numbers) or most)
+        return precondition(objective, sample_basis(objective), objective.start()), asked
+
+    return make
+
+
+@pytest.mark.parametrize(("most", "lead"), [(700, 3), (16, 3), (15, 2), (12, 2), (8, 1), (7, 0), (4, 0), (3, 0)])
+def test_as_many_directions_lead_as_unknowns_allow(most, lead, coupled):
+    """k unknowns for each, and k for the intercept."""
+    objective = objective_of(spread(60, [4.0, 1.0, 0.25]), "cross_entropy", 0.1, k=4)
+    made, asked = coupled(objective, most)
+    assert asked == [60 * 3 * 4]
+    assert (made.coupled is None) == (lead == 0)
+    assert made.lead == max(lead, 0) or made.coupled is None
+    assert coupled(objective, 700, classes=3)[0].coupled is None
+    many, asked = coupled(replace(objective, loss=LOSSES["squared"]()), most, classes=4)
+    assert many.alpha is None
+    assert asked
+
+
+def test_leading_directions_and_the_rest_join_without_a_seam(coupled):
+    """Squared loss couples no classes: whatever leads, M is the Hessian, in columns of any size."""
+    for sizes in ([2.0, 1.0, 0.5], [1e3, 1.0, 1.0, 0.02]):
+        for alpha in (0.0, 0.3):
+            objective = objective_of(spread(60, np.array(sizes) ** 2), "squared", alpha)
+            for most in (700, 6):
+                apply, _ = coupled(objective, most)
+                assert apply.coupled is not None
+                v = np.random.default_rng(3).normal(size=(len(sizes) + 1, 3))
+                np.testing.assert_allclose(
+                    apply(objective.hessian_product(objective.start(), v))[0], v, rtol=1e-5, atol=1e-6
+                )
+
+
+def test_no_coupled_part_where_no_row_bends(coupled):
+    objective = replace(objective_of(np.abs(spread(20, [1.0])) + 1, "squared_hinge", 0.5, k=2), y=np.ones(20, int))
+    theta = np.zeros((2, 2))
+    theta[-1] = [-9.0, 9.0]
+    coupled(objective, 700)
+    assert precondition(objective, sample_basis(objective), theta).coupled is None

@@ -170,3 +170,47 @@ def test_few_passes():
             SOLVERS["lbfgs"](tol=1e-8)(objective, objective.start())
         passes.append(objective.count.passes - start)
     assert passes[0] <= 0.7 * passes[1]
+
+
+# ── edges of the rules ────────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize("loss", SMOOTH)
+def test_edges_of_any_size_are_told_from_rounding(loss):
+    """A millionth of the largest is the limit, whatever the largest is; what lies below is no edge."""
+    rng = np.random.default_rng(8)
+    s, y, kind = rng.standard_normal((30, 4)), rng.integers(0, 4, 30), LOSSES[loss]()
+    h, _, _ = edges(lambda d: kind.hessian_product(s, y, d), s)
+    small, _, _ = edges(lambda d: 1e-12 * kind.hessian_product(s, y, d), s)
+    np.testing.assert_allclose(small, 1e-12 * h, rtol=1e-9)
+    assert (small > 0).any()
+    for share, kept in ((1.01e-6, True), (0.99e-6, False)):
+        H = np.array([[1.0, -share], [-share, 1.0]])
+        found, a, b = edges(lambda d, H=H: d @ H, np.zeros((1, 2)))
+        np.testing.assert_allclose(found[:, 0], [share * kept, 1 - share, 1 - share])
+        assert list(zip(a, b, strict=True)) == [(0, 1), (0, 2), (1, 2)]
+
+
+def test_a_direction_that_nothing_sees_has_a_billionth_of_the_curvature():
+    """Rows without a part along it and no penalty: the system stays definite, the step long but finite."""
+    rng = np.random.default_rng(9)
+    z, h = np.hstack([rng.standard_normal((50, 2)), np.zeros((50, 1)), np.ones((50, 1))]), rng.random((3, 50))
+    H = sampled_hessian(z, h, np.array([0, 0, 1]), np.array([1, 2, 2]), 2)
+    top = H.reshape(8, 8).diagonal().max()
+    apply = Coupled.of(H, np.zeros((4, 4)), np.zeros((2, 0)), intercept=True)
+    v = np.zeros((4, 1, 2))
+    v[2] = 1.0
+    np.testing.assert_allclose(apply(v)[2], 1e9 / top, rtol=1e-6)
+
+
+def test_without_a_penalty_no_direction_of_w_moves_along_a_shift():
+    rng = np.random.default_rng(10)
+    z, h = rng.standard_normal((200, 4)), rng.random((3, 200))
+    a, b = np.triu_indices(3, 1)
+    ones = np.full((3, 1), 3**-0.5)
+    H = sampled_hessian(z, h, a, b, 3)
+    top = H.reshape(12, 12).diagonal().max()
+    for alpha, limit in ((np.zeros((4, 4)), 1.5 / top), (np.diag([2.0, 2.0, 2.0, 0.0]) * top, 0.51 / top)):
+        apply = Coupled.of(H.copy(), alpha, ones, intercept=True)
+        for row in range(4):
+            shift = np.zeros((4, 1, 3))
+            shift[row] = 1.0
+            assert np.abs(apply(shift)).max() <= (1.5 / top if row == 3 else limit)

@@ -10,6 +10,7 @@ import pytest
 from linearhead.errors import UsageError
 from linearhead.objective import intercept, smoothed
 from linearhead.objective.intercept import downhill, intercept_step, mean_hessian
+from linearhead.objective.smoothed import Smoothed
 from linearhead.records import Status
 from linearhead.solvers.contract import Progress, Stop
 from test_objective_contract import Case, close, problem, some_theta
@@ -94,6 +95,68 @@ def test_settled_is_the_maximiser_and_its_gap_is_f_less_the_dual(loss, arrangeme
         close(settled.gap.bound, min(F.value - D, F.value), 1e-8)
 
 
+@pytest.mark.parametrize(("far", "most"), [(0.0, 8), (3.0, 20), (1e3, 45)])
+@pytest.mark.parametrize("gamma", [1.0, 0.1])
+@pytest.mark.parametrize("loss", HINGES)
+def test_an_intercept_is_balanced_in_few_looks_from_near_and_far(loss, gamma, far, most, monkeypatch):
+    """Σ wᵢ uᵢ is 0 to rounding and the smoothed loss least; a trust region that would not grow, shrink or end shows."""
+    looks = []
+    terms = Smoothed._balance_terms
+    monkeypatch.setattr(Smoothed, "_balance_terms", lambda self, s, at: looks.append(at) or terms(self, s, at))
+    objective, _, _ = problem(Case(loss, n=60, k=3))
+    smooth = objective.smoothed(objective.no_multipliers(), gamma)
+    s = objective.design.dense() @ some_theta(objective, np.random.default_rng(0))[:-1] + far * np.array([1.0, 0, -1])
+    shift = smooth._balance(s)
+    assert not looks[0].any()
+    assert len(looks) <= most
+    value, r = terms(smooth, s, shift)
+    assert np.abs(r).max() <= 2e-14 * (1 + (far > 3))
+    for push in np.random.default_rng(1).normal(size=(20, 3)) * 10.0 ** -np.arange(1, 6)[:, None].repeat(4, 0):
+        assert value <= terms(smooth, s, shift + push)[0] + 1e-12
+    looks.clear()
+    assert np.abs(smooth._balance(s + shift)).max() <= 1e-12 * (1 + far)
+    assert len(looks) <= 2
+
+
+def test_slabs_of_scores_have_all_rows_and_weights_once(monkeypatch):
+    monkeypatch.setattr(smoothed, "NUMBERS", 300)
+    for weights in ("none", "real"):
+        objective, _, w = problem(Case("hinge", n=150, k=3, weights=weights))
+        smooth, s = objective.smoothed(objective.no_multipliers(), 1.0), np.arange(450.0).reshape(150, 3)
+        slabs = list(smooth._moved(s, np.array([1.0, 2.0, 3.0])))
+        assert [rows for _, rows, _ in slabs] == [slice(0, 100), slice(100, 150)]
+        moved = np.concatenate([part for part, _, _ in slabs])
+        np.testing.assert_array_equal(moved - s, np.tile([1.0, 2.0, 3.0], (150, 1)))
+        np.testing.assert_allclose(np.concatenate([share for _, _, share in slabs]), w / w.sum())
+
+
+@pytest.mark.parametrize("loss", HINGES)
+def test_a_known_model_is_kept_and_multipliers_go_with_their_rows(loss):
+    objective, _, _ = problem(Case(loss, n=40, k=3))
+    g = np.random.default_rng(0).uniform(size=(40, 3))
+    smooth = objective.smoothed(g, 0.3)
+    assert smooth.gamma == 0.3
+    assert smooth.preconditioner(objective.start()) is not smooth.preconditioner(objective.start())
+    assert replace(smooth, model="M").preconditioner(objective.start()) == "M"
+    assert np.array_equal(smooth.take(np.array([3, 9])).g, g[[3, 9]])
+    assert smooth.sample() is None
+    assert not smooth.separated(smooth.at(objective.start()))
+    theta = some_theta(objective, np.random.default_rng(1))
+    s = objective.design.dense() @ theta[:-1] + theta[-1]
+    d = np.random.default_rng(2).normal(size=s.shape)
+    close(smooth.score_hessians(s, slice(0, 40))(d), smooth.score_hessian(s, slice(0, 40), d), 0, scale=1)
+
+
+@pytest.mark.parametrize("loss", HINGES)
+def test_one_near_row_is_a_part(loss):
+    objective, _, _ = problem(Case(loss, n=50, k=3))
+    theta = some_theta(objective, np.random.default_rng(0))
+    settled = objective.smoothed(objective.no_multipliers(), 0.1).settle(theta)
+    smooth = objective.smoothed(settled.u, 0.1)
+    slack = np.sort(objective.loss.slack(settled.s, objective.y, settled.u, 0.1))
+    assert smooth.part(settled, slack[1]).n == 1
+
+
 @pytest.mark.parametrize("arrangement", ARRANGED, ids=str)
 @pytest.mark.parametrize("loss", HINGES)
 def test_accuracy_is_counted_where_it_is_watched(loss, arrangement):
@@ -162,6 +225,10 @@ def test_room_for_multipliers_is_counted(monkeypatch):
     monkeypatch.setattr(smoothed, "BYTES", 5 * 50 * 3 * 4 - 1)
     with pytest.raises(UsageError, match="5 arrays of rows × classes; 50 × 3 need"):
         objective.no_multipliers()
+    monkeypatch.undo()
+    large = SimpleNamespace(n=1, k=8 * 2**30 // 40 + 1, design=SimpleNamespace(dtype=np.dtype(float)))
+    with pytest.raises(UsageError, match=r"need 8 GiB, and the limit is 8\."):
+        smoothed.no_multipliers(large)
 
 
 # ── steps ─────────────────────────────────────────────────────────────────────────────────────────
@@ -173,6 +240,32 @@ def test_downhill_is_newtons_step_where_it_bends_and_straight_elsewhere():
     bent = V @ np.array([2.0, 3.0, 0.0, 1e-15])
     np.testing.assert_allclose(V.T @ downhill(H, bent, 5.0), [-0.5, -3.0, 0.0, 0.0], atol=1e-12)
     np.testing.assert_allclose(downhill(0 * H, r, 2.0), -2 * r / np.linalg.norm(r), atol=1e-12)
+
+
+def test_what_bends_less_than_a_billionth_of_the_most_counts_as_straight():
+    """And nothing below a billionth of 1e-6, however little the most is; slopes of rounding alone are left."""
+    for most in (4.0, 1e-8):
+        edge = 1e-9 * max(most, 1e-6)
+        for share, straight in ((0.95, True), (1.05, False)):
+            step = downhill(np.diag([share * edge, most]), np.array([1.0, 0.0]), 5.0)
+            np.testing.assert_allclose(step, [-5.0 if straight else -1 / (share * edge), 0.0], atol=1e-9)
+    for slope, length in ((0.95e-13, 0.0), (1.05e-13, 5.0)):
+        np.testing.assert_allclose(downhill(np.diag([0.0, 1.0]), np.array([slope, 0.0]), 5.0), [-length, 0.0])
+
+
+def test_many_classes_of_unlike_weight_are_balanced_by_few_products():
+    """Preconditioned by H's diagonal: ten products suffice where weights differ by a million."""
+    k = 300
+    bends = np.geomspace(1e-6, 1, k)
+    flat = SimpleNamespace(
+        k=k,
+        loss=SimpleNamespace(shift_invariant=False),
+        score_hessians=lambda s, rows: lambda d: d * bends,
+        score_hessian_form=lambda s, rows, Q: bends[None],
+    )
+    wanted = np.random.default_rng(0).normal(size=k)
+    step = intercept_step(flat, -bends * wanted, lambda: [(None, None, np.ones(1))])
+    np.testing.assert_allclose(step, wanted, rtol=2e-4)
 
 
 def test_few_classes_go_straight_down_where_nothing_bends():

@@ -87,3 +87,44 @@ def test_it_is_worth_it_for_few_rows_in_memory_with_l2(monkeypatch):
     monkeypatch.setattr(span, "BYTES", (14 + 40) * 14 * 8 - 1)
     assert not worth_spanning(wide())
     assert worth_spanning(wide(dtype=np.float32))
+
+
+def test_it_is_worth_it_up_to_2048_rows_or_four_a_column_and_a_quarter_of_a_gibibyte():
+    def of_shape(n, d, dtype=np.float32):
+        rows = np.broadcast_to(np.zeros(1, dtype), (n, d))
+        return replace(wide(), design=design_of(rows, threads=1), y=np.zeros(n, int), weights=None)
+
+    assert worth_spanning(of_shape(2048, 2049))
+    assert not worth_spanning(of_shape(2049, 2050))
+    assert worth_spanning(of_shape(400, 100))
+    assert not worth_spanning(of_shape(401, 100))
+    assert worth_spanning(of_shape(1600, 1600))
+    assert not worth_spanning(of_shape(1601, 1601))
+    d = 2**28 // (1024 * 4) - 1024  # (n + d) rank numbers of four bytes
+    assert worth_spanning(of_shape(1024, d))
+    assert not worth_spanning(of_shape(1024, d + 1))
+
+
+@pytest.mark.parametrize("size", [1e-9, 1e5])
+def test_rank_is_told_at_any_size(size):
+    """Four equal rows of fourteen; what rounding leaves of their difference is no direction."""
+    for shape in ({"n": 14, "d": 40}, {"n": 14, "d": 15}):
+        objective = wide(equal=4, form=lambda X: size * X, **shape)
+        rows = spanned(objective)
+        assert rows.U.shape[1] == 10  # eleven different rows less their mean
+        close(rows.U.T @ rows.U, np.eye(10), 1e-10)
+
+
+def test_the_basis_of_equal_weights_is_the_rows_themselves():
+    objective = wide()
+    assert spanned(objective).of(objective).shared.basis is None
+    equal = replace(objective, weights=None, total=0.0)
+    rows = spanned(equal)
+    basis = rows.of(equal).shared.basis
+    assert basis.projected is rows.Z
+    assert basis.full
+    assert basis.rest == 0
+    assert np.array_equal(basis.rows, np.arange(14))
+    assert (basis.scale == 1).all()
+    assert basis.U is basis.design is None
+    assert (np.diff(np.mean(rows.Z**2, axis=0)) <= 1e-12).all()  # most energy first

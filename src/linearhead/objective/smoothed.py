@@ -144,13 +144,14 @@ class Smoothed(Objective):
     def _balance(self, s: np.ndarray, steps: int = 60) -> np.ndarray:
         """What to add to the intercept so that Σ wᵢ uᵢ vanishes, W held: Newton steps on the smoothed loss in a
         trust region (where all rows are at corners the curvature is 0, a plain step endless); no products with rows."""
-        best, shift, radius = None, np.zeros(self.k), 1.0
+        shift, radius = np.zeros(self.k), 1.0
         newton = step = shift
+        best = np.inf, np.inf, shift
         for _ in range(steps):
             value, r = self._balance_terms(s, shift)
             norm = float(np.max(np.abs(r)))
             noise = 1e-14 * abs(value)
-            if best is None or value < best[0] - noise or (value <= best[0] + noise and norm < best[1]):
+            if value < best[0] - noise or (value <= best[0] + noise and norm < best[1]):
                 best = value, norm, shift
                 if norm <= 4e-16 * self.k:
                     break
@@ -162,7 +163,7 @@ class Smoothed(Objective):
                     break
             step = newton * min(1.0, radius / max(float(np.max(np.abs(newton))), 1e-300))
             shift = best[2] + step
-        return best[2] if best is not None else shift
+        return best[2]
 
     def _balance_terms(self, s: np.ndarray, shift: np.ndarray) -> tuple[float, np.ndarray]:
         """Mean smoothed loss at the scores s + shift, and its slope (k,) in the shift."""
