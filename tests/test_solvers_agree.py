@@ -183,6 +183,12 @@ def test_solvers_reach_the_reference(loss, kind):
     check_solvers(loss, kind, SEEDS[kind])
 
 
+@pytest.mark.parametrize("seed", [4, 9])
+def test_few_rows_at_their_margin_are_told_by_a_young_model(seed):
+    """F of 1e-8 and 1e-7, five pairs of a row and a class above the margin: which ones changes for long."""
+    check_solvers("squared_hinge", "condition 1e8", (seed,))
+
+
 @pytest.mark.parametrize("solver", ["lbfgs", "newton"])
 @pytest.mark.parametrize("loss", SMOOTH)
 def test_directions_that_nothing_sees_are_left_alone(loss, solver):
