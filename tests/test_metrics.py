@@ -69,6 +69,58 @@ def test_difference_is_newcombes_published_example():
     assert (low, gap, high) == pytest.approx((0.0524, 0.20, 0.3339), abs=5e-5)
 
 
+def diagonal(hits, n):
+    """Counts of classes with so many rows, so many of them right; the wrong ones go to the next class."""
+    hits, n = np.asarray(hits), np.asarray(n)
+    return np.diag(hits) + np.roll(np.diag(n - hits), 1, axis=1)
+
+
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(1, 60)), min_size=2, max_size=12))
+@settings(max_examples=30, deadline=None)
+def test_interval_of_the_mean_recall_holds_it(rows):
+    counts = diagonal([min(a, b) for a, b in rows], [b for _, b in rows])
+    low, high = metrics.balanced_interval(counts)
+    assert 0 <= low <= metrics.balanced_accuracy(counts) <= high <= 1
+    assert high - low > 0.01  # never certain
+
+
+def test_interval_of_the_mean_recall_of_even_classes_is_nearly_wilsons():
+    for hits in (0, 20, 36):
+        got = metrics.balanced_interval(diagonal([hits] * 10, [36] * 10))
+        assert got == pytest.approx(metrics.wilson(10 * hits, 360), abs=8e-4)
+
+
+def test_likeliest_recalls_have_the_mean_and_one_multiplier():
+    hits, n = np.array([3.0, 8, 36, 0]), np.array([5.0, 10, 36, 7])
+    for mean in (0.02, 0.3, 0.5, 0.9, 0.99):
+        p = metrics.likeliest(hits, n, mean)
+        assert p.mean() == pytest.approx(mean, abs=1e-6)
+        slope = hits * (1 - p) - (n - hits) * p  # of the log likelihood, times p (1 - p)
+        inside = (p > 1e-6) & (p < 1 - 1e-6)
+        multiplier = (slope / np.maximum(p * (1 - p), 1e-12))[inside]
+        assert np.ptp(multiplier) < 1e-6 * np.abs(multiplier).max()
+
+
+COVERED = [
+    ([36] * 10, [0.99] * 10),
+    ([36] * 10, np.linspace(0.3, 1, 10)),
+    ([5] * 10, [0.9] * 10),
+    ([5] * 10, [0.999] * 10),
+    ([5, 8, 10, 20, 40, 80, 160, 320], [0.97] * 8),
+    ([5, 8, 10, 20, 40, 80, 160, 320], [0.8] + [0.99] * 7),
+    ([10, 1000], [0.9, 0.99]),
+]
+
+
+@pytest.mark.parametrize(("n", "recall"), COVERED)
+def test_interval_of_the_mean_recall_covers_the_truth(n, recall):
+    rng, held, trials = np.random.default_rng(3), 0, 60
+    for _ in range(trials):
+        low, high = metrics.balanced_interval(diagonal(rng.binomial(n, recall), n))
+        held += low <= np.mean(recall) <= high
+    assert held / trials > 0.95 - 2.5 * np.sqrt(0.95 * 0.05 / trials)
+
+
 def test_hand_counted():
     got = metrics.evaluate(np.array([0, 0, 1, 2]), np.array([0, 1, 1, 1]), ["a", "b", "c", "never"])
     assert got.confusion == [[1, 1, 0, 0], [0, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]]

@@ -5,15 +5,16 @@ accuracy = tr C / n; recall_i = C_ii / Σ_j C_ij; precision_j = C_jj / Σ_i C_ij
 balanced accuracy = mean recall of the classes that occur (Brodersen et al. 2010); log loss = mean −ln p_label, nats;
 majority accuracy = share of the largest class judged, what the best constant answer would score.
 Intervals are Wilson's at 95 % (1927, JASA 22), sound for small n and at 0 and 1, where Wald's is not; a difference of
-two shares takes Newcombe's hybrid of them (1998, Stat. Med. 17, method 10). What is no share of rows has the percentile
-bootstrap's (Efron & Tibshirani 1993): B resamples of the rows, drawn from C's cells for the mean recall.
+two shares takes Newcombe's hybrid of them (1998, Stat. Med. 17, method 10); the mean recall the score interval for a
+sum of shares (Miettinen & Nurminen 1985, Stat. Med. 4), Wilson's kin. The log loss is no share and has the percentile
+bootstrap's (Efron & Tibshirani 1993).
 Two classifiers on the same rows: McNemar's exact test on the rows that only one has right (1947, Psychometrika 12).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import exp, hypot, lgamma, log, sqrt
+from math import exp, hypot, lgamma, log, sinh, sqrt
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from .records import ClassScore, Evaluation
 
 Z95 = 1.959963984540054  # Φ⁻¹(0.975)
 RESAMPLES = 400  # the ends of a 95 % interval then vary by about a twentieth of its width
+HALVINGS = 30  # of a range: nine digits of it
 TOP = (2, 3, 5)  # k of top-k, as far as there are more classes
 
 
@@ -105,12 +107,50 @@ def resampled(statistic: Callable[[np.random.Generator], float], seed: int = 0) 
 
 
 def balanced_interval(counts: np.ndarray) -> list[float]:
-    """Of the mean recall: each class's hits are drawn again, binomially, its share shrunk a little from 0 and 1."""
+    """Of the mean recall R̂: every R with (R̂ − R)² ≤ z² V(R), V the variance at the likeliest recalls of mean R. At 0 and
+    1, where no class is known to be without mistakes, it is as wide as such recalls could hide."""
     totals = counts.sum(axis=1)
     present = totals > 0
-    n = totals[present]
-    share = (np.diagonal(counts)[present] + 0.5) / (n + 1)  # a class that is all right is not known to be so
-    return resampled(lambda rng: float(np.mean(rng.binomial(n, share) / n)))
+    hits, n = np.diagonal(counts)[present].astype(np.float64), totals[present].astype(np.float64)
+    mean = float(np.mean(hits / n))
+
+    def held(r: float) -> bool:
+        return (mean - r) ** 2 <= Z95**2 * _variance(hits, n, r)
+
+    return [_last(held, mean, 0.0), _last(held, mean, 1.0)]
+
+
+def _last(held: Callable[[float], bool], inside: float, outside: float) -> float:
+    """The last number that is held on the way from `inside` to `outside`."""
+    for _ in range(HALVINGS):
+        middle = (inside + outside) / 2
+        inside, outside = (middle, outside) if held(middle) else (inside, middle)
+    return inside
+
+
+def _variance(hits: np.ndarray, n: np.ndarray, mean: float) -> float:
+    """Σ p (1 − p) / (n − 1) / k² at the likeliest p of this mean: n − 1, since p leans to the hits that were seen, as
+    a sample's variance does; of a class with one row, which shows no variance, mean (1 − mean)."""
+    p = likeliest(hits, n, mean)
+    return float(np.sum(np.where(n > 1, p * (1 - p) / np.maximum(n - 1, 1), mean * (1 - mean)))) / len(n) ** 2
+
+
+def likeliest(hits: np.ndarray, n: np.ndarray, mean: float) -> np.ndarray:
+    """The recalls p (k,) of this mean that are likeliest after so many hits of n: hits / p − (n − hits) / (1 − p) = λ,
+    the same λ for all classes, a quadratic in p. p falls with λ, which is halved in on as sinh(u)."""
+    low, high, p = -25.0, 25.0, hits / n
+    for _ in range(HALVINGS):
+        u = (low + high) / 2
+        p = _root(hits, n, sinh(u))
+        low, high = (u, high) if p.mean() > mean else (low, u)
+    return p
+
+
+def _root(hits: np.ndarray, n: np.ndarray, lam: float) -> np.ndarray:
+    """The p in [0, 1] with λp² − (n + λ) p + hits = 0, by the form of the root that does not cancel."""
+    b = n + lam
+    root = np.sqrt(np.maximum(b * b - 4 * lam * hits, 0))
+    return np.where(b > 0, 2 * hits / np.maximum(b + root, 1e-300), (b - root) / (2 * min(lam, -1.0)))  # n is at least 1
 
 
 def log_loss_interval(p_label: np.ndarray) -> list[float]:

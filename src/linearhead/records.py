@@ -132,7 +132,7 @@ class Evaluation:
     majority_accuracy: float
     per_class: list[ClassScore]
     confusion: list[list[int]]  # [true][predicted]
-    intervals: dict[str, list[float]] = field(default_factory=dict)  # of the other numbers, by name: bootstrap 95 %
+    intervals: dict[str, list[float]] = field(default_factory=dict)  # of the other numbers, by name: 95 %
     top: dict[str, float] = field(default_factory=dict)  # "3" -> share whose label is among the best 3
     nearest_accuracy: float | None = None  # what the nearest training picture's label would score on the same features
     nearest: str = ""  # how that was found, in words
