@@ -136,3 +136,29 @@ def test_a_call_for_more_pictures_does_not_end_in_the_command_that_was_just_run(
     run = make_run(train=(1000, 1000), test=(800, 1000), path=path)
     run.command = "linearhead train photos --size 32x32 --out runs/a"
     assert codes(run)["overfitting"].command == "linearhead train MORE_PICTURES --size 32x32"
+
+
+PROBES = {
+    "labels": {"n": 1000.0, "noise": 0.1, "gain": 50.0},
+    "calibration": {"ece": 0.2, "chance": 0.03, "stated": 0.9, "right": 0.7},
+    "brightness": {"n": 800.0, "accuracy": 0.95, "guess": 0.5},
+}
+
+
+@pytest.mark.parametrize("options", ["", " --class-weight balanced --fit crop --features auto --quality best"])
+def test_no_advice_is_the_command_that_was_just_run(options):
+    run = make_run(train=(800, 1000), test=(780, 1000), counts=(900, 9))
+    run = replace(run, probes=PROBES, command=f"linearhead train photos{options} --out runs/a")
+    found = codes(run)
+    assert {"label-errors", "miscalibrated", "shortcut", "imbalance", "underfitting"} <= set(found)
+    just_run = f"linearhead train photos{options}"
+    assert [c for c, f in found.items() if set(f.command.split()) == set(just_run.split())] == []
+    assert found["miscalibrated"].command == f"linearhead train MORE_PICTURES{options}"
+    assert found["label-errors"].command == f"linearhead train RUN/labels.csv{options}"
+
+
+def test_labels_that_lie_in_no_files_are_mended_where_they_are_kept():
+    run = make_run()
+    found = codes(replace(run, probes=PROBES, data=replace(run.data, reader="idx")))["label-errors"]
+    assert found.command == ""
+    assert "where they are kept" in found.advice

@@ -10,6 +10,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from linearhead.cli import cli
+from linearhead.cli.words import outcome_lines
 from linearhead.errors import DataError, UsageError
 from linearhead.experiment import Progress, evaluate, run_folder, train, update, updating
 from linearhead.experiment.recipe import Recipe
@@ -82,6 +83,8 @@ def test_every_picture_has_one_role_and_old_ones_keep_theirs(place, updated):
     model = run_folder.load_model(updated.folder)
     assert model.classes == [str(i) for i in range(8)]
     assert model.facts["alpha"] == 0.01
+    assert "kept from the run that was updated" in "\n".join(outcome_lines(updated))
+    assert "alpha was kept" in updated.run.data.roles["chose"]
     assert [part["source"] for part in model.facts["parts"]] == [str(place / "old"), str(place / "more")]
     assert {path.name for path in updated.folder.iterdir()} >= {"model.safetensors", "run.json", "report.html"}
 

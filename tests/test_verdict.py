@@ -1,7 +1,9 @@
 """The verdict beyond one run: how often pictures have judged, what to run next, other pictures, notebooks."""
 
+import csv
 import json
 import shlex
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -41,6 +43,37 @@ def runs(digits, tmp_path_factory):
         train(digits, out=folder / f"run{i}", features="pixels", alpha=a, tol=1e-4) for i, a in enumerate(strengths)
     ]
     return folder, outcomes
+
+
+# ---- doubted labels, in a table to be mended
+
+
+def test_doubted_labels_come_in_a_table_that_trains_once_mended(digits, tmp_path):
+    shutil.copytree(digits, tmp_path / "digits")
+    for here in range(10):
+        for i, path in enumerate(sorted((tmp_path / "digits" / str(here)).glob("[!w]*"))[:4]):
+            path.rename(tmp_path / "digits" / str((here + 1 + 2 * i) % 10) / f"was{here}-{path.name}")
+    first = train(tmp_path / "digits", out=tmp_path / "run", features="pixels", alpha=0.1, tol=1e-4)
+    assert "label-errors" in {f.code for f in first.run.findings}
+    table = tmp_path / "run" / "labels.csv"
+    with table.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == first.run.data.used
+    doubted = [row for row in rows if row["looks_like"]]
+    assert rows[: len(doubted)] == doubted
+    assert all(row["looks_like"] != row["label"] and row["split"] != "test" for row in doubted)
+    assert sum("was" in row["file_name"] for row in doubted[:10]) >= 7
+    for row in rows:
+        if "was" in row["file_name"]:
+            row["label"] = row["file_name"].split("was")[1][0]
+    with table.open("w", encoding="utf-8", newline="") as file:
+        lines = csv.DictWriter(file, rows[0])
+        lines.writeheader()
+        lines.writerows(rows)
+    again = train(table, out=tmp_path / "mended", features="pixels", alpha=0.1, tol=1e-4)
+    assert again.run.judged_pictures == first.run.judged_pictures
+    assert "label-errors" not in {f.code for f in again.run.findings}
+    assert not (tmp_path / "mended" / "labels.csv").exists()
 
 
 # ---- how often the same pictures have judged

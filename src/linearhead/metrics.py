@@ -107,8 +107,8 @@ def resampled(statistic: Callable[[np.random.Generator], float], seed: int = 0) 
 
 
 def balanced_interval(counts: np.ndarray) -> list[float]:
-    """Of the mean recall R̂: every R with (R̂ − R)² ≤ z² V(R), V the variance at the likeliest recalls of mean R. At 0 and
-    1, where no class is known to be without mistakes, it is as wide as such recalls could hide."""
+    """Of the mean recall R̂: every R with (R̂ − R)² ≤ z² V(R), V the variance at the likeliest recalls of mean R; so at 1
+    it reaches as far down as recalls that made no mistake by luck."""
     totals = counts.sum(axis=1)
     present = totals > 0
     hits, n = np.diagonal(counts)[present].astype(np.float64), totals[present].astype(np.float64)
@@ -150,7 +150,9 @@ def _root(hits: np.ndarray, n: np.ndarray, lam: float) -> np.ndarray:
     """The p in [0, 1] with λp² − (n + λ) p + hits = 0, by the form of the root that does not cancel."""
     b = n + lam
     root = np.sqrt(np.maximum(b * b - 4 * lam * hits, 0))
-    return np.where(b > 0, 2 * hits / np.maximum(b + root, 1e-300), (b - root) / (2 * min(lam, -1.0)))  # n is at least 1
+    return np.where(
+        b > 0, 2 * hits / np.maximum(b + root, 1e-300), (b - root) / (2 * min(lam, -1.0))
+    )  # n is at least 1
 
 
 def log_loss_interval(p_label: np.ndarray) -> list[float]:

@@ -171,6 +171,7 @@ class FitSummary:
     trace: Trace
     path: list[dict[str, float | None]] = field(default_factory=list)  # per alpha tried: alpha, valid_accuracy, …
     loss_label: str = ""
+    alpha_from: str = ""  # in words: chosen of 18, given, kept …
 
 
 @dataclass

@@ -112,7 +112,8 @@ def train(
     test/), or a folder of IDX files.
 
     Writes model.safetensors, report.html, run.json and skipped.csv into the folder --out, all of them or none, and
-    judged.jsonl, which counts how often the test pictures have judged.
+    judged.jsonl, which counts how often the test pictures have judged; where labels look wrong, labels.csv as well,
+    a table to mend and to train on.
     Ctrl-C during the fit keeps the best classifier so far.
     """
     from ..experiment import train as run_training

@@ -50,8 +50,7 @@ def outcome_lines(outcome: Outcome) -> Iterator[str]:
     features = run.features
     seen = f" from {features['picture']} pictures" if "picture" in features else " a row"
     yield f"Features: {features['name']}, {features['dimension']} numbers{seen}"
-    how = f"chosen of {len(fit.path)}" if fit.path else "given"
-    yield f"Fit: {fit.loss_label} + {fit.penalty}, alpha {fit.alpha:.3g} ({how}), {fit.solver}: {fit.status}"
+    yield f"Fit: {fit.loss_label} + {fit.penalty}, alpha {fit.alpha:.3g} ({fit.alpha_from}), {fit.solver}: {fit.status}"
     if run.duplicates is not None:
         yield copies_line(run.duplicates)
     if run.trust is not None and run.trust.judged is not None:

@@ -6,7 +6,9 @@ line here; `verdict` runs them in the order in which a reader should hear them. 
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 
 from ..errors import UsageError
 from ..records import Finding, Run
@@ -34,6 +36,7 @@ from . import (
     test_reused,
     underfitting,
 )
+from .next_command import again
 
 CHECKS: dict[str, Callable[[Run], Finding | None]] = {
     module.CODE: module.check
@@ -90,10 +93,16 @@ def verdict(run: Run, among: Collection[str] | None = None) -> list[Finding]:
     was looked at."""
     asked = CHECKS.keys() if among is None else among
     checks = [check for code, check in CHECKS.items() if code in asked and code not in run.muted]
-    findings = [finding for check in checks if (finding := check(run)) is not None]
+    findings = [changed(run, finding) for check in checks if (finding := check(run)) is not None]
     quiet = not any(finding.severity in ("warning", "problem") for finding in findings)
     good = sound.finding(run) if among is None else sound.of_judged(run)
     return [*([good] if quiet else []), *findings]
+
+
+def changed(run: Run, finding: Finding) -> Finding:
+    """The finding, without its command where that is the one just run: it would end in the same finding."""
+    same = sorted(shlex.split(finding.command)) == sorted(shlex.split(again(run)))
+    return replace(finding, command="") if same else finding
 
 
 __all__ = ["CHECKS", "JUDGING", "check_codes", "verdict"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ..records import Finding, Run
-from .next_command import again
 
 CODE = "few-judged"
 WIDTH = 0.10
@@ -25,5 +24,5 @@ def check(run: Run) -> Finding | None:
         f"{low:.1%} to {high:.1%}.",
         advice=f"Judge on more pictures (up to {needed} for an interval of {WIDTH:.0%}) before comparing with another "
         "model.",
-        command=again(run, "--test-share", "0.4"),
+        command="linearhead evaluate RUN MORE_PICTURES",
     )

@@ -8,10 +8,13 @@ Hard pictures alone look like up to 4 % wrong; calibrated on planted flips and c
 from __future__ import annotations
 
 from ..records import Finding, Run
-from .next_command import again
+from .next_command import elsewhere
 
 CODE = "label-errors"
 SHARE, GAIN, LEAST = 0.05, 5.0, 50
+FILES = ("folder", "manifest")  # readers whose pictures are files, so that a table of them can be mended
+SHEET = "labels.csv"
+SETTLED = ("--reader", "--group", "--test-share", "--valid-share")  # options that the table has answered
 
 
 def check(run: Run) -> Finding | None:
@@ -26,6 +29,16 @@ def check(run: Run) -> Finding | None:
         evidence=f"About {share:.0%} of the {n:.0f} training labels look as if drawn at random: classifiers that had "
         "not seen these pictures find labels there that no confusion of similar classes explains. First to look at: "
         f"{', '.join(run.doubted[:3])}.",
-        advice="Look through the pictures under Likely mislabelled, mend or remove the wrong ones, and train again.",
-        command=again(run),
+        **_remedy(run),
     )
+
+
+def _remedy(run: Run) -> dict[str, str]:
+    if run.data.reader not in FILES:
+        mend = "Look through the pictures under Likely mislabelled and mend the wrong labels where they are kept."
+        return {"advice": mend}
+    return {
+        "advice": f"Open {SHEET} in the run folder: the doubted pictures come first, with what they look like. Where a "
+        "label is wrong, correct it or delete the line; then train on that table, judged by the same pictures.",
+        "command": elsewhere(run, f"RUN/{SHEET}", without=SETTLED),
+    }

@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from ..records import Finding, Run, Status
-from .next_command import again
+from .next_command import again, with_lbfgs
 
 CODE = "learning-rate-large"
 STEPPING = ("gd", "sgd")
@@ -37,6 +37,6 @@ def check(run: Run) -> Finding | None:
         else f"The objective rose in {rises} of {len(values) - 1} recorded steps: from {values[0]:.4g} at the start it "
         f"went as high as {max(values):.4g}, as low as {min(values):.4g} and ended at {values[-1]:.4g}.",
         advice="Divide --learning-rate by 3 until the loss falls at every epoch, or leave it out: the default is "
-        "measured on the data.",
-        command=again(run, without=("--learning-rate",)),
+        "measured on the data. --solver lbfgs needs none.",
+        command=again(run, without=("--learning-rate",)) if "--learning-rate" in run.command else with_lbfgs(run),
     )

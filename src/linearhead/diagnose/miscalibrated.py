@@ -7,7 +7,7 @@ show by chance where every confidence is true (simulated; `trust.calibration.exp
 from __future__ import annotations
 
 from ..records import Finding, Run
-from .next_command import again
+from .next_command import with_more
 
 CODE = "miscalibrated"
 ECE, FACTOR = 0.08, 1.25
@@ -25,7 +25,7 @@ def check(run: Run) -> Finding | None:
         severity="warning",
         evidence=f"On the test pictures the mean stated confidence is {stated:.1%} and {right:.1%} of the answers are "
         f"right; bin by bin they differ by {100 * ece:.1f} points (chance alone: up to {100 * chance:.1f}).",
-        advice="Train again with pictures like those it will be used on: held-out training pictures calibrate it. "
-        "Until then trust the order of confidences, not their size.",
-        command=again(run),
+        advice="Training pictures calibrated the confidence, and these differ from them: put pictures like these, with "
+        "their labels, among the training pictures. Until then trust the order of confidences, not their size.",
+        command=with_more(run),
     )

@@ -9,6 +9,7 @@ from ..records import Run
 STEPPING = ("--learning-rate", "--momentum", "--nesterov", "--batch-size", "--schedule", "--averaging")
 FLAGS = ("--json", "--force", "--nesterov", "--averaging")  # without a value
 RUNS_OWN = ("--out", "--json", "--force")
+ALL = "ALL_PICTURES"
 
 
 def plain(value: float) -> str:
@@ -25,7 +26,7 @@ def again(run: Run, *options: str, without: tuple[str, ...] = ()) -> str:
         words = []
     if words[:2] != ["linearhead", "train"] or len(words) < 3:
         several = " + " in run.data.source  # those of an update, which train would need in one place
-        words = ["linearhead", "train", "ALL_PICTURES" if several else run.data.source]
+        words = ["linearhead", "train", ALL if several else run.data.source]
     kept: list[str] = []
     value_of_left_out = False
     for word in words:
@@ -37,10 +38,15 @@ def again(run: Run, *options: str, without: tuple[str, ...] = ()) -> str:
     return shlex.join([*kept, *options])
 
 
+def elsewhere(run: Run, place: str, without: tuple[str, ...] = ()) -> str:
+    """The same on the pictures in another place."""
+    places = dict.fromkeys((run.data.source, ALL), place)
+    return shlex.join(places.get(word, word) for word in shlex.split(again(run, without=without)))
+
+
 def with_more(run: Run) -> str:
     """The same on more pictures than there are: a place to be filled in."""
-    place = {run.data.source: "MORE_PICTURES"}
-    return shlex.join(place.get(word, word) for word in shlex.split(again(run)))
+    return elsewhere(run, "MORE_PICTURES")
 
 
 def with_lbfgs(run: Run) -> str:

@@ -28,7 +28,7 @@ GROUPS, COPIES = 8, 3  # groups of copies shown, and pictures of each
 
 @dataclass
 class Doubted:
-    """Trained rows whose label is doubted, the likeliest mistake first, and what unseen scores say of all rows."""
+    """All trained rows whose label is doubted, the likeliest mistake first, and what unseen scores say of all rows."""
 
     rows: list[int]
     answers: Answers
@@ -52,7 +52,7 @@ def examine(prepared: Any, plan: Recipe, fitted: Fit, model: Model, run: Run) ->
     doubted, run.probes["labels"] = trusting.suspects(model, seen.scores, y[:n])
     names = prepared.dataset.names
     run.doubted = [names[prepared.extracted.rows[i]] for i in doubted[:SUSPECTS]]
-    return Doubted([int(i) for i in doubted[:SUSPECTS]], answer_scores(model, seen.scores, y[:n]))
+    return Doubted(doubted.tolist(), answer_scores(model, seen.scores, y[:n]))
 
 
 def judged(prepared: Any, plan: Recipe, model: Model, run: Run, answers: Answers) -> None:
@@ -92,7 +92,7 @@ def illustrate(
     unsure = gallery.least_sure(answers, UNSURE)
     place = {row: i for i, row in enumerate(dict.fromkeys([*chosen, *unsure]))}
     chosen, run.unsure = list(place), [place[row] for row in unsure]
-    suspects = [] if doubted is None else doubted.rows
+    suspects = [] if doubted is None else doubted.rows[:SUSPECTS]
     with progress.bar(len(chosen) + len(suspects), "pictures for the report") as done:
         for i in chosen:
             run.pictures.append(gallery.show(dataset, int(rows[n + i]), i, y[n:], answers, looks))

@@ -23,6 +23,7 @@ from .progress import Progress
 from .recipe import Recipe
 
 DEFAULT_ALPHA = 1e-2  # where no validation picture can choose
+GIVEN, DEFAULT, KEPT = "given", "the default", "kept from the run that was updated"  # where alpha comes from
 PATH_TOL = 1e-4  # stepping stones need fewer digits than the model
 
 
@@ -49,6 +50,7 @@ class Fit:
 
     best: Any
     alpha: float = DEFAULT_ALPHA
+    alpha_from: str = GIVEN  # in words
     path: list[dict[str, float | None]] = field(default_factory=list)
     trace: Trace = field(default_factory=Trace)
     held: np.ndarray | None = None  # scores (n_valid, k) of the validation rows by the fit that had not seen them
@@ -78,6 +80,7 @@ class Fit:
             trace=self.trace if len(self.trace) else getattr(best, "trace_", Trace()),
             path=self.path,
             loss_label=recipe.loss_title(),
+            alpha_from=self.alpha_from,
         )
 
 
@@ -104,6 +107,7 @@ def fit(rows: Rows, recipe: Recipe, progress: Progress) -> Fit:
 
 def choose_alpha(rows: Rows, recipe: Recipe, state: Fit, progress: Progress) -> None:
     """Step 1: sets state.alpha and state.path, and state.best in case the work is interrupted."""
+    state.alpha_from = DEFAULT
     if rows.valid is None:
         progress.say(f"No validation pictures to choose alpha on: alpha = {DEFAULT_ALPHA:g}. Set it with --alpha.")
         return
@@ -118,6 +122,7 @@ def choose_alpha(rows: Rows, recipe: Recipe, state: Fit, progress: Progress) -> 
 
         def keep(point: Any) -> None:
             state.path, state.alpha = path.rows(), path.alpha_
+            state.alpha_from = f"chosen of {len(state.path)}"
             chosen = path.points[path.index_].theta
             classifier.coef_ = np.ascontiguousarray(chosen[:-1].T)
             classifier.intercept_ = chosen[-1].copy()

@@ -1,5 +1,5 @@
-"""What a run leaves behind: model.safetensors, run.json (the record), report.html (the page), skipped.csv, and
-judged.jsonl where pictures judged it (`ledger`).
+"""What a run leaves behind: model.safetensors, run.json (the record), report.html (the page), skipped.csv,
+judged.jsonl where pictures judged it (`ledger`), and labels.csv where many labels are doubted (`mending`).
 
 A RUN is named by its folder or by the model file in it. The folder appears whole or not at all.
 """
@@ -11,6 +11,7 @@ import io
 import json
 from pathlib import Path
 
+from ..diagnose import label_errors
 from ..errors import FileError
 from ..files import explained, write_atomic
 from ..records import Run, Skipped, from_json, to_json
@@ -18,16 +19,20 @@ from ..store import Model, load, save
 from . import ledger
 
 MODEL, RECORD, REPORT, SKIPPED = "model.safetensors", "run.json", "report.html", "skipped.csv"
+LABELS = label_errors.SHEET
 
 
-def write(folder: Path, model: Model, run: Run, judged_before: bytes = b"") -> None:
-    """The files into a folder that exists; `judged_before` are the ledger's lines of the run that it replaces."""
+def write(folder: Path, model: Model, run: Run, judged_before: bytes = b"", labels: bytes | None = None) -> None:
+    """The files into a folder that exists; `judged_before` are the ledger's lines of the run that it replaces, `labels`
+    the content of labels.csv where there is to be one."""
     from ..report import render
 
     save(model, folder / MODEL)
     write_atomic(folder / RECORD, json.dumps(to_json(run), ensure_ascii=False, indent=1).encode("utf-8"))
     write_atomic(folder / SKIPPED, _csv(run.data.skipped))
     write_atomic(folder / REPORT, render(run).encode("utf-8"))
+    if labels is not None:
+        write_atomic(folder / LABELS, labels)
     if test := run.evaluations.get("test"):
         judged_before += ledger.line("train", run.judged_pictures, test.n, {run.model: test.accuracy})
     if judged_before:

@@ -17,10 +17,10 @@ from ..records import DataSummary, Duplicates, Evaluation, Finding, Run, to_json
 from ..store import Model
 from . import copies as copying
 from . import examine as examining
-from . import given, ledger, roles, run_folder
+from . import given, ledger, mending, roles, run_folder
 from .clustered import spreading
 from .environment import versions
-from .fitting import Fit, Rows, fit
+from .fitting import KEPT, Fit, Rows, fit
 from .judge import Answers, answer, evaluation, nearest_baseline
 from .names import readable, unnamed_run
 from .preparing import Clock, Prepared, prepare
@@ -134,18 +134,19 @@ def train(
         if fitted.interrupted:
             progress.say("Interrupted: the best classifier so far is kept, judged and written.")
         clock.seconds |= fitted.seconds
-        model, run = conclude(prepared, plan, fitted, progress, clock, command, folder.target)
-        run_folder.write(folder.path, model, run, ledger.kept(folder.target))
+        model, run, doubted = conclude(prepared, plan, fitted, progress, clock, command, folder.target)
+        labels = mending.sheet(prepared, run, doubted, folder.target)
+        run_folder.write(folder.path, model, run, ledger.kept(folder.target), labels)
     return Outcome(folder.target, run, fitted.hurried)
 
 
 def conclude(
     prepared: Prepared, plan: Recipe, fitted: Fit, progress: Progress, clock: Clock, command: str, place: Path
-) -> tuple[Model, Run]:
-    """The model and its record; the first Ctrl-C costs no more than what takes long to find out."""
+) -> tuple[Model, Run, examining.Doubted | None]:
+    """The model, its record and the doubted labels; the first Ctrl-C costs no more than what takes long to find out."""
     model = build_model(prepared, plan, fitted)
     try:
-        return model, judge(prepared, plan, fitted, model, progress, clock, command, place)
+        return model, *judge(prepared, plan, fitted, model, progress, clock, command, place)
     except KeyboardInterrupt:
         if fitted.hurried:
             raise
@@ -187,14 +188,14 @@ def judge(
     clock: Clock,
     command: str,
     place: Path,
-) -> Run:
-    """The record: numbers on training and test pictures, findings, and the pictures worth looking at. `place` is where
-    the run will be, among others that the same pictures may have judged."""
+) -> tuple[Run, examining.Doubted | None]:
+    """The record: numbers on training and test pictures, findings, and the pictures worth looking at; and the doubted
+    labels. `place` is where the run will be, among others that the same pictures may have judged."""
     run, answers, doubted = record(prepared, plan, fitted, model, clock, command, place)
     with clock.stage("pictures for the report"):
         examining.illustrate(run, prepared, model, answers, doubted, progress)
     run.seconds = clock.stop()
-    return run
+    return run, doubted
 
 
 def record(
@@ -215,7 +216,7 @@ def record(
         version=__version__,
         created=model.facts["created"],
         command=readable(command),
-        data=summarise(prepared, plan),
+        data=summarise(prepared, plan, fitted.alpha_from == KEPT),
         features=describe(prepared),
         fit=fitted.summary(plan),
         evaluations={},
@@ -259,7 +260,7 @@ def warned(text: str) -> Finding:
     return Finding("warned", "The fit gave a warning", "warning", text, "See the advice in the warning itself.")
 
 
-def summarise(prepared: Prepared, plan: Recipe) -> DataSummary:
+def summarise(prepared: Prepared, plan: Recipe, updated: bool) -> DataSummary:
     """Found, used and skipped, and who had which role."""
     dataset, extracted = prepared.dataset, prepared.extracted
     amounts = roles.counts(dataset, prepared.roles, extracted.rows)
@@ -272,7 +273,7 @@ def summarise(prepared: Prepared, plan: Recipe) -> DataSummary:
         used=len(extracted.rows),
         skipped=skipped,
         counts=amounts,
-        roles=roles.sentences(dataset, plan, amounts),
+        roles=roles.sentences(dataset, plan, amounts, updated),
         conversions=dict(extracted.conversions),
     )
 

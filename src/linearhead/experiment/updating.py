@@ -20,9 +20,9 @@ from ..data.feature_store import Store
 from ..errors import ConvergenceWarning, DataError, DataWarning, UsageError
 from ..files import new_folder
 from ..store import Model
-from . import roles, run_folder
+from . import mending, roles, run_folder
 from .extract import Pictures, Tolerance
-from .fitting import Fit, timed
+from .fitting import KEPT, Fit, timed
 from .judging import looks
 from .names import open_readable, unnamed_run
 from .preparing import Clock, Prepared, described
@@ -62,8 +62,9 @@ def update(
         updated.facts["parts"] = [{"source": part.source, "reader": how} for part, how in parts]
         updated.facts["fingerprints"] = [roles.fingerprint(part) for part, _ in parts]
         clock.seconds |= fitted.seconds
-        record = judge(prepared, plan, fitted, updated, progress, clock, command, folder.target)
-        run_folder.write(folder.path, updated, record)
+        record, doubted = judge(prepared, plan, fitted, updated, progress, clock, command, folder.target)
+        labels = mending.sheet(prepared, record, doubted, folder.target)
+        run_folder.write(folder.path, updated, record, labels=labels)
     return Outcome(folder.target, record, fitted.interrupted)
 
 
@@ -134,7 +135,7 @@ def start(model: Model, k: int) -> tuple[np.ndarray, np.ndarray]:
 
 def refit(model: Model, prepared: Prepared, plan: Recipe, progress: Progress) -> Fit:
     """The optimum over all trained rows, from the model's weights; Ctrl-C keeps the best so far."""
-    state = Fit(plan.estimator(float(plan.alpha)).set_params(warm_start=True), alpha=float(plan.alpha))
+    state = Fit(plan.estimator(float(plan.alpha)).set_params(warm_start=True), alpha=float(plan.alpha), alpha_from=KEPT)
     X, y = prepared.extracted.X[: prepared.n_trained], prepared.y[: prepared.n_trained]
     state.best.coef_, state.best.intercept_ = start(model, len(prepared.dataset.classes))
     with warnings.catch_warnings(record=True) as caught, progress.bar(1, "fit from the old weights") as done:

@@ -230,7 +230,7 @@ def fit(run: Run) -> list[tuple[str, str]]:
     rows = {
         "loss": f.loss_label or f.loss,
         "penalty": f.penalty,
-        "alpha": f.alpha,
+        "alpha": f"{f.alpha:g} ({f.alpha_from})" if f.alpha_from else f.alpha,
         "columns standardised": f.standardize,
         "solver": f.solver,
         "iterations": f.iterations,
