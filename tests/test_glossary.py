@@ -13,7 +13,7 @@ TEMPLATES = Path(report.__file__).parent / "templates"
 
 def entries() -> str:
     """The first column of the glossary's tables, in lower case, without what is struck out by typography."""
-    page = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    page = (TEMPLATES / "glossary.md").read_text(encoding="utf-8")
     return "\n".join(re.findall(r"^\| ([^|]+) \|", page, re.MULTILINE)).lower().replace("`", "")
 
 
@@ -23,6 +23,7 @@ def labels() -> set[str]:
     view = (Path(report.__file__).parent / "view.py").read_text(encoding="utf-8")
     found = re.findall(r'call part\("\w+", "([^"]+)"', page)
     found += re.findall(r"<(?:th|h3|dt)\b[^>{]*>([^<{]+)</", page)
+    found += re.findall(r'term\("([^"]+)"\)', page)
     found += re.findall(r'title="([^"{]+)"', view)
     found += re.findall(r'"([^"]+)"', re.search(r"\(t\.before,.*", view).group())  # type: ignore[union-attr]
     found += re.findall(r'^        "([a-z ]+)": ', view.split("def fit(")[1].split("def cost(")[0], re.MULTILINE)

@@ -13,14 +13,14 @@ def test_regions_add_up_to_the_score(spec, shape):
     rng = np.random.default_rng(0)
     pictures = rng.integers(0, 256, (12, *shape), dtype=np.uint8)
     extractor = make(spec).fit(pictures)
-    X = extractor.transform(pictures).astype(np.float64)
-    W, b, mean = rng.normal(size=(3, X.shape[1])), rng.normal(size=3), X.mean(axis=0)
+    X = extractor.transform(pictures)  # float32; regions and score are float64
+    W, b, mean = rng.normal(size=(3, X.shape[1])), rng.normal(size=3), X.mean(axis=0, dtype=np.float64)
     for x in X:
         for w, intercept in zip(W, b, strict=True):
             canvas = contributions(extractor, w, x, mean)
             assert canvas is not None
             assert canvas.shape == (SIDE, SIDE)
-            assert canvas.sum() + w @ mean + intercept == pytest.approx(w @ x + intercept, abs=1e-5)
+            assert canvas.sum() + w @ mean + intercept == pytest.approx(w @ x.astype(np.float64) + intercept, abs=1e-9)
 
 
 def test_what_changes_in_a_corner_is_drawn_there():

@@ -25,13 +25,15 @@ from linearhead.records import (
     ClassScore,
     Finding,
     Picture,
+    Reliability,
     Run,
     Skipped,
     Trace,
+    Trust,
     from_json,
     to_json,
 )
-from linearhead.report import LIMIT, classes, confusion, render, sentences
+from linearhead.report import LIMIT, classes, confusion, glossary, render, sentences
 
 CASES = ["digits_run", "letters_run", "two_class_run", "hinge_run", "without_pictures", "bare_run"]
 VOID = {"meta", "img", "link", "br", "hr", "input", "col"}
@@ -526,6 +528,56 @@ def test_the_wheel_carries_the_templates(tmp_path):
     names = ZipFile(next(tmp_path.glob("*.whl"))).namelist()
     for name in ("page.html", "macros.html", "page.css", "theme.css", "page.js"):
         assert f"linearhead/report/templates/{name}" in names
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_term_leads_to_its_words(case):
+    read = Reader(page(case))
+    ids = {attrs["id"] for _, attrs in read.tags if "id" in attrs}
+    links = [a["href"] for a in read.all("a") if a.get("class") == "term"]
+    assert len(links) >= 6
+    assert {link[1:] for link in links} <= ids
+    source = (Path(report.__file__).parent / "templates" / "glossary.md").read_text(encoding="utf-8")
+    assert (
+        sum(one.startswith("word-") for one in ids) == len(re.findall(r"^\| (?!word )[^-]", source, re.MULTILINE)) > 40
+    )
+    assert not re.search(r"[$`\\]|\*\w", " ".join(read.words[read.words.index("Words") :]))
+
+
+def test_every_term_of_the_templates_has_words():
+    folder = Path(report.__file__).parent / "templates"
+    text = "".join((folder / name).read_text(encoding="utf-8") for name in ("page.html", "macros.html"))
+    labels = set(re.findall(r'term\("([^"]+)"\)', text))
+    assert len(labels) > 12
+    assert [label for label in labels if glossary.anchor(label) is None] == []
+    assert glossary.anchor("no such word") is None
+
+
+def test_numbers_are_written_one_way_everywhere():
+    run = fake_run.digits_run()
+    roles = {
+        "trained": "60000 pictures trained it: 51000 train and 9000 validation pictures.",
+        "chose": "9000 pictures chose (seed 0).",
+        "judged": "10000 test pictures, none of them trained on",
+    }
+    finding = Finding("more", "More", "warning", "9000 right (of 10000), 1234.5 m, a/60000/x.png.", "Try --alpha 1000.")
+    counts = {"train": [5100] * 10, "valid": [900] * 10, "test": [1000] * 10}
+    many = evaluate(np.arange(20000) % 10, np.zeros(20000, int), run.data.classes)
+    trust = Trust(51000, "51000 trained pictures", 1.5, *[Reliability(0.1, 0.05, [])] * 3, chance=0.01)
+    run = replace(
+        run,
+        data=replace(run.data, found=60000, used=60000, skipped=[], roles=roles, counts=counts),
+        features=run.features | {"dimension": 1800},
+        fit=replace(run.fit, iterations=2500, passes=5000.0),
+        evaluations={"train": replace(many, audit=roles), "test": replace(many, audit=roles)},
+        findings=[finding],
+        trust=trust,
+    )
+    html = re.sub(r"<(script|style|code|pre|title|bdi)\b.*?</\1>", " ", render(run), flags=re.DOTALL)
+    text = re.sub(r"<[^>]*>", " ", html)
+    assert re.findall(r"(?<![\w.,\u202f/-])\d{4,}(?!\w|\.\d|/)", text) == ["2026", "1000"]  # the year, --alpha's value
+    for number in ("60 000", "51 000", "9 000", "10 000", "20 000", "1 800", "2 500", "5 000", "2 000"):
+        assert number.replace(" ", "\u202f") in text, number
 
 
 def test_the_leaderboard_and_the_filters_are_on_the_page():

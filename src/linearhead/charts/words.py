@@ -7,9 +7,11 @@ replaces what a page cannot carry or what would reorder the text around it.
 from __future__ import annotations
 
 import math
+import re
 from html import escape
 
 THIN = "\u202f"  # narrow no-break space: between digits, before the per cent sign
+ALONE = re.compile(r"--[a-z][a-z-]* \S+|(?<![^\s(])(\d{4,6})(?=[\s),;:]|\.?(?:\s|$))")
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -57,6 +59,16 @@ def number(value: float | None) -> str:
     mantissa, exponent = f"{value:.1e}".split("e")
     ten = "10" + str(int(exponent)).translate(_SUPERSCRIPT)
     return ten if mantissa == "1.0" else f"{mantissa.removesuffix('.0')}×{ten}"
+
+
+def grouped(text: str) -> str:
+    """Whole numbers that stand alone in a sentence as `number` has them: 60000 pictures → 60 000 pictures. Those within
+    names, and the values of --options, which people type, stay as they are."""
+
+    def shown(found: re.Match[str]) -> str:
+        return found[0] if found[1] is None else number(int(found[1]))
+
+    return ALONE.sub(shown, text)
 
 
 def percent(value: float | None, decimals: int = 1) -> str:

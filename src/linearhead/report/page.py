@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from ..charts import STYLE, number, percent, printable
-from ..charts.words import THIN, clipped, duration
+from ..charts.words import clipped, duration, grouped
 from ..records import Run
 from . import sentences
 from .confusion import pictures_behind
+from .glossary import anchor, glossary
 from .numbers import numbers, script_text
 from .pictures import Kept, cost, everything, within
+from .prose import prose
 from .view import view
 
 LIMIT = 2_000_000  # bytes of UTF-8
@@ -93,30 +95,23 @@ def _template() -> Any:
         "number": number,
         "duration": duration,
         "clip": clipped,
+        "grouped": grouped,
         "interval": sentences.interval,
         "severity": lambda finding: sentences.severity(finding)[1],
         "when": sentences.when,
-        "prose": _prose,
+        "prose": prose,
+        "explained": _explained,
         "svg": lambda chart: Markup(chart.inline),
     }
+    environment.globals |= {"glossary": glossary, "anchor": anchor}
     return environment.get_template("page.html")
 
 
-OPTION = re.compile(r"`([^`]+)`|(?<![\w-])(--[a-z][a-z0-9-]{1,30}(?![\w-]))")
-PER_CENT = re.compile(r"(?<=\d) ?%")
+EMPHASIS = re.compile(r"\*([^*]+)\*")
 
 
-def _prose(text: str) -> Any:
-    """A sentence: `back-quoted` words and --options become <code>, per cent signs stand as everywhere on the page;
-    everything is escaped."""
-    from markupsafe import Markup, escape
+def _explained(text: str) -> Any:
+    """A cell of the glossary: `prose`, and *stressed* words."""
+    from markupsafe import Markup
 
-    text = PER_CENT.sub(f"{THIN}%", printable(text))
-    if text.count("`") % 2:  # an odd quote out: leave the text as it is
-        return escape(text)
-    parts, end = [], 0
-    for found in OPTION.finditer(text):
-        code = Markup("<code>{}</code>") if found[1] else Markup('<code class="option">{}</code>')
-        parts += [escape(text[end : found.start()]), code.format(found[1] or found[2])]
-        end = found.end()
-    return Markup("").join([*parts, escape(text[end:])])
+    return Markup(EMPHASIS.sub(r"<em>\1</em>", str(prose(text))))

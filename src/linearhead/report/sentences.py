@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from ..charts import number, percent
-from ..charts.words import THIN
+from ..charts.words import THIN, grouped
 from ..records import Certificate, Duplicates, Evaluation, Finding, LearningCurve, Run, Status, Trust
 
 SEVERITIES = ("problem", "warning", "note", "good")
@@ -156,9 +156,8 @@ def trust(t: Trust) -> list[str]:
         mend = "that is close enough, so they stay as they are."
         if abs(t.temperature - 1) >= 0.005:
             mend = f"scores are divided by {number(t.temperature)}, and now they differ by {percent(t.after.ece)}."
-        lines.append(
-            f"On {t.source}, stated confidence and share right differed by {percent(t.before.ece)} on average; {mend}"
-        )
+        differed = f"stated confidence and share right differed by {percent(t.before.ece)} on average"
+        lines.append(f"On {grouped(t.source)}, {differed}; {mend}")
     if t.judged is not None:
         lines.append(f"On the test pictures they differ by {percent(t.judged.ece)}{_by_chance(t)}.")
     if t.unlike is not None:
@@ -221,6 +220,8 @@ def facts(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
 def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, (int, float)) and float(value).is_integer():
+        return number(value)
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, list):

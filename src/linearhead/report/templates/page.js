@@ -107,7 +107,9 @@
     if (!behind.has(cell)) behind.set(cell, []);
     behind.get(cell).push(figure);
   }
-  const many = (n) => (n === 1 ? "1 picture" : `${n} pictures`);
+  const grouped = (n) => String(n).replace(/\B(?=(\d{3})+$)/g, "\u202f");
+  const whole = (node) => parseInt(node.textContent.replace(/\s/g, ""), 10); // without the spaces between digits
+  const many = (n) => (n === 1 ? "1 picture" : `${grouped(n)} pictures`);
 
   function openCell(button, names, count) {
     const figures = behind.get(`${button.dataset.r},${button.dataset.c}`) || [];
@@ -118,7 +120,7 @@
 
   for (const button of $$(".pair")) {
     const names = $$("bdi", button).map((node) => node.textContent);
-    const count = parseInt($(".count", button).textContent.replace(/\s/g, ""), 10);
+    const count = whole($(".count", button));
     button.addEventListener("click", () => openCell(button, names, count));
   }
 
@@ -160,7 +162,7 @@
     });
     table.addEventListener("click", (event) => {
       const button = event.target.closest("td button");
-      if (button) openCell(button, names(button), Number(button.textContent));
+      if (button) openCell(button, names(button), whole(button));
     });
     const column = (button) => Number(button.dataset.c);
     const next = (button, down, right) => {
