@@ -575,7 +575,8 @@ def test_numbers_are_written_one_way_everywhere():
     )
     html = re.sub(r"<(script|style|code|pre|title|bdi)\b.*?</\1>", " ", render(run), flags=re.DOTALL)
     text = re.sub(r"<[^>]*>", " ", html)
-    assert re.findall(r"(?<![\w.,\u202f/-])\d{4,}(?!\w|\.\d|/)", text) == ["2026", "1000"]  # the year, --alpha's value
+    plain = set(re.findall(r"(?<![\w.,\u202f/-])\d{4,}(?!\w|\.\d|/)", text))
+    assert plain == {"2026", "1000"}  # the year, --alpha's value
     for number in ("60 000", "51 000", "9 000", "10 000", "20 000", "1 800", "2 500", "5 000", "2 000"):
         assert number.replace(" ", "\u202f") in text, number
 
