@@ -30,7 +30,16 @@ LISTED = 30  # classes in the table and the bars: those with the lowest recall
 
 @dataclass
 class EvaluationDisplay:
-    """The numbers of one set of predictions, and how far its confidence comes true (None: the loss has none)."""
+    """The numbers of one set of predictions, and how far its confidence comes true (None: the loss has none).
+
+    >>> from sklearn.datasets import load_digits
+    >>> X, y = load_digits(return_X_y=True)
+    >>> from linearhead import SoftmaxClassifier
+    >>> clf = SoftmaxClassifier(alpha=0.1).fit(X[:1000], y[:1000])
+    >>> display = EvaluationDisplay.from_estimator(clf, X[1000:], y[1000:])
+    >>> display.evaluation.n, len(display.charts)  # recall of each class, confusion, reliability
+    (797, 3)
+    """
 
     evaluation: Evaluation
     reliability: Reliability | None = None
@@ -99,7 +108,15 @@ class EvaluationDisplay:
 
 @dataclass
 class WeightsDisplay:
-    """One picture per class as a data: URI; grey is zero, bright speaks for the class."""
+    """One picture per class as a data: URI; grey is zero, bright speaks for the class.
+
+    >>> from sklearn.datasets import load_digits
+    >>> X, y = load_digits(return_X_y=True)
+    >>> from linearhead import SoftmaxClassifier
+    >>> clf = SoftmaxClassifier(alpha=0.1).fit(X[:1000], y[:1000])
+    >>> len(WeightsDisplay.from_estimator(clf, (8, 8)).pictures)
+    10
+    """
 
     pictures: list[str]
     classes: list[str]

@@ -6,7 +6,15 @@ standard exception that each also is (`ValueError`, `OSError`).
 
 
 class LinearheadError(Exception):
-    """Base of every error that is the user's to mend; the text is a complete sentence for them."""
+    """Base of every error that is the user's to mend; the text is a complete sentence for them.
+
+    >>> from linearhead import SoftmaxClassifier
+    >>> try:
+    ...     SoftmaxClassifier(alpha=-1).fit([[0.0], [1.0]], [0, 1])
+    ... except LinearheadError as error:
+    ...     print(error)
+    alpha must be a finite number ≥ 0 or 'auto'; found -1.
+    """
 
     exit_code = 2
 

@@ -92,6 +92,15 @@ def check_gradient(
     verbose : print the comparison.
 
     Raises UsageError for a subject that cannot be called, DataError for X and y that do not fit together.
+
+    >>> import numpy as np
+    >>> def mean_square(W, b, X, y):  # its gradient lacks the 1/n
+    ...     r = X @ W + b - np.eye(3)[y]
+    ...     return (r**2).sum() / len(y), 2 * X.T @ r, 2 * r.sum(axis=0)
+    >>> rng = np.random.default_rng(0)
+    >>> check = check_gradient(mean_square, rng.normal(size=(30, 4)), rng.integers(0, 3, 30), verbose=False)
+    >>> check.ok, check.traps
+    (False, ('missing 1/n',))
     """
     X, codes, k = _rows(X, y)
     rng = np.random.default_rng(seed)

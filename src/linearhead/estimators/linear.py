@@ -69,6 +69,16 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
     Raises
     ------
     UsageError : options that do not fit. DataError : X or y is not what a classifier needs. Both are ValueErrors.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> X, y = load_digits(return_X_y=True)
+    >>> clf = LinearClassifier("squared_hinge", alpha=0.1).fit(X[:1000], y[:1000])
+    >>> clf.solver_, clf.status_.value, clf.certificate_.gap < 1e-6
+    ('lbfgs', 'the tolerance was reached', True)
+    >>> clf.predict(X[1000:1004]), y[1000:1004]
+    (array([1, 4, 0, 5]), array([1, 4, 0, 5]))
     """
 
     def __init__(

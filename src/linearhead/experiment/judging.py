@@ -121,6 +121,13 @@ def evaluate(
 
     split "auto" takes the data's own test split; on the very pictures that `train` was given, those which it held out;
     else all. Pictures of classes that the model does not know are skipped and counted; DataError if no others are left.
+
+    >>> judged = evaluate("run", "digits")
+    >>> judged.which, judged.evaluation.n
+    ('test', 60)
+    >>> low, high = judged.evaluation.accuracy_interval
+    >>> low < judged.evaluation.accuracy <= high
+    True
     """
     progress = progress or Progress()
     if split not in SPLITS:
@@ -287,7 +294,14 @@ def predict(
     """What the model of RUN says of each picture file in `paths`; folders are walked. A file that is no readable
     picture gets an `error` and no label. A model of feature rows takes .npy and .npz files of such rows instead. With
     `coverage` each gets the set of `labels` that holds the true one in that share of pictures. DataError where there is
-    nothing to look at."""
+    nothing to look at.
+
+    >>> answers = predict("run", ["digits/0", "lost.png"], coverage=0.9)
+    >>> answers[0].label, answers[0].labels, answers[0].confidence > 0.5
+    ('0', ['0'], True)
+    >>> answers[-1].label, answers[-1].error
+    (None, 'no such file or folder')
+    """
     if coverage is not None and not 0 < coverage < 1:
         raise UsageError(f"--coverage is {coverage}, but a share between 0 and 1 is needed, such as 0.95.")
     progress = progress or Progress()

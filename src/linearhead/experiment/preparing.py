@@ -146,7 +146,12 @@ class Extraction:
 
 def extract(data: Data, *, out: str | Path, progress: Progress | None = None, **recipe: Any) -> Extraction:
     """The steps of `train` before the fit, kept in the store `out`: `train` of the same pictures with cache=out decodes
-    nothing and extracts nothing. `recipe`: see `Recipe`; what is learned from pictures depends on seed and shares."""
+    nothing and extracts nothing. `recipe`: see `Recipe`; what is learned from pictures depends on seed and shares.
+
+    >>> extraction = extract("digits", out="store", features="hog")
+    >>> extraction.found, extraction.used, extraction.dimension
+    (300, 300, 324)
+    """
     plan, progress, clock = Recipe(**recipe), progress or Progress(), Clock()
     plan.check()
     prepared = prepare(data, plan, Store(out, progress.say), progress, clock)

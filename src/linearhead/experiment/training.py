@@ -118,6 +118,12 @@ def train(
     in the user's cache folder, within bounds (data/cache.py). `cluster`: the address of a Dask scheduler, whose workers
     then decode, extract and fit; they have to see data and cache under the same paths. The weights are those of one
     machine within the tolerance, and have the same bits for any number of workers.
+
+    >>> outcome = train("digits", out="first", features="pixels", alpha=0.1)  # a folder of pictures, one per class
+    >>> outcome.run.data.found, outcome.run.evaluations["test"].accuracy > 0.8
+    (300, True)
+    >>> [path.name for path in (outcome.model, outcome.report)]
+    ['model.safetensors', 'report.html']
     """
     plan, progress, clock = Recipe(**recipe), progress or Progress(), Clock()
     plan.check()

@@ -46,6 +46,10 @@ def update(
 
     The pictures that made the model are needed where they were (with `cache` their features are only read). DataError
     where they are gone or have changed, or where the model and the pictures do not fit.
+
+    >>> outcome = update("run", "more", out="updated")  # more pictures of the same ten digits
+    >>> outcome.run.data.found, outcome.run.fit.alpha_from
+    (320, 'kept from the run that was updated')
     """
     progress, clock = progress or Progress(), Clock()
     model = run_folder.load_model(run)

@@ -63,6 +63,12 @@ def regularization_path(
     validation rows together. tol: the residual of every fit, as of the estimators; None: as exact as the choice needs.
     give_up: end after that many α's in a row that lose to the best (None: never). cv="loo": least squares only, exact.
     Raises UsageError for options that do not fit, DataError for rows that cannot be used.
+
+    >>> from sklearn.datasets import load_digits
+    >>> X, y = load_digits(return_X_y=True)
+    >>> path = regularization_path(X[:800], y[:800], valid=(X[800:1000], y[800:1000]), alphas=[10, 1, 0.1, 0.01])
+    >>> path.alpha_, [row["alpha"] for row in path.rows()]
+    (0.01, [10.0, 1.0, 0.1, 0.01])
     """
     plan, rule = _checked(protocol, rule, alphas, valid, cv)
     check_combination(loss, penalty)

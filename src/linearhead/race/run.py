@@ -76,6 +76,12 @@ def race(
     """Let everybody who fits the loss run on rows X (n, d) with labels y until passes or seconds are spent.
 
     X_test, y_test: rows on which the end points' accuracy is told. `only` names some of ENTRANTS.
+
+    >>> from sklearn.datasets import load_digits
+    >>> X, y = load_digits(return_X_y=True)
+    >>> run = race(X, y, alpha=0.01, only=["L-BFGS", "gradient descent"], passes=30)
+    >>> [(finish.name, finish.gap < 1e-3) for finish in run.finishers]
+    [('L-BFGS', True), ('gradient descent', False)]
     """
     problem, classes = _problem(X, y, loss, alpha, standardize)
     runners = entrants(loss)

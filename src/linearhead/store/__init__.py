@@ -40,7 +40,12 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
 
 
 def load(path: str | os.PathLike[str]) -> Model:
-    """The model in a file; FileError for a file that is missing, damaged, foreign, or of a newer version."""
+    """The model in a file; FileError for a file that is missing, damaged, foreign, or of a newer version.
+
+    >>> model = load("run/model.safetensors")
+    >>> model.classes[:3], model.coef.shape, model.loss
+    (['0', '1', '2'], (10, 64), 'cross_entropy')
+    """
     try:
         with explained("read", path):
             info, tensors = container.read(path)
