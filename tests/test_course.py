@@ -61,7 +61,7 @@ def test_right_solutions_of_every_style_pass(chosen):
 
 
 def reached(base, name):
-    """The tasks that mention `name`, themselves or through others: from all the rest a mistake in it is out of sight."""
+    """The tasks that mention `name`, themselves or through others; no other can see a mistake in it."""
     bodies = [node for node in ast.parse(solutions.script(base)).body if isinstance(node, ast.FunctionDef)]
     said = {body.name: {n.id for n in ast.walk(body) if isinstance(n, ast.Name)} for body in bodies}
     seen = {name}
