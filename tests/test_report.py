@@ -178,7 +178,7 @@ def test_a_margin_loss_has_no_log_loss_and_no_confidences():
 
 def test_the_audit_names_roles_reasons_and_conversions():
     read = Reader(page("digits_run"))
-    assert re.search(r"trained\s+1437 pictures.*chose\s+269 pictures.*judged\s+360 pictures", read.text)
+    assert re.search(r"trained\s+1 437 pictures.*chose\s+269 pictures.*judged\s+360 pictures", read.text)
     assert re.search(r"3\s+the file is truncated", read.text)
     assert "12 turned by EXIF, 1 CMYK to RGB" in read.text
     assert "zero/broken_2.jpg" in read.text
@@ -203,7 +203,7 @@ def test_a_long_list_of_skipped_files_is_counted_and_cut():
 
 def test_sections_without_content_are_absent_or_say_so():
     read = Reader(page("bare_run"))
-    assert {a["id"] for a in read.all("section")} == {"findings", "matrix", "classes", "fit", "audit", "again"}
+    assert {a["id"] for a in read.all("section")} == {"findings", "matrix", "classes", "fit", "audit", "again", "words"}
     for sentence in (
         "No finding was recorded",
         "No trace was recorded",

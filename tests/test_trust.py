@@ -8,6 +8,7 @@ from linearhead.trust import Conformal, Novelty, answered, fit_temperature, reli
 from linearhead.trust.calibration import expected_ece
 from linearhead.trust.conformal import strangeness
 from linearhead.trust.noise import label_noise
+from linearhead.trust.novelty import RARE
 
 softmax = LOSSES["cross_entropy"]().probabilities
 
@@ -94,6 +95,21 @@ def test_unlike_is_uniform_on_the_usual_and_small_on_the_strange(d):
     assert np.array_equal(again.unlike(x), novelty.unlike(x))
     with pytest.raises(ValueError, match="shapes"):
         Novelty.restore(novelty.tensors(), d + 1)
+
+
+@pytest.mark.parametrize("n", [30, 60, 120, 300])
+def test_from_few_rows_the_usual_is_seldom_called_strange_and_the_strange_is(n):
+    own, foreign = [], []
+    for seed in range(12):
+        rng = np.random.default_rng([seed, n])
+        mix = rng.normal(size=(6, 80))
+        X, new = ((rng.normal(size=(m, 6)) @ mix + 0.3 * rng.normal(size=(m, 80))).astype(np.float32) for m in (n, 400))
+        novelty = Novelty.fit(X)
+        assert novelty is not None
+        own.append(np.mean(novelty.unlike(new) < RARE))
+        foreign.append(np.mean(novelty.unlike(rng.normal(size=(50, 80)).astype(np.float32) * 6) < RARE))
+    assert np.mean(own) < 2.5 * RARE
+    assert np.mean(foreign) > 0.9
 
 
 def test_constant_columns_and_few_rows():

@@ -40,8 +40,9 @@ def again(run: Run, *options: str, without: tuple[str, ...] = ()) -> str:
 
 def elsewhere(run: Run, place: str, without: tuple[str, ...] = ()) -> str:
     """The same on the pictures in another place."""
-    places = dict.fromkeys((run.data.source, ALL), place)
-    return shlex.join(places.get(word, word) for word in shlex.split(again(run, without=without)))
+    words = shlex.split(again(run, without=without))
+    named = [word for word in (run.data.source, ALL, *words[2:]) if word in words and not word.startswith("-")]
+    return shlex.join(place if word == named[0] else word for word in words)
 
 
 def with_more(run: Run) -> str:

@@ -2,17 +2,21 @@
 
 z = (x − μ) / σ column by column, r leading directions V with variances λ, the rest of space with one variance v:
 strangeness² = Σ_i (v_iᵀz)² / λ_i + (‖z‖² − ‖Vᵀz‖²) / v, the negative log likelihood up to constants. It is fitted to
-four rows in five; the fifth says what is usual: `unlike` = share of them at least as strange, (1 + count)/(1 + m).
+four rows in five; the fifth says what is usual: `unlike` = share of them at least as strange, (1 + count)/(1 + m). With
+fewer than ENOUGH rows each fifth in turn is asked of a fit to the others, and the model is a fit to all (Vovk 2015).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 DIRECTIONS = 48
 ROWS = 4000  # that it is fitted to, at most
+LEAST, FEW, ENOUGH = 30, 100, 500  # rows: to say anything; to say 1 in 100 by counting; to spare a fifth
+PARTS = 5
+WIDER = 1.5  # than a normal ln of the strangeness is foreseen to be: its tail is longer (docs/decisions/verdict.md)
 KEPT = 1000  # strangenesses kept
 RARE = 0.01  # below this share a picture is called unlike the training pictures
 
@@ -30,25 +34,38 @@ class Novelty:
     @classmethod
     def fit(cls, X: np.ndarray, seed: int = 0) -> Novelty | None:
         """From trained rows X (n, d); None where there are too few of them to say what is usual."""
-        n, d = X.shape
-        if n < 30:
+        n = len(X)
+        if n < LEAST:
             return None
         rng = np.random.default_rng(seed)
         order = rng.permutation(n)[: ROWS + ROWS // 4]
-        cut = len(order) * 4 // 5
-        A = X[np.sort(order[:cut])].astype(np.float32)
+        if n >= ENOUGH:
+            cut = len(order) * 4 // 5
+            found = cls._of(X[np.sort(order[:cut])], rng)
+            usual = found.strangeness(X[np.sort(order[cut:])])
+        else:
+            found = cls._of(X, rng)
+            parts = np.array_split(order, PARTS)
+            usual = np.concatenate([cls._of(np.delete(X, part, axis=0), rng).strangeness(X[part]) for part in parts])
+            usual = usual if n >= FEW else foreseen(usual)
+        usual = np.sort(usual)
+        if len(usual) > KEPT:
+            usual = usual[np.linspace(0, len(usual) - 1, KEPT).round().astype(int)]
+        return replace(found, usual=usual.astype(np.float32))
+
+    @classmethod
+    def _of(cls, X: np.ndarray, rng: np.random.Generator) -> Novelty:
+        """Fitted to all of these rows; what is usual is not known yet."""
+        n, d = X.shape
+        A = X.astype(np.float32)
         mean, spread = A.mean(axis=0), A.std(axis=0)
         spread = np.where(spread > 1e-6 * max(float(spread.max()), 1e-30), spread, np.inf).astype(np.float32)
         A = (A - mean) / spread
-        r = max(1, min(DIRECTIONS, cut // 5, d - 1)) if d > 1 else 1
+        r = max(1, min(DIRECTIONS, n // 5, d - 1)) if d > 1 else 1
         axes, variance = _leading(A, r, rng)
         total = float(np.mean(np.sum(A * A, axis=1)))
         rest = max(total - float(variance.sum()), 1e-6 * total) / max(d - r, 1)
-        found = cls(mean, spread, axes, np.append(variance, rest).astype(np.float32), np.zeros(0, np.float32))
-        usual = np.sort(found.strangeness(X[np.sort(order[cut:])]))
-        if len(usual) > KEPT:
-            usual = usual[np.linspace(0, len(usual) - 1, KEPT).round().astype(int)]
-        return cls(mean, spread, axes, found.variance, usual.astype(np.float32))
+        return cls(mean, spread, axes, np.append(variance, rest).astype(np.float32), np.zeros(0, np.float32))
 
     def strangeness(self, X: np.ndarray) -> np.ndarray:
         """(n, d) → (n,), about √d for a usual row."""
@@ -82,6 +99,16 @@ class Novelty:
         if shapes != [(d,), (d,), (r, d), (r + 1,)] or found.usual.ndim != 1 or found.variance.min() <= 0:
             raise ValueError(f"what is usual has the shapes {shapes} for {d} features")
         return found
+
+
+def foreseen(strangeness: np.ndarray) -> np.ndarray:
+    """KEPT quantiles of what another row's strangeness may be after a few, whose largest says too little about one row
+    in a hundred: ln of it taken as normal, Student's t of a prediction (Geisser 1993), WIDER times as wide."""
+    from scipy.stats import t  # at fit time only: predict needs NumPy alone
+
+    logs, n = np.log(np.maximum(strangeness, 1e-12)), len(strangeness)
+    q = t.ppf((np.arange(KEPT) + 0.5) / KEPT, n - 1)
+    return np.exp(logs.mean() + WIDER * logs.std(ddof=1) * np.sqrt(1 + 1 / n) * q)
 
 
 def _leading(A: np.ndarray, r: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
