@@ -113,11 +113,35 @@ def certificates(record: dict) -> Iterator[Row]:
     yield work, found + f"`converged_` true in **{t['truthful'] / t['fits']:.0%}**", "0, 0, 100 %"
 
 
+def device(record: dict) -> Iterator[Row]:
+    for r in record["results"]:
+        n, d = r["shape"]
+        work = f"softmax + L2 on {record['device']}, {r['rows']} {n} × {d}, {r['classes']} classes"
+        passes = {who: found["passes"] for who, found in r["to_the_gap"].items()}
+        counts = f"{passes['linearhead']:.0f} passes against {passes['torch.optim.LBFGS']:.0f}"
+        found = f"**{digits(r['times_as_long'])}×** torch's L-BFGS there to a gap of {record['relative_gap']:.0e}"
+        found = f"{found} ({counts}); "
+        yield work, found + f"certified to {r['fit']['residual']:.0e} in **{r['fit']['seconds']:.1f} s**", ""
+
+
 def hog(record: dict) -> Iterator[Row]:
     for case in record["cases"]:
         shape = " × ".join(map(str, case["picture"]))
         found = f"**{digits(case['times_as_fast'])}×** scikit-image, numbers differ by {case['largest_difference']:.0e}"
         yield f"HOG of {shape}, cells of {case['cell']}", found, "≥ 4×, 1e-06"
+
+
+def patches(record: dict) -> Iterator[Row]:
+    for r in record["arithmetic"]:
+        shape = " × ".join(map(str, r["picture"]))
+        yield (
+            f"patches of {shape}, {r['filters']} filters, of a square product's speed",
+            f"**{r['share']:.0%}**",
+            "≥ 60 %",
+        )
+    most = max(r["megabytes_beyond_pictures_and_rows"] for r in record["memory"])
+    work = f"patches, peak memory on {record['memory'][0]['pictures']} pictures beyond them and their rows"
+    yield work, f"**{max(most, 0):.0f} MB**", "≤ 1 500 MB"
 
 
 def decode(record: dict) -> Iterator[Row]:
@@ -160,7 +184,9 @@ SCRIPTS: tuple[Callable[..., Iterator[Row]], ...] = (
     out_of_core,
     growth,
     certificates,
+    device,
     hog,
+    patches,
     decode,
     store,
     model_files,

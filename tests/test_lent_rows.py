@@ -178,3 +178,33 @@ def test_rows_are_views_where_the_memory_is_the_processors():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert design_of(X).dense().shape == (10, 3)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_path_with_folds_is_that_of_numpy_rows(library):
+    X, y = data(n=400)
+    theirs, ours = (regularization_path(rows, y, cv=3, alphas=[1.0, 0.1, 0.01]) for rows in (into(library, X), X))
+    assert theirs.alpha_ == ours.alpha_
+    np.testing.assert_allclose(theirs.valid_loss, ours.valid_loss, rtol=1e-5)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_some_rows_stay_where_they_are(library):
+    X, _ = data()
+    rows = into(library, X)
+    part = design_of(rows).take(np.array([5, 2]))
+    assert type(part.X.source) is type(rows)
+    assert np.array_equal(part.X[:], X[[5, 2]])
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_moments_are_those_of_numpy_rows(weighted):
+    X, _ = data()
+    X[:, 1], X[:, 2] = 7.0, X[:, 2] + 1e6  # a constant, and a mean that dwarfs the spread
+    w = np.random.default_rng(0).uniform(0.1, 2, len(X)) if weighted else None
+    mean, deviation = design_of(into("strict", X)).moments(w)
+    exact = X.astype(np.float64)
+    truth = np.average(exact, axis=0, weights=w)
+    np.testing.assert_allclose(mean, truth, rtol=1e-12)
+    np.testing.assert_allclose(deviation**2, np.average((exact - truth) ** 2, axis=0, weights=w), rtol=1e-9, atol=1e-20)
+    assert deviation[1] == 0

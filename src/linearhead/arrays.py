@@ -55,14 +55,6 @@ def namespace(x: Any) -> Any:
     return array_api_compat.array_namespace(x)
 
 
-def subtract_at(xp: Any, a: Any, y: Any, amount: Any) -> None:
-    """a[i, y_i] −= amount_i in place, for a (n, k) that the caller owns; by index where the library can."""
-    if xp is np or "torch" in xp.__name__:
-        a[xp.arange(a.shape[0]), y] -= amount
-    else:
-        a -= xp.astype(xp.arange(a.shape[1])[None, :] == y[:, None], a.dtype) * amount
-
-
 def is_foreign(x: Any) -> bool:
     """Whether x is another library's array: torch, CuPy, JAX, array-api-strict."""
     if isinstance(x, (np.ndarray, np.generic, list, tuple, str, bytes)) or not hasattr(x, "dtype"):
@@ -96,6 +88,13 @@ def to_device(x: np.ndarray, like: Any, dtype: Any = None) -> Any:
 def cast(a: Any, dtype: Any) -> Any:
     """a in another type of its library; itself where it has it."""
     return a.astype(dtype, copy=False) if isinstance(a, np.ndarray) else namespace(a).astype(a, dtype, copy=False)
+
+
+def beside(x: Any) -> bool:
+    """Whether another library's array lies in the processor's own memory."""
+    import array_api_compat
+
+    return "cpu" in str(array_api_compat.device(x)).lower()
 
 
 def dot(a: Any, b: Any) -> float:

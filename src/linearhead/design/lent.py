@@ -20,7 +20,7 @@ from ..errors import DataError
 from .contract import Design
 from .stored import StoredArray, StoredRows
 
-LENT_BYTES = 32 << 20  # of rows at a time: a device wants large products, and their scores take room
+LENT_BYTES = 256 << 20  # of rows and scores at a time: a device wants large products
 
 
 class LentArray(StoredArray):
@@ -40,7 +40,14 @@ class LentArray(StoredArray):
             return to_host(self.source[slice(*rows.indices(len(self))), ...])
         rows = np.asarray(rows)
         rows = np.flatnonzero(rows) if rows.dtype == bool else np.where(rows < 0, rows + len(self), rows)
-        return to_host(self.xp.take(self.source, to_device(rows.astype(np.int64), self.source), axis=0))
+        return to_host(self._gathered(rows))
+
+    def _gathered(self, rows: np.ndarray) -> Any:
+        return self.xp.take(self.source, to_device(rows.astype(np.int64), self.source), axis=0)
+
+    def take(self, rows: np.ndarray) -> LentArray:
+        """Some rows, where they are."""
+        return LentArray(self._gathered(rows))
 
     def finite(self) -> bool:
         """Whether every number is, found where they are."""
@@ -101,7 +108,7 @@ class LentRows(Design):
         return self.xp.float64 if self.exact else self.xp.float32
 
     def block_rows(self) -> int:
-        return max(1, LENT_BYTES // self.row_bytes)
+        return max(1, LENT_BYTES // (self.row_bytes + self.scores * self.dtype.itemsize))
 
     def block(self, rows: Any) -> Any:
         x, xp = self.X[rows, :], self.xp
@@ -153,6 +160,9 @@ class LentRows(Design):
 @dataclass(frozen=True)
 class LentSlabs(StoredRows):
     """The rows of a `LentArray` as NumPy arrays, slab by slab; their moments are formed where they are."""
+
+    def take(self, rows: np.ndarray) -> LentSlabs:
+        return replace(self, n=len(rows), X=self.X.take(rows))
 
     def _moments(self, weights: np.ndarray | None, unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         rows = LentRows.like(replace(self, shift=None, scale=None, centre_blocks=False))

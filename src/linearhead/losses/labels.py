@@ -30,15 +30,16 @@ class Label:
         if xp is np:
             self.rows = np.arange(n)
             self.flat = np.multiply(y, n, dtype=np.intp) + self.rows
-        elif "torch" in xp.__name__:
-            self.rows = xp.arange(n, device=y.device)
         else:
             self.rows = None
+        self.torch = "torch" in xp.__name__  # gather and scatter make a graphics card wait for nothing, indices do
 
     def get(self, a: Array) -> Array:
         """a[i, y_i], (n,)"""
         if self.xp is np and a.flags.f_contiguous:
             return a.T.reshape(-1)[self.flat]
+        if self.torch:
+            return a.gather(1, self.y[:, None])[:, 0]
         if self.rows is not None:
             return a[self.rows, self.y]
         return self.xp.take_along_axis(a, self.y[:, None], axis=1)[:, 0]
@@ -47,6 +48,8 @@ class Label:
         """a[i, y_i] = amount_i, (n,) or one number; the caller owns a and goes on with the answer: a or a new array."""
         if self.xp is np and a.flags.f_contiguous:
             a.T.reshape(-1)[self.flat] = amount
+        elif self.torch:
+            a.scatter_(1, self.y[:, None], amount if isinstance(amount, float) else amount[:, None])
         elif self.rows is not None:
             a[self.rows, self.y] = amount
         else:
