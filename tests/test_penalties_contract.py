@@ -265,6 +265,15 @@ def test_a_share_outside_0_to_1_is_refused(ratio):
         ElasticNet(l1_ratio=ratio)
 
 
+@pytest.mark.parametrize("penalty", [L1(), ElasticNet(l1_ratio=1.0)], ids=["l1", "elastic_net"])
+def test_the_conjugate_forgives_sixteen_roundings_and_not_seventeen(penalty):
+    for sign in (1, -1):
+        assert penalty.conjugate(np.array([[sign * (1 + 16 * 2.0**-52), 0.5]])) == 0
+        assert penalty.conjugate(np.array([[sign * (1 + 17 * 2.0**-52), 0.5]])) == math.inf
+    assert penalty.dual_scale(np.array([[1.0, -0.5]])) == 1
+    assert penalty.dual_scale(np.array([[1 + 2.0**-20, -0.5]])) < 1
+
+
 def test_soft_threshold_by_hand():
     W = np.array([[3.0, -0.5, 0.5, -2.0, 0.0]])
     assert L1().prox(W, 0.5).tolist() == [[2.5, 0.0, 0.0, -1.5, 0.0]]

@@ -227,7 +227,7 @@ def test_sparse_rows_weights_and_no_intercept():
     assert not fitted(X, y, "cross_entropy")[1]
 
 
-def test_beyond_the_program_s_size_columns_alone_are_looked_at(monkeypatch):
+def test_a_column_is_enough_at_any_size_and_so_is_the_fit(monkeypatch):
     monkeypatch.setattr(recession, "UNKNOWNS", 0)
     x = np.array([1.0, 2, 3, 3, 4, 5])[:, None]
     y = np.array([0, 0, 0, 1, 1, 1])
@@ -235,11 +235,70 @@ def test_beyond_the_program_s_size_columns_alone_are_looked_at(monkeypatch):
     assert "by column 0 alone: it is at least 3" in fitted(x, y, "cross_entropy")[1][0]
     assert "by column 0 alone" in fitted(turned, y, "cross_entropy")[1][0]
     sheared = np.hstack([x + 10 * (w := np.array([1.0, -1, 1, 1, -1, 1])[:, None]), w])
-    assert not fitted(sheared, y, "cross_entropy", max_iter=50)[1]
+    words = "along one direction of the weights [34] of 6 rows gain"
+    assert re.search(words, fitted(sheared, y, "cross_entropy")[1][0])
     monkeypatch.undo()
-    assert re.search(
-        "along one direction of the weights [34] of 6 rows gain", fitted(sheared, y, "cross_entropy")[1][0]
-    )
+    assert re.search(words, fitted(sheared, y, "cross_entropy")[1][0])
+
+
+@pytest.fixture
+def fit_alone(monkeypatch):
+    """Neither single columns nor linear programs are looked at."""
+    monkeypatch.setattr(recession, "UNKNOWNS", 0)
+    monkeypatch.setattr(recession, "by_column", lambda objective: None)
+
+
+@pytest.mark.usefixtures("fit_alone")
+def test_the_fit_alone_finds_the_direction():
+    rng, tried = np.random.default_rng(11), 0
+    while tried < TRIALS:
+        kind, loss = TOUCHING[tried % 4], ("cross_entropy", "logistic")[(tried // 4) % 2]
+        X, y = touching(rng, kind)
+        y = np.unique(y, return_inverse=True)[1]
+        X = X[:, np.ptp(X, axis=0) > 0]
+        if y.max() < 1 or truth(X, y, loss) is not None:
+            continue
+        if tried % 2 == 0:
+            X = X * 10.0 ** rng.uniform(-2, 1, X.shape[1]) + rng.normal(size=X.shape[1])
+        model, texts = fitted(X, y, loss, standardize=tried % 3 == 0, tol=(1e-7, 1e-4, 1e-10)[tried % 3])
+        assert len(texts) == 1, (tried, kind, loss, X.shape, model.status_)
+        assert "but for rows on the boundary" in texts[0]
+        tried += 1
+
+
+@pytest.mark.usefixtures("fit_alone")
+def test_the_fit_alone_accuses_none_of_the_others():
+    check_neither(12, TRIALS)
+    test_a_row_beyond_the_boundary_by_little_is_seen()
+
+
+def cones(rng, n, d, k):
+    """k cones of numbers without rounding; three rows of five on a border between two, each twice, once for each."""
+    X, D = rng.integers(-9, 10, size=(n, d)).astype(float), rng.integers(-3, 4, size=(d, k)).astype(float)
+    first, second = np.argsort(-(X @ D), axis=1)[:, :2].T
+    u, on = (D[:, first] - D[:, second]).T, np.flatnonzero(rng.random(n) < 0.6)
+    X[on] = (X * (u * u).sum(axis=1, keepdims=True) - (X * u).sum(axis=1, keepdims=True) * u)[on]
+    X = np.ldexp(X, -np.frexp(np.abs(X).max(axis=1, keepdims=True))[1])
+    s = X @ D
+    own = np.argmax((s >= s.max(axis=1, keepdims=True)) * rng.random(s.shape), axis=1)
+    tied = on[(s[on] >= s[on].max(axis=1, keepdims=True)).sum(axis=1) == 2]
+    other = np.where(own[tied] == first[tied], second[tied], first[tied])
+    return np.vstack([X, X[tied]]), np.append(own, other)
+
+
+@pytest.mark.parametrize("form", [np.asarray, scipy.sparse.csr_array, np.float32])
+def test_many_columns_and_classes(form):
+    """410 unknowns: separable but for the borders; not so once five rows are of another class."""
+    X, y = cones(np.random.default_rng(13), 1000, 40, 10)
+    w = np.append(np.ones(len(y)), 0.0)
+    rows, y = form(np.vstack([X, X[:1]])), np.append(y, (y[0] + 1) % 10)  # the last contradicts and has no weight
+    for options in ({}, {"fit_intercept": False}):
+        with pytest.warns(DataWarning, match="but for rows on the boundary: along one direction"):
+            LinearClassifier(penalty="none", **options).fit(rows, y, sample_weight=w)
+    y[:5] = (y[:5] + 1) % 10
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DataWarning)
+        LinearClassifier(penalty="none", tol=1e-6).fit(rows, y, sample_weight=w)
 
 
 def check_neither(seed, trials):

@@ -3,7 +3,8 @@
 A direction D (d+1, k) with (D_y − D_j)·[x 1] ≥ 0 for every row and other class j, somewhere > 0, lowers F for ever:
 no finite optimum exists, and D is the proof. In one column alone it shows in the classes' least and largest numbers,
 at any size. In general it is the linear program max c·D with all these margins ≥ 0, c their sum, |D| ≤ 1 (Konis 2007),
-here by cutting planes: a D that is good for some of the margins is proven by a pass over all of them, or refuted.
+here by cutting planes: a D that is good for some of the margins is proven by a pass over all of them, or refuted. Where
+it is too large the fit is the guide: along D it went on, and its other margins are taken out by projection.
 """
 
 from __future__ import annotations
@@ -14,15 +15,21 @@ from typing import Any, cast
 
 import numpy as np
 
-from ..losses import CrossEntropy
+from ..losses import CrossEntropy, SquaredHinge
 from ..objective import Objective
+from ..objective.point import Shared
+from ..solvers import LBFGS
+from ..solvers.newton import conjugate_gradients
 
 BYTES = 1 << 29  # of the classes' least and largest numbers, blocks apart; beyond, columns are not looked at
-UNKNOWNS = 300  # (d+1) k of a linear program, seconds at most; beyond, single columns alone are looked at
+UNKNOWNS = 300  # (d+1) k of a linear program, seconds at most
 FLAT = 1e-10  # of the largest curvature: below, a direction counts as one without
 ROUNDS = 12  # of margins that are added to it
+FURTHER = 300  # iterations that the fit goes on
+REPEATS, PRODUCTS = 4, 100  # projections, and products for one: each begins with what rounding left of the one before
 CLOSE = 1e-7  # of the size of its terms: a margin that the program may mean to be 0
 CLEAR = 1e-9  # of it: a margin that is none of rounding
+DUST = 1e-13  # of a direction's largest term: what rounding leaves of 0
 
 
 @dataclass(frozen=True)
@@ -39,15 +46,21 @@ class Touching:
 
 
 def touching(objective: Objective, theta: np.ndarray) -> Touching | None:
-    """A proof by the rows, or None: no such direction exists, or the problem is too large to tell."""
-    found = by_column(objective)
-    if found or objective.loss.name != "logistic":
-        return found or by_program(objective, theta)
+    """A proof by the rows, or None: no such direction exists, or none was found."""
+    if found := by_column(objective):
+        return found
+    if objective.loss.name != "logistic":
+        return by_any(objective, theta)
     for j in range(objective.k):  # one class against the rest is a problem of two classes
         alone = replace(objective, y=(objective.y == j).astype(int), k=2, loss=CrossEntropy(), watch=False)
-        if found := by_program(alone, 0.5 * np.stack([-theta[:, j], theta[:, j]], axis=1)):
+        if found := by_any(alone, 0.5 * np.stack([-theta[:, j], theta[:, j]], axis=1)):
             return replace(found, one=j)
     return None
+
+
+def by_any(objective: Objective, theta: np.ndarray) -> Touching | None:
+    """A direction of all columns and classes."""
+    return (by_program if theta.size <= UNKNOWNS else by_fit)(objective, theta)
 
 
 def visit(objective: Objective, fn: Callable[[Any, np.ndarray, np.ndarray], Any]) -> list:
@@ -181,6 +194,64 @@ def _best(gain: np.ndarray, held: np.ndarray) -> np.ndarray | None:
         return None
     tight = held[held @ found.x < CLOSE]
     return found.x - np.linalg.lstsq(tight, tight @ found.x, rcond=None)[0]
+
+
+# ── beyond the program's size ─────────────────────────────────────────────────────────────────────
+def by_fit(objective: Objective, theta: np.ndarray) -> Touching | None:
+    """θ itself where the slope is a thousandth: margins that are not large are made 0 to the last digit, what is left
+    is proven by the rows or refuted, and then the margins that it turned round are made 0 as well.
+
+    Those are where the squared hinge bends at D, so that its Hessian, and the model of it, project.
+    """
+    weights = None if objective.weights is None else (objective.weights > 0).astype(float)
+    own = {"alpha": 0.0, "weights": weights, "total": 0.0, "watch": False, "shared": Shared()}
+    hinge, D = replace(objective.precise(), loss=SquaredHinge(), **own), _gone_on(objective, theta)
+    for _ in range(ROUNDS):
+        at, model = D, hinge.preconditioner(D)
+        for _ in range(REPEATS):
+            if not _exceeds(objective, D):
+                return None
+            D = D - conjugate_gradients(
+                lambda v, at=at: hinge.hessian_product(at, v),
+                hinge.hessian_product(at, D),
+                lambda v, model=model: model(v)[0],
+                1e-6,
+                PRODUCTS,
+            )
+        D = _cleaned(objective, D)
+        pairs, clear = _margins(objective, D, 1, proving=True)
+        if not pairs:
+            return Touching(clear=clear, rows=_count(objective)) if clear else None
+    return None
+
+
+def _gone_on(objective: Objective, theta: np.ndarray) -> np.ndarray:
+    """θ after more of the fit, in units of the margin that makes another class as unlikely as √slope: in a direction
+    without end margins are well above 1, in others hardly any is."""
+    precise = objective.precise()
+    tol = 1e-3 * max(precise.at(theta).residual, 1e-12)
+    point = LBFGS(tol=tol, max_iter=FURTHER)(precise, theta).point
+    return point.theta / (-0.5 * np.log(np.clip(point.residual, 1e-300, 1e-2)))
+
+
+def _cleaned(objective: Objective, D: np.ndarray) -> np.ndarray:
+    """D without what is rounding beside its largest term, in columns as they are stored."""
+    design: Any = objective.precise().design
+    raw, scale = design.stored(D), 1.0 if design.scale is None else design.scale
+    size = np.hypot(np.sqrt(design.energy) * scale, 0.0 if design.shift is None else design.shift)
+    terms = np.abs(raw) * np.append(size, 1.0)[:, None]
+    return design.from_stored(np.where(terms < DUST * terms.max(), 0.0, raw))
+
+
+def _exceeds(objective: Objective, D: np.ndarray) -> bool:
+    """Whether any margin along D is 1 or more."""
+    stored = objective.precise().design.to_rows(D)
+
+    def share(block: Any, y: np.ndarray, there: np.ndarray) -> bool:
+        s = block.forward(stored)[there]
+        return bool(np.any(s[np.arange(len(s)), y][:, None] - s >= 1))
+
+    return any(visit(objective, share))
 
 
 def _sum_of_margins(objective: Objective) -> np.ndarray:
