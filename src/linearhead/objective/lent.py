@@ -68,7 +68,8 @@ class LentObjective(Objective):
         return self.host.separated(point)
 
     def sample(self, step: int = 4) -> Objective | None:
-        rows = self.host.fair_part(step) if beside(self.design.X) else None  # a card's passes cost less than models
+        near = beside(self.design.X)  # type: ignore[attr-defined]
+        rows = self.host.fair_part(step) if near else None  # a card's passes cost less than models
         if rows is None:
             return None
         part, design = len(rows) / self.n, self.design.every(step)
