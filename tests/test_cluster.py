@@ -4,9 +4,13 @@ Most is checked on `Here`, which runs tasks in this process after a journey thro
 worker would get them; what only processes can show (deaths, addresses, versions) on a LocalCluster.
 """
 
+import gc
 import itertools
 import os
 import signal
+import subprocess
+import sys
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +21,18 @@ distributed = pytest.importorskip("distributed", reason="needs the extra dask: p
 from distributed.protocol.pickle import dumps, loads  # noqa: E402
 
 from linearhead import LinearClassifier, SoftmaxClassifier, regularization_path  # noqa: E402
-from linearhead.design import Cluster, ClusterArray, ClusterRows, connect, connection, design_of, tree, worker  # noqa: E402
+from linearhead.design import (  # noqa: E402
+    Cluster,
+    ClusterArray,
+    ClusterRows,
+    Journal,
+    connect,
+    connection,
+    design_of,
+    journal,
+    tree,
+    worker,
+)
 from linearhead.errors import DataError, FileError, UsageError  # noqa: E402
 from linearhead.losses import LOSSES  # noqa: E402
 from linearhead.objective import Objective  # noqa: E402
@@ -183,6 +198,32 @@ def test_the_same_bits_for_any_workers_files_room_and_threads(tmp_path, monkeypa
     assert len(seen) == 1
 
 
+@pytest.mark.parametrize("options", [{}, {"penalty": "l1"}, {"standardize": True, "class_weight": "balanced"}])
+@pytest.mark.parametrize("loss", ["hinge", "crammer_singer"])
+def test_the_hinges_multipliers_travel_as_files(tmp_path, loss, options):
+    """A certified optimum with the same bits anywhere, and no multipliers left behind."""
+    X, y = data(120, d=4)
+    options = {"alpha": 0.1, "tol": 1e-4, **options}
+    here, seen = LinearClassifier(loss, **options).fit(X, y), set()
+    for i, (shares, cuts) in enumerate((((1,), ()), ((1, 1, 2), (0, 77)))):
+        A = ClusterArray(saved(tmp_path / str(i), X, cuts), Here(shares, again=i), leaf_bytes=4 * LEAF)
+        model = LinearClassifier(loss, **options).fit(A, y)
+        assert model.converged_
+        assert model.certificate_.value == pytest.approx(here.certificate_.value, rel=2e-4)
+        seen.add((model.coef_.tobytes(), model.intercept_.tobytes(), model.certificate_.gap))
+        gc.collect()
+        assert not [file for file in A.folder.glob("*.npy") if np.load(file).ndim > 1]
+    assert len(seen) == 1
+
+
+def test_the_path_of_a_hinge(tmp_path):
+    X, y = data(120, d=4)
+    A = array(tmp_path, X, Here((1, 1, 1)), (77,))
+    wanted, found = (regularization_path(rows, y, loss="hinge", alphas=[1, 0.1], cv=3) for rows in (X, A))
+    assert found.alpha_ == wanted.alpha_
+    assert np.allclose(found.valid_loss, wanted.valid_loss, rtol=1e-2)
+
+
 CHUNKINGS = {"one file": (), "empty files": (0, 0, 300, 300, 900), "ragged": (1, 2, 400, 899), "by class": None}
 
 
@@ -263,16 +304,107 @@ def test_windows_are_given_up_in_the_order_of_their_use(tmp_path):
         assert np.array_equal(third[slice(899, 900)], X[899:])
 
 
+# ── a client that was killed ─────────────────────────────────────────────────────────────────────
+def journalled(tmp_path, X, cluster, say=lambda text: None):
+    source = Shards([np.load(tmp_path / "rows" / "0.npy", mmap_mode="r")])
+    return ClusterArray(source, cluster, leaf_bytes=LEAF, journal=Journal(tmp_path / "passes", say))
+
+
+def test_a_fit_that_is_started_again_makes_only_the_passes_that_are_missing(tmp_path):
+    X, y = data()
+    saved(tmp_path / "rows", X)
+    arrays, models = [], []
+
+    def fit():
+        arrays.append(journalled(tmp_path, X, Here((1, 1))))
+        models.append(SoftmaxClassifier(alpha=0.01, standardize=True).fit(arrays[-1], y))
+        assert models[-1].coef_.tobytes() == models[0].coef_.tobytes()
+        assert models[-1].certificate_.gap == models[0].certificate_.gap
+        return arrays[-1].cluster.rounds, arrays[-1].journal.found
+
+    rounds, found = fit()
+    assert found == 0
+    entries = sorted((tmp_path / "passes").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    others = rounds - len(entries)  # what is not a sum
+    assert 0 <= others <= 3 < len(entries)
+    assert fit() == (others, len(entries))
+    entries[2].write_bytes(entries[2].read_bytes()[:-9])
+    entries[5].unlink()
+    assert fit() == (others + 2, len(entries) - 2)
+    os.utime(tmp_path / "rows" / "0.npy", ns=(1, 1))  # other rows, for all that is known
+    assert fit() == (rounds, 0)
+    for array in arrays:
+        array.journal.forget()
+    assert not list((tmp_path / "passes").iterdir())
+
+
+def test_a_journal_that_cannot_be_written_ends_no_fit(tmp_path, monkeypatch):
+    X, y = data()
+    saved(tmp_path / "rows", X)
+    said = []
+
+    def full(*_):
+        raise FileError("No space.")
+
+    monkeypatch.setattr(journal.container, "write", full)
+    SoftmaxClassifier(alpha=0.01).fit(journalled(tmp_path, X, Here(), said.append), y)
+    assert said == ["No space. If this run is killed, its fit begins anew."]
+
+
+def test_what_nobody_came_back_for_is_removed(tmp_path):
+    for name, age in (("old.pass", 40), ("new.pass", 20), ("other", 40)):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (time.time() - 86400 * age,) * 2)
+    Journal(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"new.pass", "other"}
+
+
+CLIENT = """
+import os, signal, sys
+import numpy as np
+from linearhead import SoftmaxClassifier
+from linearhead.design import ClusterArray, Journal, connect
+
+address, folder, last = sys.argv[1], sys.argv[2], int(sys.argv[3])
+def end(row):
+    if row["iteration"] == last:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+with connect(address) as cluster:
+    X = ClusterArray(folder + "/rows/0.npy", cluster, leaf_bytes=500, journal=Journal(folder + "/passes"))
+    y = np.load(folder + "/y.npy")
+    before = cluster.rounds
+    model = SoftmaxClassifier(alpha=0.01, standardize=True, callback=end).fit(X, y)
+    np.savez(folder + "/model.npz", coef=model.coef_, intercept=model.intercept_, rounds=cluster.rounds - before,
+             found=X.journal.found)
+"""
+
+
+def test_a_client_that_is_killed_goes_on_where_it_was(tmp_path, four):
+    X, y = data(dtype=np.float32)
+    saved(tmp_path / "rows", X)
+    np.save(tmp_path / "y.npy", y)
+    wanted = SoftmaxClassifier(alpha=0.01, standardize=True).fit(array(tmp_path, X, Some(four, 4)), y)
+    kept = []
+    for last in (2, 5, -1):
+        words = [sys.executable, "-c", CLIENT, four.client.scheduler.address, str(tmp_path), str(last)]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+        assert done.returncode == (-signal.SIGKILL if last >= 0 else 0), done.stderr
+        kept.append(len(list((tmp_path / "passes").glob("*.pass"))))
+    assert 0 < kept[0] < kept[1] < kept[2]
+    with np.load(tmp_path / "model.npz") as model:
+        assert model["coef"].tobytes() == wanted.coef_.tobytes()
+        assert model["intercept"].tobytes() == wanted.intercept_.tobytes()
+        assert model["found"] == kept[1]
+        assert kept[2] - kept[1] <= model["rounds"] < kept[2]
+
+
 # ── refusals ──────────────────────────────────────────────────────────────────────────────────────
 def test_what_cannot_be_done_is_said(tmp_path):
     X, y = data()
     A = array(tmp_path, X, Here())
-    with pytest.raises(UsageError, match=r"dual .* full passes.*squared_hinge"):
-        LinearClassifier("crammer_singer").fit(A, y)
-    with pytest.raises(UsageError, match=r"sgd .*lbfgs"):
+    with pytest.raises(UsageError, match=r"sgd picks a few rows .*lbfgs"):
         SoftmaxClassifier(solver="sgd").fit(A, y)
-    with pytest.raises(UsageError, match="full passes"):
-        regularization_path(A, y, loss="hinge", alphas=[1, 0.1])
     kept = []
     with pytest.raises(UsageError, match="every row"):
         design_of(A).sweep(lambda block: kept.append(block) or ())

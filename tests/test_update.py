@@ -142,6 +142,28 @@ def test_groups_stay_together_in_every_part(place):
     assert joined.names[len(parts[0])].startswith("more/")
 
 
+def test_one_group_may_be_added_and_a_known_group_keeps_its_role(place, tmp_path):
+    """Frames of one new track all train; more frames of an old track have the role that the track has."""
+    plan = Recipe(group=r"(track\d)")
+    for name, tracks in (("old", range(8)), ("new", [8]), ("again", range(8))):
+        for track in tracks:
+            for label in (0, 1):
+                folder = tmp_path / name / str(label)
+                folder.mkdir(parents=True, exist_ok=True)
+                for i in range(3):
+                    Image.new("L", (8, 8), i).save(folder / f"track{track}_{name}{i}.png")
+    old, new, again = (updating.open_readable(tmp_path / name, "auto") for name in ("old", "new", "again"))
+    joined, role = updating.join([old, new, again], [], plan)
+    assert set(role[len(old) : len(old) + len(new)]) == {"train"}
+    assert set(role[: len(old)]) == {"train", "valid", "test"}
+    for track in range(8):
+        assert len({r for r, name in zip(role, joined.names, strict=True) if f"track{track}" in name}) == 1
+    with pytest.raises(DataError, match="makes one group of all"):
+        updating.join([new], [], plan)
+    with pytest.raises(DataError, match="makes no group of the"):
+        updating.join([old, new], [], Recipe(group=r"track[0-7]"))
+
+
 def test_the_command_prints_what_train_prints_and_the_passes(place, tmp_path):
     words = ["update", str(place / "run"), str(place / "more"), "--out", str(tmp_path / "run"), "--json"]
     done = CliRunner().invoke(cli, words)

@@ -7,6 +7,7 @@ from typing import Any
 from .cluster import ClusterArray, ClusterRows
 from .connection import Cluster, connect
 from .contract import Block, Design, available_threads
+from .journal import Journal
 from .lent import LentArray, LentRows, LentSlabs, lent_array
 from .rows import Rows
 from .sparse import SparseRows
@@ -35,6 +36,7 @@ __all__ = [
     "ClusterArray",
     "ClusterRows",
     "Design",
+    "Journal",
     "LentArray",
     "LentRows",
     "LentSlabs",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,15 +21,16 @@ import numpy as np
 
 from ..errors import DataError, UsageError
 from ..files import explained, sha256, write_atomic
+from .journal import Journal, key
 from .stored import StoredArray, StoredRows
 from .tree import LEAF_BYTES, height, total
-from .worker import Address, Pass, column
+from .worker import Address, Pass, column, versions
 
 COLUMNS = "columns"  # the folder for labels, weights and layouts, beside the rows unless told otherwise
 
 
 class Column(np.ndarray):
-    """(n,) numbers that workers read from `file`; here an array like any other."""
+    """(n, …) numbers that workers read from `file`; here an array like any other."""
 
     file: str | None = None
 
@@ -43,20 +45,29 @@ class ClusterArray(StoredArray):
     """n rows of d numbers in files that the client and every worker see under the same names.
 
     `source`: as of `StoredArray`, but files only. `cluster`: what `connect` gives. `folder`: where labels, weights and
-    the list of files are put for the workers to read, also on storage that all see. Raises DataError for rows in
-    memory, FileError where a worker does not see a file.
+    the list of files are put for the workers to read, also on storage that all see. `journal`: where a fit that is
+    killed and started again finds its passes. Raises DataError for rows in memory, FileError where a worker does not
+    see a file.
     """
 
     def __init__(
-        self, source: Any, cluster: Any, folder: str | os.PathLike[str] | None = None, leaf_bytes: int = LEAF_BYTES
+        self,
+        source: Any,
+        cluster: Any,
+        folder: str | os.PathLike[str] | None = None,
+        leaf_bytes: int = LEAF_BYTES,
+        journal: Journal | None = None,
     ) -> None:
         super().__init__(source, budget=0)
         files = [self._place(i) for i in range(len(self._files))]
+        self.journal = journal
         self.cluster, self.H = cluster, height(*self.shape[:1], self._row, leaf_bytes)
         self.folder = Path(folder if folder is not None else Path(files[0][0]).parent / COLUMNS).absolute()
         part, row = (None, None) if self._chosen is None else map(self._written, self._chosen)
         told = {"dtype": self.dtype.str, "columns": self.shape[1], "files": files, "part": part, "row": row}
+        self._columns: Any = weakref.WeakValueDictionary()
         self.layout = self._named(json.dumps(told).encode(), ".json")
+        self._told = [versions(), [_stamp(name) for name, *_ in files]]
         cluster.require([self.layout, *(name for name, _, rows in files if rows)])
 
     def _place(self, i: int) -> tuple[str, int, int]:
@@ -83,12 +94,17 @@ class ClusterArray(StoredArray):
         np.save(file, np.ascontiguousarray(values), allow_pickle=False)
         return self._named(file.getvalue(), ".npy")
 
-    def column(self, values: np.ndarray | None) -> np.ndarray | None:
-        """Labels or weights (n,) that travel as the name of a file."""
+    def column(self, values: np.ndarray | None) -> Any:
+        """Labels, weights or more (n, …) that travel as the name of a file; one of many columns goes with the array."""
         if values is None or len(values) != len(self) or getattr(values, "file", None) is not None:
             return values
-        view = np.asarray(values).view(Column)
-        view.file = self._written(np.asarray(values))
+        file = self._written(np.asarray(values))
+        view: Any = self._columns.get(file)
+        if view is None:
+            self._columns[file] = view = np.asarray(values).view(Column)
+            view.file = file
+            if view.ndim > 1:
+                weakref.finalize(view, Path(file).unlink, missing_ok=True)
         return view
 
     def __reduce_ex__(self, protocol: Any) -> Any:
@@ -98,14 +114,32 @@ class ClusterArray(StoredArray):
         """The answers of all workers, in the order of the rows."""
         return self.cluster.run(task, self.H)
 
+    def sums(self, task: Pass) -> tuple:
+        """What a task that only sums finds on all rows, or what the journal says that it found."""
+
+        def find() -> tuple:
+            return total([nodes for nodes, _ in self.run(task)])
+
+        if self.journal is None:
+            return find()
+        return self.journal.recall(key(self._told, task), find)
+
+
+def _stamp(file: str) -> tuple[int, int]:
+    """Another one says that the file has changed."""
+    seen = os.stat(file)
+    return seen.st_size, seen.st_mtime_ns
+
 
 @dataclass(frozen=True)
 class ClusterRows(StoredRows):
     """`StoredRows` whose passes run on the workers; single rows are read here."""
 
+    apart = True
+
     X: Any = None
 
-    def column(self, values: np.ndarray | None) -> np.ndarray | None:
+    def column(self, values: np.ndarray | None) -> Any:
         return self.X.column(values)
 
     def moments(self, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -118,7 +152,7 @@ class ClusterRows(StoredRows):
         raise UsageError("Mini-batches pick single rows, which lie on many workers: take a solver of full passes.")
 
     def sweep(self, fn: Callable[[Any], tuple]) -> tuple:
-        sums = total([nodes for nodes, _ in self.X.run(Pass(self, fn))])
+        sums = self.X.sums(Pass(self, fn))
         if not sums:  # a function that keeps what it finds to itself has found it on another computer
             raise UsageError("This needs a number for every row at hand, which rows on a cluster do not give.")
         return sums
@@ -127,3 +161,8 @@ class ClusterRows(StoredRows):
         answers = self.X.run(Pass(self, fn, collects=True))
         found = {start: one for _, part in answers for start, one in part.items()}
         return [found[start] for start in sorted(found)], total([nodes for nodes, _ in answers])
+
+    def fill(self, out: np.ndarray, fn: Callable[[Any], tuple]) -> tuple:
+        found, sums = self.collect(fn)
+        np.concatenate(found, out=out)
+        return sums

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -49,6 +49,8 @@ def available_threads() -> int:
 @dataclass(frozen=True)
 class Design:
     """The contract; `rows.py`, `sparse.py` and others say where the rows are. shift and scale have shape (d,)."""
+
+    apart: ClassVar[bool] = False  # rows lie on other computers, where passes are cheap and single rows are not
 
     n: int
     d: int
@@ -202,6 +204,15 @@ class Design:
         sums = self.sweep(share)
         return [found[start] for start in sorted(found)], sums
 
+    def fill(self, out: np.ndarray, fn: Callable[[Block], tuple]) -> tuple:
+        """One pass for fn(block) → (numbers for its rows, *what is summed): the former into out (n, …); the sums."""
+
+        def share(block: Block) -> tuple:
+            out[block.rows], *sums = fn(block)
+            return tuple(sums)
+
+        return self.sweep(share)
+
     def parts(self, fn: Callable[[Block], tuple]) -> Iterator[list]:
         """The sums of each chunk, in order."""
         size, chunks = self.block_rows(), self.chunks()
@@ -215,8 +226,8 @@ class Design:
         with self.session() as pool:
             yield from _in_order(pool, run, chunks, self.threads) if pool else map(run, chunks)
 
-    def column(self, values: np.ndarray | None) -> np.ndarray | None:
-        """Numbers that belong to the rows, (n,) labels or weights, in the form that `sweep` takes along best."""
+    def column(self, values: np.ndarray | None) -> Any:
+        """Numbers that belong to the rows, (n, …): labels, weights, multipliers, as `sweep` takes them along best."""
         return values
 
     @contextlib.contextmanager

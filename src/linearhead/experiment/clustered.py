@@ -24,7 +24,7 @@ from .. import container
 from ..data import Data, Dataset
 from ..data.feature_store import Store, Table
 from ..data.stored_rows import StoredRows
-from ..design import Cluster, ClusterArray, connect
+from ..design import Cluster, ClusterArray, Journal, connect
 from ..design.stored import is_file
 from ..design.worker import resources
 from ..errors import FileError, UsageError
@@ -43,11 +43,12 @@ LAG = 90.0  # seconds after which a network's file system shows every client wha
 
 @dataclass
 class Spread:
-    """A cluster, the data as every worker finds them, and the store."""
+    """A cluster, the data as every worker finds them, the store, and the passes of a run that was killed."""
 
     cluster: Cluster
     data: str
     store: str
+    journal: Journal
 
     def pictures(self, dataset: Dataset, rows: np.ndarray, looks: Preprocessing, *others: Any) -> SpreadPictures:
         """`Pictures` whose work is done by the workers."""
@@ -66,7 +67,8 @@ class Spread:
         return SpreadRows(X, y, n_train, self, stored)
 
     def array(self, stored: StoredRows, first: int, last: int) -> ClusterArray:
-        return ClusterArray(stored.take(np.arange(first, last)), self.cluster, Path(self.store, "columns"))
+        rows = stored.take(np.arange(first, last))
+        return ClusterArray(rows, self.cluster, Path(self.store, "columns"), journal=self.journal)
 
     def _saved(self, part: np.ndarray) -> np.ndarray:
         """Rows that are in memory, as a file of the store."""
@@ -100,7 +102,10 @@ def spreading(address: str | None, data: Data, store: Store, progress: Progress)
         many = f"{len(workers)} worker{'s' * (len(workers) > 1)}, {threads} thread{'s' * (threads > 1)}"
         progress.say(f"Cluster: {many}")
         cluster.require([data, folder])
-        yield Spread(cluster, data, folder)
+        journal = Journal(Path(folder, "passes"), progress.say)
+        yield Spread(cluster, data, folder, journal)
+        if journal.found:
+            progress.say(f"{journal.found} passes were found in {folder}, where a run that was ended had left them.")
 
 
 @dataclass

@@ -19,6 +19,7 @@ from ..errors import DataError, UsageError
 from .recipe import Recipe
 
 ROLES = ("train", "valid", "test")
+NAMED = "group "  # how a group begins that the data name; others are a row each
 
 
 def assign(dataset: Dataset, recipe: Recipe) -> np.ndarray:
@@ -43,18 +44,19 @@ def held_out(dataset: Dataset, recipe: Recipe) -> np.ndarray:
     return roles
 
 
-def grouped(dataset: Dataset, recipe: Recipe) -> Dataset:
+def grouped(dataset: Dataset, recipe: Recipe, added: bool = False) -> Dataset:
     """The dataset with the groups that the recipe asks for: rows of one group are never on two sides of a random cut.
 
     `recipe.group` is a manifest's column or a regular expression that is looked for in the names; what it finds (its
-    brackets, where it has some) is the group. A row without a group is one of its own.
+    brackets, where it has some) is the group. A row without a group is one of its own. What is `added` to other
+    pictures may be one group.
     """
     if recipe.group is None:
         return dataset
     column = dataset.columns.get(recipe.group)
     found = _in_names(dataset, recipe.group) if column is None else column.tolist()
-    groups = [f"group {word}" if word else f"row {i}" for i, word in enumerate(found)]
-    if len(set(groups)) < 2 or not any(found):
+    groups = [f"{NAMED}{word}" if word else f"row {i}" for i, word in enumerate(found)]
+    if not any(found) or (len(set(groups)) < 2 and not added):
         columns = ", ".join(f"'{name}'" for name in dataset.columns) or "none"
         raise DataError(
             f"--group is '{recipe.group}', which makes {'one group of all' if any(found) else 'no group of the'} "

@@ -143,6 +143,8 @@ def train(
         model, run, doubted = conclude(prepared, plan, fitted, progress, clock, command, folder.target)
         labels = mending.sheet(prepared, run, doubted, folder.target)
         run_folder.write(folder.path, model, run, ledger.kept(folder.target), labels)
+    if spread is not None and not fitted.interrupted:
+        spread.journal.forget()
     return Outcome(folder.target, run, fitted.hurried)
 
 

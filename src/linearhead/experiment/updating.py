@@ -90,7 +90,7 @@ def _made_of(model: Model, plan: Recipe) -> list[tuple[Dataset, str]]:
 
 def join(parts: list[Dataset], classes: list[str], plan: Recipe) -> tuple[Dataset, np.ndarray]:
     """One dataset of all parts, the classes that are there first, and every picture's role, settled part by part."""
-    parts = [roles.grouped(part, plan) for part in parts]
+    parts = [roles.grouped(part, plan, added=i > 0) for i, part in enumerate(parts)]
     names = list(dict.fromkeys([*classes, *(name for part in parts for name in part.classes)]))
     labels = [np.array([names.index(name) for name in part.classes])[part.labels] for part in parts]
     starts = np.cumsum([0, *(len(part) for part in parts)])
@@ -99,8 +99,8 @@ def join(parts: list[Dataset], classes: list[str], plan: Recipe) -> tuple[Datase
         part = int(np.searchsorted(starts, i, side="right")) - 1
         return parts[part].read(i - int(starts[part]))
 
-    every = [part.groups for part in parts if part.groups is not None]
-    grouped = [f"{i} {group}" for i, groups in enumerate(every) for group in groups] if plan.group else None
+    groups: list[Any] = [part.groups for part in parts]
+    named = [own_name(i, group) for i, some in enumerate(groups) for group in some] if plan.group else None
     joined = Dataset(
         source=" + ".join(part.source for part in parts),
         reader=parts[0].reader,
@@ -111,12 +111,25 @@ def join(parts: list[Dataset], classes: list[str], plan: Recipe) -> tuple[Datase
         classes=tuple(names),
         splits=np.concatenate([part.splits for part in parts]),
         read=read,
-        groups=None if grouped is None else np.array(grouped),
+        groups=None if named is None else np.array(named),
         skipped=[skipped for part in parts for skipped in part.skipped],
     )
     role = np.concatenate([roles.held_out(part, plan) for part in parts])
+    if joined.groups is not None:
+        role = _kept_together(joined.groups, joined.splits, role)
     roles.check_taught(joined, joined.labels[role == "train"])
     return joined, role
+
+
+def own_name(part: int, group: str) -> str:
+    """What the data name is the same group in every part; a row without a name is one of its part."""
+    return group if group.startswith(roles.NAMED) else f"{part} {group}"
+
+
+def _kept_together(groups: np.ndarray, splits: np.ndarray, role: np.ndarray) -> np.ndarray:
+    """The roles (n,) where new pictures of a group that is known have its role, unless they come with their own."""
+    _, first, group = np.unique(groups, return_index=True, return_inverse=True)
+    return np.where(splits == "", role[first][group], role)
 
 
 def _prepare(

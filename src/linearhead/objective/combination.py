@@ -47,14 +47,13 @@ def check_combination(loss: str, penalty: str, solver: str = "auto") -> None:
 
 
 def check_passes(design: Design, loss: str, penalty: str, solver: str) -> None:
-    """UsageError where rows on a cluster meet a solver that needs single rows, or a number for each, at hand."""
+    """UsageError where rows on a cluster meet a solver that picks single ones."""
     if isinstance(design, ClusterRows) and not SOLVERS[solver].passes:
         others = [name for name in SOLVERS if SOLVERS[name].passes and not misfit(loss, penalty, name)]
-        losses = [name for name in LOSSES if SOLVERS[choose_solver(name, penalty)].passes]
         raise UsageError(
-            f"{solver} needs single rows, or a number for each, at hand; rows on a cluster are seen in full passes. "
-            f"Solvers of full passes that fit {loss} with {penalty}: {_listed(others)}. "
-            f"Losses whose own solver is one: {_listed(losses)}."
+            f"{solver} picks a few rows at a time, which on a cluster costs a journey for every step: a pass of the "
+            f"full gradient costs one as well and says more. Solvers of full passes that fit {loss} with {penalty}: "
+            f"{_listed(others)}."
         )
 
 

@@ -122,12 +122,12 @@ def _pass(objective: Objective, theta: np.ndarray, g: np.ndarray | None) -> tupl
         U, r = point.gradient[:-1], point.gradient[-1]
         full = Point(theta, point.value, objective.full_gradient(point), point.loss, point.accuracy)
         return full, 0.0, U, r
-    stored = objective.design.to_rows(theta)
+    stored, multipliers = objective.design.to_rows(theta), objective.design.column(g)
 
     def share(block: Block) -> tuple:
         s = block.forward(stored)
         value, slope = objective.score_terms(s, block.rows)
-        dual = objective.loss.nearest_dual(g[block.rows].astype(s.dtype), objective.y[block.rows])
+        dual = objective.loss.nearest_dual(multipliers[block.rows].astype(s.dtype), objective.y[block.rows])
         gap = value + objective.loss.conjugate(dual, objective.y[block.rows]) - np.sum(s * dual, axis=1)
         objective._weigh(block.rows, value, gap, slope, dual)
         correct = objective.correct(s, block.rows)

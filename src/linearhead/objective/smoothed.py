@@ -55,6 +55,13 @@ class Smoothed(Objective):
     linear: np.ndarray | None = None  # C (d+1, k) of the rows that are left out
     model: Any = None  # the curvature model, where it is known
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "g", self.design.column(self.g))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"model": None}  # a block's share needs none, wherever it is computed
+
     @classmethod
     def of(cls, objective: Objective, g: np.ndarray, gamma: float) -> Smoothed:
         same = {f.name: getattr(objective, f.name) for f in fields(Objective)}
@@ -110,27 +117,23 @@ class Smoothed(Objective):
         """The next multipliers at θ, its intercept balanced first, and the gap that they prove: one pass."""
         s = np.empty((self.n, self.k), dtype=self.design.dtype)
         stored = self.design.to_rows(theta)
-
-        def forward(block: Block) -> tuple:
-            s[block.rows] = block.forward(stored)
-            return ()
-
-        def adjoint(block: Block) -> tuple:
-            y, exact = self.y[block.rows], s[block.rows].astype(np.float64) + shift
-            dual = self.score_terms(exact, block.rows)[1]
-            u[block.rows] = dual
-            value = self.loss.value(exact, y)
-            gap = value + self.loss.conjugate(dual, y) - np.sum(exact * dual, axis=1)
-            self._weigh(block.rows, value, gap, dual)
-            seen = float(value.sum()), float(gap.sum()), self.correct(exact, block.rows)
-            return *seen, dual.sum(axis=0), block.adjoint(dual.astype(s.dtype))
-
-        self.design.sweep(forward)
+        self.design.fill(s, lambda block: (block.forward(stored),))
         shift = self._balance(s) if self.design.intercept else np.zeros(self.k)
         theta = theta.copy()
         theta[-1] += shift
-        u = np.empty_like(s)
-        loss, rows_gap, correct, balance, sums = self.design.sweep(adjoint)
+        scores, u = self.design.column(s), np.empty_like(s)
+
+        def adjoint(block: Block) -> tuple:
+            y, exact = self.y[block.rows], scores[block.rows].astype(np.float64) + shift
+            dual = self.score_terms(exact, block.rows)[1]
+            value = self.loss.value(exact, y)
+            gap = value + self.loss.conjugate(dual, y) - np.sum(exact * dual, axis=1)
+            multipliers = dual.astype(scores.dtype)
+            self._weigh(block.rows, value, gap, dual)
+            seen = float(value.sum()), float(gap.sum()), self.correct(exact, block.rows)
+            return multipliers, *seen, dual.sum(axis=0), block.adjoint(dual.astype(scores.dtype))
+
+        loss, rows_gap, correct, balance, sums = self.design.fill(u, adjoint)
         s += shift.astype(s.dtype)
         self.count.passes += 1
         sums = self.design.from_rows(sums) / self.total
@@ -183,7 +186,9 @@ class Smoothed(Objective):
             yield s[rows] + shift, rows, w / self.total
 
     def part(self, settled: Settled, reach: float) -> Smoothed:
-        """Only the rows whose margins are within `reach` of a kink; all rows where these would be too many."""
+        """Only the rows whose margins are within `reach` of a kink; all rows where these would be too many, or far."""
+        if self.design.apart:
+            return self
         near = np.empty(self.n, dtype=bool)
         for i in range(0, self.n, 8192):
             rows = slice(i, i + 8192)

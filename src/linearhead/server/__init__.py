@@ -19,6 +19,7 @@ class Limits:
 
     head_seconds: float = 4.0  # for a request's head, and between requests
     body_seconds: float = 5.5  # for its body: with the head, under ten
+    linger_seconds: float = 2.0  # for what still comes of a refused request, so that the answer arrives
     answer_seconds: float = 60.0
     head_bytes: int = 16 * 2**10
     body_bytes: int = 20 * 2**20

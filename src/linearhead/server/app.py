@@ -70,13 +70,13 @@ class Server:
     @contextlib.asynccontextmanager
     async def lifespan(self, app: Any) -> AsyncIterator[None]:
         await self.decoders.start()
-        answering = asyncio.get_running_loop().create_task(self.batcher.run())
+        self.batcher.start()
         self.ready = True
         try:
             yield
         finally:
             self.ready = False
-            answering.cancel()
+            self.batcher.stop()
             await self.decoders.stop()
 
     # ---- the page, and what is said about the server ----
@@ -211,7 +211,10 @@ class Server:
 
 async def together(work: Any) -> list[Any]:
     """All results in order; where one fails, its error when all have ended, so that what was admitted is done."""
-    results = await asyncio.gather(*work, return_exceptions=True)
+    first, *more = work
+    if not more:  # no tasks for one
+        return [await first]
+    results = await asyncio.gather(first, *more, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):
             raise result

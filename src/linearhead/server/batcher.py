@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Any
 
 from . import Answering, Question
 
 TOGETHER = 64
+
+Asked = tuple[Question, "asyncio.Future[Any]"]
 
 
 class Batcher:
@@ -16,31 +20,54 @@ class Batcher:
 
     def __init__(self, served: Answering) -> None:
         self.served = served
-        self.waiting: asyncio.Queue[tuple[Question, asyncio.Future[Any]]] = asyncio.Queue()
-        self.thread = ThreadPoolExecutor(1, "answers")
+        self.waiting: SimpleQueue[Asked | None] = SimpleQueue()
         self.calls = self.asked = 0
 
+    def start(self) -> None:
+        """On the running loop, whose questions are answered until `stop`."""
+        self.loop = asyncio.get_running_loop()
+        Thread(target=self._run, name="answers", daemon=True).start()
+
+    def stop(self) -> None:
+        self.waiting.put(None)
+
     async def ask(self, question: Question) -> dict[str, Any]:
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self.waiting.put_nowait((question, future))
+        future = self.loop.create_future()
+        self.waiting.put((question, future))
         return await future
 
-    async def run(self) -> None:
-        """Until cancelled."""
-        while True:
-            batch = [await self.waiting.get()]
-            while not self.waiting.empty() and len(batch) < TOGETHER:
-                batch.append(self.waiting.get_nowait())
-            questions = [question for question, _ in batch]
+    def _run(self) -> None:
+        while (batch := self._batch()) is not None:
             self.calls, self.asked = self.calls + 1, self.asked + len(batch)
+            found: Any
             try:
-                found = await asyncio.get_running_loop().run_in_executor(self.thread, self.served.answers, questions)
+                found = self.served.answers([question for question, _ in batch])
             except Exception as error:  # theirs to tell; the next batch is another matter
                 found = [error] * len(batch)
-            for (_, future), answer in zip(batch, found, strict=True):
-                if future.done():  # nobody waits for it any more
-                    continue
-                if isinstance(answer, Exception):
-                    future.set_exception(answer)
-                else:
-                    future.set_result(answer)
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self.loop.call_soon_threadsafe(tell, batch, found)
+
+    def _batch(self) -> list[Asked] | None:
+        """What waits, one at least; None at the end."""
+        first = self.waiting.get()
+        if first is None:
+            return None
+        batch = [first]
+        with suppress(Empty):
+            while len(batch) < TOGETHER:
+                if (more := self.waiting.get_nowait()) is None:
+                    self.stop()
+                    break
+                batch.append(more)
+        return batch
+
+
+def tell(batch: list[Asked], found: list[Any]) -> None:
+    """Every one its answer."""
+    for (_, future), answer in zip(batch, found, strict=True):
+        if future.done():  # nobody waits for it any more
+            continue
+        if isinstance(answer, Exception):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)

@@ -101,7 +101,8 @@ class Decoders:
             self._replace(child)
         whole = False
         try:
-            answer = await asyncio.wait_for(child.ask(data), self.seconds)
+            async with asyncio.timeout(self.seconds):
+                answer = await child.ask(data)
             whole = True
         except TimeoutError:
             raise Unreadable(f"decoding it takes longer than {self.seconds:g} seconds") from None

@@ -33,17 +33,19 @@ def described(served: Answering, limits: Limits) -> Schema:
     """The whole document."""
     picture = {"type": "string", "format": "binary"}
     bodies = {kind: {"schema": picture} for kind in ("application/octet-stream", "image/*")}
-    bodies["multipart/form-data"] = {"schema": thing(["files"], files=listed(picture))}
+    files = {**listed(picture), "minItems": 1, "maxItems": limits.pictures}
+    bodies["multipart/form-data"] = {"schema": thing(["files"], files=files)}
     refusals = {str(code): json_answer(what, ref("Error")) for code, what in REFUSALS.items()}
     found = json_answer("One prediction a picture; those that cannot be read have an error.", ref("Predictions"))
     unread = json_answer("No picture could be read.", ref("Predictions"))
-    query = [
-        {"name": "coverage", "in": "query", "schema": {**NUMBER, "exclusiveMinimum": 0, "exclusiveMaximum": 1}},
-        {"name": "regions", "in": "query", "schema": {"type": "boolean"}},
-    ]
+    query: list[Schema] = [{"name": "regions", "in": "query", "schema": {"type": "boolean"}}]
+    if served.calibrated:
+        share = {**NUMBER, "exclusiveMinimum": 0, "exclusiveMaximum": 1}
+        query.append({"name": "coverage", "in": "query", "schema": share})
     predict = {
         "summary": "What pictures show",
-        "description": f"A picture as the body, or up to {limits.pictures} as the files of a form.",
+        "description": f"A picture as the body, or up to {limits.pictures} as the files of a form. No schema can say "
+        "which bytes are a picture: others get 422, a form without a file 400.",
         "parameters": query,
         "requestBody": {"required": True, "content": bodies},
         "responses": {"200": found, **refusals, "422": unread},
@@ -51,20 +53,52 @@ def described(served: Answering, limits: Limits) -> Schema:
     model = f"/v2/models/{served.name}"
     infer = {
         "summary": "The Open Inference protocol",
+        "description": "Pictures as base64 of their files, or as pixels. What fits the schema but not itself, such as "
+        "another amount of data than the shape says, gets 400; files that are no pictures get 422.",
         "requestBody": {"required": True, "content": {"application/json": {"schema": ref("Infer")}}},
         "responses": {"200": json_answer("Tensors.", ref("Inferred")), **refusals},
     }
     paths = {"/predict": {"post": predict}, f"{model}/infer": {"post": infer}}
     for path, (what, media) in LOOKED_AT.items():
         answer = {"description": what, "content": {media: {}}}
-        common = {code: refusals[code] for code in ("401", "403", "421", "503")}
+        common = {code: refusals[code] for code in ("401", "403", "413", "421", "503")}
         paths[path.replace("MODEL", model)] = {"get": {"summary": what, "responses": {"200": answer, **common}}}
     return {
         "openapi": "3.1.0",
         "info": {"title": f"linearhead: {served.name}", "version": __version__},
         "paths": paths,
-        "components": {"schemas": SCHEMAS},
+        "components": {"schemas": SCHEMAS | {"Infer": asked(served, limits)}},
     }
+
+
+def asked(served: Answering, limits: Limits) -> Schema:
+    """The body of an inference request: one tensor, of encoded files or of pixels."""
+    n = {"type": "integer", "minimum": 1, "maximum": limits.pictures}
+    encoded = {**TEXT, "format": "byte", "contentEncoding": "base64"}
+    pixel = {"type": "integer", "minimum": 0, "maximum": 255}
+    size = [{"const": side} for side in served.preprocessing.shape]
+    tensor = {"oneOf": [_tensor("pictures", "BYTES", [n], encoded), _tensor("pixels", "UINT8", [n, *size], pixel)]}
+    return thing(["inputs"], id=TEXT, inputs={**listed(tensor), "minItems": 1, "maxItems": 1})
+
+
+def _tensor(name: str, datatype: str, shape: list[Schema], item: Schema) -> Schema:
+    """A tensor's data are flat, or nested as its shape is."""
+    exact = {"type": "array", "prefixItems": shape, "items": False, "minItems": len(shape)}
+    nested = item
+    for _ in shape:
+        nested = listed(nested)
+    data = (
+        {"anyOf": [listed(item), nested]}
+        if len(shape) > 1
+        else nested | {"minItems": 1, "maxItems": shape[0]["maximum"]}
+    )
+    return thing(
+        ["name", "datatype", "shape", "data"],
+        name={"const": name},
+        datatype={"const": datatype},
+        shape=exact,
+        data=data,
+    )
 
 
 REFUSALS = {
@@ -110,6 +144,5 @@ TENSOR = thing(
 SCHEMAS = {
     "Error": thing(["error"], error=TEXT),
     "Predictions": thing(["predictions"], predictions=listed(PREDICTION)),
-    "Infer": thing(["inputs"], id=TEXT, inputs={**listed(TENSOR), "minItems": 1, "maxItems": 1}),
     "Inferred": thing(["model_name", "outputs"], model_name=TEXT, model_version=TEXT, id=TEXT, outputs=listed(TENSOR)),
 }

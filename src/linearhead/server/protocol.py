@@ -1,4 +1,8 @@
-"""uvicorn's HTTP/1.1, with a clock on what a client owes: it alone would wait for half a request for ever."""
+"""uvicorn's HTTP/1.1, with a clock on what a client owes: it alone would wait for half a request for ever.
+
+Whoever closes a connection while the other side still sends makes the kernel reset it, and the answer that is on its
+way is lost. So after a refusal the rest of the request is read and forgotten for a while (RFC 9112, 9.6).
+"""
 
 from __future__ import annotations
 
@@ -19,10 +23,13 @@ def with_deadlines(limits: Limits) -> type[H11Protocol]:
         timer: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
+            lingering: Any = Lingering(transport, self.linger)
+            super().connection_made(lingering)
             self.watch()
 
         def data_received(self, data: bytes) -> None:
+            if self.transport.is_closing():
+                return  # the rest of what was refused
             super().data_received(data)
             self.watch()
 
@@ -37,13 +44,24 @@ def with_deadlines(limits: Limits) -> type[H11Protocol]:
         def watch(self) -> None:
             """A timer from the moment when a head, or a body, begins to be owed until it is there."""
             owed = self.conn.their_state
-            if owed is self.owed and self.timer is not None:
+            if self.transport.is_closing() or (owed is self.owed and self.timer is not None):
                 return
             self.rest()
             self.owed = owed
             seconds = {h11.IDLE: limits.head_seconds, h11.SEND_BODY: limits.body_seconds}.get(owed)
-            if seconds is not None and not self.transport.is_closing():
+            if seconds is not None:
                 self.timer = self.loop.call_later(seconds, self.transport.abort)
+
+        def linger(self) -> bool:
+            """Whether more of a request may come, which is then read; never longer than the clock on it allows."""
+            if self.conn.their_state not in (h11.SEND_BODY, h11.ERROR):
+                return False
+            until = self.loop.time() + limits.linger_seconds
+            if self.timer is None or self.timer.when() > until:
+                self.rest()
+                self.timer = self.loop.call_at(until, self.transport.abort)
+            self.flow.resume_reading()
+            return True
 
         def rest(self) -> None:
             if self.timer is not None:
@@ -51,3 +69,25 @@ def with_deadlines(limits: Limits) -> type[H11Protocol]:
                 self.timer = None
 
     return Watched
+
+
+class Lingering:
+    """A transport whose `close` ends only what is sent, as long as `linger()` says that more is to be read."""
+
+    def __init__(self, transport: Any, linger: Any) -> None:
+        self._transport, self._linger, self._closing = transport, linger, False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def is_closing(self) -> bool:
+        return self._closing or self._transport.is_closing()
+
+    def close(self) -> None:
+        if self.is_closing():
+            return
+        self._closing = True
+        if self._linger():
+            self._transport.write_eof()
+        else:
+            self._transport.close()

@@ -48,7 +48,7 @@ class Solver:
     smoothness: ClassVar[int] = 0  # continuous derivatives that the loss must have
     kinked_penalty: ClassVar[bool] = False  # whether penalties with kinks (L1) are solved exactly
     losses: ClassVar[tuple[str, ...]] = ()  # names, where only some will do
-    passes: ClassVar[bool] = True  # sees rows in full passes alone: no single rows, nothing kept for each
+    passes: ClassVar[bool] = True  # sees rows in full passes alone, no single ones
 
     tol: float = 1e-6
     max_iter: int = 1000

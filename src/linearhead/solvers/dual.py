@@ -32,7 +32,6 @@ class Dual(Solver):
     title = "method of multipliers"
     losses = ("hinge", "crammer_singer")
     kinked_penalty = True
-    passes = False
 
     max_iter: int = 200
     gamma: float = 1.0  # first smoothing, in units of the margin
