@@ -1,13 +1,15 @@
 """Are the promises of the verdict kept? Doubted labels, sets of labels, calibration, forecasts, regions.
 
-    python benchmarks/trust.py [labels sets forecast regions]     # the parts to run; the others stay as they are
+    python benchmarks/trust.py [labels sets forecast regions unlike]     # the parts to run; the others stay as they are
 
 `labels`: 2 % of Fashion-MNIST's labels flipped; how many of the first n_flipped suspects are flipped ones.
 `sets`: 100 splits; the model's own calibration on its trained pictures, coverage and ECE on all others, beside the ECE
 that as many pictures show by chance where every confidence is true.
 `forecast`: the learning curve of n pictures against the accuracy that twice the pictures of its last point really give,
 the mean of three fits on other draws, each judged on all other pictures.
-`regions`: what the regions of a picture add up to, against its score. Results in trust.json beside this file.
+`regions`: what the regions of a picture add up to, against its score.
+`unlike`: how many new pictures of the same kind, and of other sets, a model of n pictures calls unlike all it has seen,
+1 in 100 being asked. Results in trust.json beside this file.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ from linearhead.features.regions import contributions
 from linearhead.images import Preprocessing, decode_many
 from linearhead.losses import LOSSES
 from linearhead.store import Model
-from linearhead.trust import reliability
+from linearhead.trust import Novelty, reliability
+from linearhead.trust.novelty import RARE
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 OUT = Path(__file__).with_suffix(".json")
@@ -270,11 +273,56 @@ def regions() -> dict[str, Any]:
     return {"worst": max(out.values()), "worst_float32": float(rounded), "by_case": out}
 
 
+# ---- pictures unlike any seen
+
+
+SETS = ("digits", "fashion-mnist", "sign-digits", "omniglot-small", "trash-photos")
+
+
+@cache
+def grey(name: str) -> np.ndarray:
+    """Up to 2500 pictures, all sets alike: 28×28, grey."""
+    looks = Preprocessing(28, 28, mode="L")
+    if name == "digits":
+        sources: Any = list(pictures(name)[0])
+    else:
+        dataset = open_dataset(SHARED / name)
+        rows = np.random.default_rng(0).permutation(len(dataset))[:2500]
+        sources = [dataset.read(int(i)) for i in rows]
+    return np.concatenate([block for _, block, _, _ in decode_many(sources, looks)])
+
+
+def unlike() -> dict[str, Any]:
+    """By features and n: the share of new pictures of the own kind, and of the other sets', below RARE."""
+    out: dict[str, Any] = {}
+    for spec in ("pixels", "hog"):
+        rows: dict[int, list[tuple[float, float]]] = {}
+        for own in SETS:
+            extractor = make(spec).fit(grey(own)[:400])
+            table = {other: extractor.transform(grey(other)) for other in SETS}
+            for n in (30, 60, 99, 120, 250, 499, 500, 1000):
+                if n + 100 <= len(table[own]):
+                    rows.setdefault(n, []).extend(strangers(table, own, n, draw) for draw in range(6))
+        means = {str(n): np.mean(found, axis=0) for n, found in rows.items()}
+        out[spec] = {n: {"own_kind": float(mean[0]), "other_sets": float(mean[1])} for n, mean in means.items()}
+    return out
+
+
+def strangers(table: dict[str, np.ndarray], own: str, n: int, draw: int) -> tuple[float, float]:
+    order = np.random.default_rng([draw, n]).permutation(len(table[own]))
+    novelty = Novelty.fit(table[own][order[:n]], draw)
+    assert novelty is not None
+    new = table[own][order[n:]][:800]
+    foreign = [np.mean(novelty.unlike(X[:200]) < RARE) for other, X in table.items() if other != own]
+    return float(np.mean(novelty.unlike(new) < RARE)), float(np.mean(foreign))
+
+
 PARTS: dict[str, Callable[[], dict[str, Any]]] = {
     "labels": labels,
     "sets": sets,
     "forecast": forecast,
     "regions": regions,
+    "unlike": unlike,
 }
 
 

@@ -95,6 +95,17 @@ def test_overfitting_does_not_advise_a_penalty_that_the_validation_pictures_refu
     assert given.command.endswith("--alpha 0.1")
 
 
+def test_alpha_at_edge_hears_the_log_loss_where_accuracies_differ_by_chance():
+    def path(last):
+        rows = ((0.1, 0.9, 1.0), (0.01, 0.9, 0.9), (0.001, last, 0.8))
+        return [{"alpha": a, "valid_accuracy": v, "valid_loss": loss} for a, v, loss in rows]
+
+    run = make_run(path=path(0.88), alpha=0.001)
+    run.data.counts["valid"] = [50, 50]
+    assert "alpha-at-edge" in codes(run)
+    assert "alpha-at-edge" not in codes(replace(run, fit=replace(run.fit, path=path(0.8))))
+
+
 @pytest.mark.parametrize(("alpha", "fires"), [(0.001, True), (0.01, False), (0.1, False)])
 def test_alpha_at_edge_needs_a_better_edge(alpha, fires):
     path = [{"alpha": a, "valid_accuracy": v} for a, v in ((0.1, 0.9), (0.01, 0.9), (0.001, 0.95))]
@@ -121,6 +132,8 @@ def test_codes_are_file_names_and_unique():
         ([10, 9, 8, 7, 6, 5, 4, 3, 2], {"learning-rate-small"}),
         ([10, 6, 7, 5, 4, 3.5, 3, 2.5, 2], set()),  # it rose once: no step that is too short does
         ([10, 14, 7, 9, 6, 5, 4, 3, 2], {"learning-rate-large"}),
+        ([10, 5, 7, 3, 4, 2, 2.5, 1.5, 1.4], {"learning-rate-large"}),  # zigzags down
+        ([10, 5, 2, 1.5, 1.52, 1.49, 1.5, 1.48, 1.48], set()),  # as momentum does
         ([10, 2, 1.2, 1.1, 1.02, 1.01, 1.0, 1.0, 1.0], set()),
     ],
 )
