@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import container
+from .. import container, remote
 from ..errors import FileError
 from ..files import explained, held, sha256, write_atomic
 from .stored_rows import StoredRows
@@ -42,7 +42,8 @@ class Place(NamedTuple):
 
 
 class Store:
-    """A folder of tables, one for each way of looking at pictures; without a folder everything stays in memory.
+    """A folder of tables, one for each way of looking at pictures; without a folder everything stays in memory. A
+    folder of remote storage (PROTOCOL://PLACE) is worked on in its copy here.
 
     leave_free: None for a folder that the user named, where a failed write is a FileError. Else what cannot be
     written, or would leave less than this many bytes of the disk, is said and stays in memory.
@@ -54,7 +55,7 @@ class Store:
         say: Callable[[str], object] = lambda text: None,
         leave_free: int | None = None,
     ) -> None:
-        self.folder, self.say = None if folder is None else Path(folder).absolute(), say
+        self.folder, self.say = None if folder is None else remote.local(folder), say
         self.leave_free = leave_free
 
     def table(self, look: Mapping[str, Any], width: int, dtype: Any) -> Table:
@@ -95,6 +96,7 @@ class Store:
             if self.leave_free is not None and shutil.disk_usage(self.folder).free < self.leave_free + needed:
                 raise FileError(f"The disk of {self.folder} is nearly full.")
             container.write(path, info, tensors)
+            remote.push(path)
             return True
         return False
 
@@ -116,6 +118,8 @@ class Table:
 
     def refresh(self) -> int:
         """Takes in what other processes have written since; how many shards that was."""
+        if self.folder is not None:
+            remote.pull(self.folder)
         new = 0
         for name in sorted(os.listdir(self.folder)) if self.folder else []:
             if name.endswith(ENDING) and name not in self.shards:
@@ -152,6 +156,7 @@ class Table:
             os.replace(path, path.with_suffix(DAMAGED))
         except FileNotFoundError:
             return
+        remote.drop(path)
         self.store.say(
             f"{path.name} {why}. It is set aside as {path.with_suffix(DAMAGED)}, its rows are computed again."
         )

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import remote
 from ..errors import DataError, UsageError
 from ..files import explained, sha256, write_atomic
 from .journal import Journal, key
@@ -62,7 +63,8 @@ class ClusterArray(StoredArray):
         files = [self._place(i) for i in range(len(self._files))]
         self.journal = journal
         self.cluster, self.H = cluster, height(*self.shape[:1], self._row, leaf_bytes)
-        self.folder = Path(folder if folder is not None else Path(files[0][0]).parent / COLUMNS).absolute()
+        own = Path(self._files[0][2]).parent / COLUMNS if folder is None else folder
+        self.folder = remote.local(own)
         part, row = (None, None) if self._chosen is None else map(self._written, self._chosen)
         told = {"dtype": self.dtype.str, "columns": self.shape[1], "files": files, "part": part, "row": row}
         self._columns: Any = weakref.WeakValueDictionary()
@@ -78,7 +80,7 @@ class ClusterArray(StoredArray):
                 "Rows in memory cannot be given to a cluster, whose workers read files: save them with np.save where "
                 "all of them see it, and give its path."
             )
-        return os.path.abspath(file[2]), file[1], int(self.starts[i + 1] - self.starts[i])
+        return remote.name_of(file[2]), file[1], int(self.starts[i + 1] - self.starts[i])
 
     def _named(self, content: bytes, ending: str) -> str:
         """The file of this content; whoever writes it writes the same."""
@@ -87,7 +89,8 @@ class ClusterArray(StoredArray):
             self.folder.mkdir(parents=True, exist_ok=True)
             if not path.exists():
                 write_atomic(path, content)
-        return str(path)
+                remote.push(path)
+        return remote.name_of(path)
 
     def _written(self, values: np.ndarray) -> str:
         file = io.BytesIO()
@@ -104,7 +107,7 @@ class ClusterArray(StoredArray):
             self._columns[file] = view = np.asarray(values).view(Column)
             view.file = file
             if view.ndim > 1:
-                weakref.finalize(view, Path(file).unlink, missing_ok=True)
+                weakref.finalize(view, _remove, remote.local(file))
         return view
 
     def __reduce_ex__(self, protocol: Any) -> Any:
@@ -125,9 +128,14 @@ class ClusterArray(StoredArray):
         return self.journal.recall(key(self._told, task), find)
 
 
+def _remove(file: Path) -> None:
+    file.unlink(missing_ok=True)
+    remote.drop(file)
+
+
 def _stamp(file: str) -> tuple[int, int]:
     """Another one says that the file has changed."""
-    seen = os.stat(file)
+    seen = os.stat(remote.here(file))
     return seen.st_size, seen.st_mtime_ns
 
 

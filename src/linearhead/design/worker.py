@@ -19,11 +19,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .. import remote
 from ..errors import FileError
 from .stored import BUDGET, StoredArray, StoredRows, _close
 from .tree import Node, Nodes, leaf_rows
@@ -42,14 +42,14 @@ def versions() -> dict[str, str]:
 
 def unseen(files: Sequence[str]) -> list[str]:
     """Those of the files that cannot be opened here."""
-    return [file for file in files if not os.access(file, os.R_OK)]
+    return [file for file in files if not remote.readable(file)]
 
 
 @lru_cache(maxsize=64)
 def column(file: str) -> np.ndarray:
     """The numbers (n,) in a .npy file, mapped."""
     try:
-        return np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
+        return np.asarray(np.load(remote.here(file), mmap_mode="r", allow_pickle=False))
     except OSError as error:
         raise FileError(f"{file} cannot be read here: {error}.") from None
 
@@ -58,7 +58,7 @@ def column(file: str) -> np.ndarray:
 def layout(file: str) -> dict[str, Any]:
     """Where rows are: {"dtype", "columns", "files": [[name, byte, rows] …], "part", "row": columns or null}."""
     try:
-        return json.loads(Path(file).read_text(encoding="utf-8"))
+        return json.loads(remote.here(file).read_text(encoding="utf-8"))
     except OSError as error:
         raise FileError(f"{file} cannot be read here: {error}.") from None
 
@@ -104,7 +104,7 @@ class Files:
 
     def _opened(self, name: str, offset: int, rows: int) -> tuple[int, int, str]:
         try:
-            fd = os.open(name, os.O_RDONLY)
+            fd = os.open(remote.here(name), os.O_RDONLY)
         except OSError as error:
             raise FileError(f"{name} cannot be read on {platform.node()}: {error.strerror}.") from None
         self._descriptors.append(fd)

@@ -15,12 +15,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .. import container
+from .. import container, remote
 from ..data import Data, Dataset
 from ..data.feature_store import Store, Table
 from ..data.stored_rows import StoredRows
@@ -68,15 +67,16 @@ class Spread:
 
     def array(self, stored: StoredRows, first: int, last: int) -> ClusterArray:
         rows = stored.take(np.arange(first, last))
-        return ClusterArray(rows, self.cluster, Path(self.store, "columns"), journal=self.journal)
+        return ClusterArray(rows, self.cluster, remote.local(self.store) / "columns", journal=self.journal)
 
     def _saved(self, part: np.ndarray) -> np.ndarray:
         """Rows that are in memory, as a file of the store."""
         part = np.ascontiguousarray(part)
-        path = Path(self.store, "columns", sha256(part.data)[:32] + ".npy")
+        path = remote.local(self.store) / "columns" / (sha256(part.data)[:32] + ".npy")
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             write_atomic(path, lambda file: np.save(file, part, allow_pickle=False))
+            remote.push(path)
         return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
@@ -93,16 +93,16 @@ def spreading(address: str | None, data: Data, store: Store, progress: Progress)
         )
     if isinstance(data, tuple | Mapping):
         raise UsageError("--cluster needs data on storage that all workers see; arrays in memory were given.")
-    data, folder = os.path.abspath(os.fspath(data)), str(store.folder)
+    data, folder = os.path.abspath(os.fspath(data)), remote.name_of(store.folder)
     with explained("create", folder):
-        os.makedirs(folder, exist_ok=True)
+        store.folder.mkdir(parents=True, exist_ok=True)
     with connect(address, progress.say) as cluster:
         workers = cluster.awaited()
         threads = sum(workers.values())
         many = f"{len(workers)} worker{'s' * (len(workers) > 1)}, {threads} thread{'s' * (threads > 1)}"
         progress.say(f"Cluster: {many}")
-        cluster.require([data, folder])
-        journal = Journal(Path(folder, "passes"), progress.say)
+        cluster.require([data] if "://" in folder else [data, folder])  # a remote place is made by its first file
+        journal = Journal(store.folder / "passes", progress.say)
         yield Spread(cluster, data, folder, journal)
         if journal.found:
             progress.say(f"{journal.found} passes were found in {folder}, where a run that was ended had left them.")
@@ -147,9 +147,10 @@ class SpreadPictures(Pictures):
     def describe(self, table: Table, extractor: Extractor, keys: list[bytes], done: Callable[[int], object]) -> None:
         assert table.folder is not None
         container.write(table.folder / LEARNED, {"contract": extractor.contract()}, extractor.tensors())
+        remote.push(table.folder / LEARNED)
         _until_there(self.table, keys)
         jobs = [keys[i : i + JOB] for i in range(0, len(keys), JOB)]
-        into = (str(table.folder), json.dumps(table.look), table.width, table.dtype.str)
+        into = (remote.name_of(table.folder), json.dumps(table.look), table.width, table.dtype.str)
         task = partial(describe, self.place, into)
         for i, _ in self.spread.cluster.map(task, jobs):
             done(len(jobs[i]))
@@ -208,8 +209,9 @@ def see(place: Place, rows: np.ndarray) -> Seen:
 @lru_cache(maxsize=4)
 def _described(folder: str, look: str, width: int, kind: str) -> tuple[Table, Extractor]:
     """The table of features in this folder of the store, and the extractor that lies beside it."""
-    info, tensors = container.read(Path(folder, LEARNED))
-    table = Table(Store(Path(folder).parent), Path(folder), json.loads(look), width, np.dtype(kind))
+    info, tensors = container.read(remote.here(f"{folder}/{LEARNED}"))
+    place = remote.local(folder)
+    table = Table(Store(place.parent), place, json.loads(look), width, np.dtype(kind))
     return table, from_contract(info["contract"], tensors)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import __version__, container, features, images
+from .. import __version__, container, features, images, remote
 from ..data import Dataset
 from ..data.feature_store import Store, Table
 from ..data.stored_rows import StoredRows
@@ -222,6 +222,8 @@ class Pictures:
         """As it was learned from these very pictures before, if it was; else learned now."""
         taught_by = sha256(b"".join(self.keys[row] for row in sample.tolist()))
         place = self.store.place({**self.contract, "learning": extractor.contract(), "from": taught_by, "seed": seed})
+        if place is not None:
+            remote.pull(place)
         if place is not None and (place / LEARNED).exists():
             try:
                 info, tensors = container.read(place / LEARNED)
