@@ -93,6 +93,7 @@ TESTS: dict[str, list[str]] = {  # the quick part of the tests of a room; the wh
         "-k",
         "not everywhere or (everywhere and cross_entropy-elastic)",
     ],
+    "objective/minibatches.py": [*PARTS, SGD, STEPS, "-k", "batches or walk or parts_make or sgd"],
     "objective/duality.py": [DUAL, MANY, "-k", "not twenty and not thousand and not reach"],
     "objective/smoothed.py": [
         DUAL,

@@ -84,6 +84,19 @@ def test_the_least_share_of_another_dual_point_makes_the_intercepts_slope_vanish
     assert X.shape == (60, 4)
 
 
+@pytest.mark.parametrize("r", [[-0.02, 0.0, 0.0], [-0.02, 0.001, 0.0], [0.0, 0.01, 0.02], [-0.01, -0.01, 0.001]])
+def test_one_against_the_rest_each_class_is_balanced_by_itself(r):
+    """Slopes need not add up to 0, and q not to 1: a class's own share is moved to 0 or to 1."""
+    objective, _, w = problem(Case("logistic", n=60, k=3))
+    r, shares = np.array(r), np.bincount(objective.y, w, 3) / w.sum()
+    share, q, _, _ = _mix(objective, np.zeros((4, 3)), r)
+    np.testing.assert_allclose((1 - share) * r + share * (q - shares), 0, atol=1e-15)
+    least = np.max(np.where(r > 0, r / shares, -r / (1 - shares)))
+    assert share == pytest.approx(least / (1 + least))
+    assert q.min() >= 0
+    assert q.max() <= 1
+
+
 @pytest.mark.parametrize("gamma", [0.3, 2.0])
 @pytest.mark.parametrize("loss", ["hinge", "crammer_singer"])
 def test_the_smoothed_objective_has_its_own_slopes(loss, gamma):

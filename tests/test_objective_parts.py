@@ -140,6 +140,29 @@ def test_batches_of_one_with_every_penalty(penalty):
         check_batches(problem(Case(penalty=penalty, weights=weights))[0], 1)
 
 
+@pytest.mark.parametrize("penalty", ["none", "l2"])
+@pytest.mark.parametrize(
+    "arrangement",
+    [{}, {"dtype": "float32", "weights": "zeros"}, {"intercept": False, "standardize": True}, {"layout": "sparse"}],
+    ids=str,
+)
+def test_a_walk_is_one_step_after_the_other(penalty, arrangement):
+    """Whatever the rates: where W decays too far for the rows to carry it, too."""
+    for loss in LOSSES:
+        objective, _, _ = problem(Case(loss, penalty, n=40, **arrangement))
+        kind = objective.design.dtype
+        theta = np.array(some_theta(objective, np.random.default_rng(12)), dtype=kind, order="F")
+        for rates in (np.geomspace(1e-3, 0.05, 30), np.linspace(9.0, 13.0, 9), np.array([20.0])):
+            walked, wanted, before = theta.copy(order="F"), theta.copy(order="F"), objective.count.passes
+            (block,), (again,) = (objective.singles(np.arange(40)[::-1]) for _ in range(2))
+            objective.walk(walked, block, rates)
+            assert objective.count.passes - before == pytest.approx(len(rates) / 40)
+            for i, rate in enumerate(rates):
+                objective.descend(wanted, (1, (again.part(slice(i, i + 1)),)), rate)
+            assert len(rates) < 30 or not np.array_equal(walked, theta)
+            close(walked, wanted, 1e-11 if objective.design.exact else 1e-4)
+
+
 @pytest.mark.parametrize("layout", ["C", "sparse"])
 def test_every_look_at_the_rows_is_counted_as_a_pass(layout):
     objective, _, _ = problem(Case(layout=layout, n=40))

@@ -207,7 +207,14 @@ def test_sgd_visits_every_row_once_an_epoch_in_a_new_order(size, monkeypatch):
         seen.append(np.concatenate([block.rows for block in batch[1]]))
         descend(self, theta, batch, t)
 
+    def walked(self, theta, block, rates):
+        assert len(rates) == len(block.rows)
+        seen.extend(block.rows[:, None])
+        walk(self, theta, block, rates)
+
+    walk = Objective.walk
     monkeypatch.setattr(Objective, "descend", watched)
+    monkeypatch.setattr(Objective, "walk", walked)
     SOLVERS["sgd"](batch_size=size, max_iter=3, learning_rate=0.1, seed=4)(objective, objective.start())
     epochs = np.concatenate(seen).reshape(3, 40)
     assert (np.sort(epochs, axis=1) == np.arange(40)).all()

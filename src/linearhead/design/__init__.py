@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .batch import Batch
 from .cluster import ClusterArray, ClusterRows
 from .connection import Cluster, connect
 from .contract import Block, Design, available_threads
@@ -31,6 +32,7 @@ def design_of(X: Any, intercept: bool = True, threads: int | None = None) -> Row
 
 
 __all__ = [
+    "Batch",
     "Block",
     "Cluster",
     "ClusterArray",

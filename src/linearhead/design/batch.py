@@ -36,6 +36,22 @@ class Batch:
             move *= t
             theta -= move
 
+    def walk(self, theta: np.ndarray, slope: Any, y: list[int], steps: np.ndarray, decay: np.ndarray) -> None:
+        """θ (column order) ← the steps of these rows one after the other, in place: W ← decay W − step x gᵀ, b without
+        decay, g = slope(xᵀθ, y) of one row; steps and decay (m,).
+
+        With c the product of the decays so far θ̃ = [W/c; b] has the scores [c x, 1] θ̃ and steps by [x/c, 1] gᵀ: the
+        rows carry what would be a pass over W for each of them. They are used up.
+        """
+        c = np.cumprod(decay)
+        moved = self.x * (-steps / c)[:, None].astype(self.x.dtype)
+        moved[:, -1] = self.x[:, -1] * -steps
+        self.x[1:, :-1] *= c[:-1, None].astype(self.x.dtype)
+        W, rank_one, dot = theta.T, _rank_one[theta.dtype.char], np.dot
+        for x, move, label in zip(self.x, moved, y, strict=True):
+            rank_one(1.0, move, slope(dot(W, x), label), a=theta, overwrite_a=1)
+        theta[:-1] *= theta.dtype.type(c[-1])
+
     def part(self, rows: slice) -> Batch:
         """Some of these rows."""
         return Batch(self.rows[rows], self.x[rows])

@@ -66,8 +66,7 @@ class CrossEntropy(Loss):
         p = s - np.maximum.reduce(s)
         np.exp(p, out=p)
         p /= np.add.reduce(p)
-        p[y] = 0.0
-        p[y] = -np.add.reduce(p)
+        p[y] -= 1.0
         return p
 
     @staticmethod

@@ -155,8 +155,10 @@ class CrammerSinger(KinkedHinge):
         top = np.maximum.reduce(z)
         if not top > 0:
             return np.zeros_like(s)
-        v = (z == top).astype(s.dtype)
-        v /= np.add.reduce(v)
+        tied = z == top
+        v, many = tied.astype(s.dtype), np.count_nonzero(tied)
+        if many > 1:
+            v /= many
         v[y] = -1.0
         return v
 

@@ -7,7 +7,6 @@ makes W, and with it the penalty, refer to the scaled columns. A mini-batch is t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,13 +16,14 @@ from ..arrays import cast, one_hot
 from ..design import Block, Design, LentSlabs
 from ..losses import Loss
 from ..penalties import Penalty
+from .minibatches import MiniBatches
 from .point import Count, Point, Shared
 
 SAMPLE_ROWS, SAMPLE_PER_CLASS = 8192, 50  # below, the optimum of a sample says little about that of all rows
 
 
 @dataclass(frozen=True)
-class Objective:
+class Objective(MiniBatches):
     """loss, penalty and alpha on a design with labels y (n,) in 0..k−1 and weights (n,) or None for equal ones."""
 
     design: Design
@@ -123,70 +123,6 @@ class Objective:
         value, correct, gradient = self.design.sweep(lambda block: self._share(block, stored))
         self.count.passes += self.share
         return self._point(theta, value, correct, gradient)
-
-    def batches(self, order: np.ndarray, size: int) -> Iterator[tuple[int, Iterable[Block]]]:
-        """Mini-batches of `size` rows in this order, as (rows, blocks) for `batch_gradient`, each to be used once.
-
-        Rows are gathered, centred and scaled for many small batches at a time, or for a part of a large one, by
-        another thread while the ones before are used.
-        """
-        fit = self.design.block_rows()
-        if size > fit:
-            for start in range(0, len(order), size):
-                rows = order[start : start + size]
-                yield len(rows), self._gathered([rows[i : i + fit] for i in range(0, len(rows), fit)])
-            return
-        group = size * (fit // size)
-        for block in self._gathered([order[i : i + group] for i in range(0, len(order), group)]):
-            for i in range(0, len(block.rows), size):
-                part = block.part(slice(i, i + size))
-                yield len(part.rows), (part,)
-
-    def _gathered(self, groups: list[np.ndarray]) -> Iterator[Any]:
-        """The design's batches of these rows, one ahead of its use."""
-        with self.design.session() as pool:
-            ready = self.design.batch(groups[0])
-            for rows in groups[1:]:
-                later = pool.submit(self.design.batch, rows) if pool else None
-                yield ready
-                ready = later.result() if later else self.design.batch(rows)
-            yield ready
-
-    def batch_gradient(self, theta: np.ndarray, batch: tuple[int, Iterable[Block]]) -> np.ndarray:
-        """An unbiased estimate of F's gradient (of its smooth part) from one of `batches`; in the type of θ."""
-        size, blocks = batch
-        gradient: Any = None
-        for block in blocks:
-            share = block.adjoint(self._slope(block, theta, size))
-            gradient = share if gradient is None else gradient + share
-        self.count.passes += size / self.n
-        if self.alpha and self.penalty.smooth:
-            gradient[:-1] += self.alpha * self.penalty.gradient(theta[:-1])
-        return gradient
-
-    def descend(self, theta: np.ndarray, batch: tuple[int, Iterable[Any]], t: float) -> None:
-        """θ ← θ − t `batch_gradient` in place: the same step, a single block's without forming the gradient."""
-        size, blocks = batch
-        if not isinstance(blocks, tuple):
-            theta -= t * self.batch_gradient(theta, batch)
-            return
-        (block,) = blocks
-        g = self._slope(block, theta, size)
-        self.count.passes += size / self.n
-        if self.alpha and self.penalty.smooth:
-            b = theta[-1].copy()  # all of θ is contiguous, W alone is not
-            self.penalty.descend(theta, t * self.alpha)
-            theta[-1] = b
-        block.descend(theta, g, t)
-
-    def _slope(self, block: Block, theta: np.ndarray, size: int) -> np.ndarray:
-        """A block's share of a mini-batch's gradient in the scores, (m, k)."""
-        g = self.score_gradient(block.forward(theta), block.rows)
-        self._weigh(block.rows, g)
-        scale = self.n / (self.total * size)
-        if scale != 1:
-            g *= scale
-        return g
 
     def _point(self, theta: np.ndarray, value: float, correct: float, sums: np.ndarray) -> Point:
         gradient, loss, W = self._mean(sums), value / self.total, theta[:-1]
