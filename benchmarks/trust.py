@@ -29,6 +29,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 
 from linearhead.data import open_dataset
+from linearhead.experiment.curve import GAIN_ERROR
 from linearhead.experiment.outside import outside
 from linearhead.experiment.recipe import Recipe
 from linearhead.experiment.trusting import ASKED, Unseen, calibrate, suspects
@@ -36,6 +37,7 @@ from linearhead.features import make
 from linearhead.features.regions import contributions
 from linearhead.images import Preprocessing, decode_many
 from linearhead.losses import LOSSES
+from linearhead.metrics import Z95
 from linearhead.store import Model
 from linearhead.trust import Novelty, reliability
 from linearhead.trust.novelty import RARE
@@ -183,6 +185,10 @@ def forecast() -> dict[str, Any]:
                 cases += [case for case in found if "twice" in case]
         if cases:
             print("forecast", name, len(cases), errors(cases), flush=True)
+    return summed_up(cases)
+
+
+def summed_up(cases: list[dict[str, Any]]) -> dict[str, Any]:
     large = [c for c in cases if c["n"] >= ENOUGH]
     return {
         "cases": cases,
@@ -195,13 +201,19 @@ def forecast() -> dict[str, Any]:
 
 def errors(cases: list[dict[str, Any]]) -> dict[str, float]:
     """Mean absolute errors: of the forecast; of the gain forecast, which the pictures that judge blur less; of the
-    curve's last point; and of the forecast that nothing changes."""
+    curve's last point, which is that of an oracle who knows the gain; what chance alone does to n judging pictures; and
+    of the forecast that nothing changes. And the share of cases within the margin that is told."""
+    spread = [np.sqrt(c["truth_last"] * (1 - c["truth_last"]) / c["n"]) for c in cases]
+    margins = [Z95 * np.sqrt(c["last"] * (1 - c["last"]) / c["n"] + GAIN_ERROR**2) for c in cases]
+    within = [abs(c["twice"] - c["truth"]) <= margin for c, margin in zip(cases, margins, strict=True)]
     mean: Callable[[list[float]], float] = lambda values: float(np.mean(np.abs(values)))  # noqa: E731
     return {
         "cases": len(cases),
         "forecast": mean([c["twice"] - c["truth"] for c in cases]),
         "gain": mean([(c["twice"] - c["last"]) - (c["truth"] - c["truth_last"]) for c in cases]),
         "last_point": mean([c["last"] - c["truth_last"] for c in cases]),
+        "judging_alone": float(np.sqrt(2 / np.pi) * np.mean(spread)),
+        "within_margin": float(np.mean(within)),
         "standing_still": mean([c["last"] - c["truth"] for c in cases]),
     }
 

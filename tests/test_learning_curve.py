@@ -36,6 +36,18 @@ def test_noise_of_few_judged_pictures_moves_the_forecast_less_than_the_curve():
     assert np.std(gains) < 0.5 * np.std(moved)
 
 
+def test_the_margin_told_holds_the_truth():
+    rng, held = np.random.default_rng(1), 0
+    e = law(0.2, 0.3, 0.5, N)
+    for _ in range(200):
+        hard = rng.random(300)
+        curve = curve_of(N, np.array([hard >= x for x in e]))
+        assert curve.twice is not None
+        assert curve.margin is not None
+        held += abs(curve.twice - 1 + law(0.2, 0.3, 0.5, 3200)) <= curve.margin
+    assert 0.93 <= held / 200 <= 0.995
+
+
 @pytest.mark.parametrize("accuracy", [[1.0, 1.0], [0.5, 0.4], [0.0, 0.0], [0.1, 0.9], [0.3, 0.3, 0.3]])
 def test_it_never_falls_below_the_last_point_nor_exceeds_1(accuracy):
     found = forecast(N[: len(accuracy)], accuracy, 50)

@@ -237,6 +237,7 @@ class LearningCurve:
     twice: float | None = None  # forecast of the accuracy with twice the pictures of the last point
     gain: float | None = None  # forecast less the last point
     gain_error: float | None = None  # standard error of the last doubling's gain
+    margin: float | None = None  # by which the forecast may be off, 95 %: what so few judging pictures leave open
 
 
 @dataclass

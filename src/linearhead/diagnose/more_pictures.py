@@ -28,7 +28,7 @@ def check(run: Run) -> Finding | None:
         severity="note",
         evidence=f"From {curve.n[-2]} to {curve.n[-1]} training pictures the accuracy on pictures not trained on rose "
         f"from {curve.accuracy[-2]:.1%} to {curve.accuracy[-1]:.1%}; {2 * curve.n[-1]} should give about "
-        f"{curve.twice:.1%}.",
+        f"{curve.twice:.1%}{'' if curve.margin is None else f', give or take {100 * curve.margin:.1f} points'}.",
         advice="Collect pictures of the classes with the lowest recall first, then train on them all.",
         command=with_more(run),
     )

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..metrics import Z95
 from ..records import LearningCurve
 
 FLOORS, POWERS = np.meshgrid(np.linspace(0, 0.975, 40), np.linspace(0.1, 1.5, 29))
 POWER, POWER_SPREAD = 0.5, 0.2  # of the prior; chosen in docs/decisions/verdict.md
 SHARED = 0.25
+GAIN_ERROR = 0.01  # of the gain that is forecast, measured (docs/decisions/verdict.md); the level's own is binomial
 FURTHER = 1.5  # times the last point's pictures, at least, for one more point that others judge
 
 
@@ -44,6 +46,8 @@ def extended(curve: LearningCurve, n: int, right: np.ndarray) -> None:
 def _look_ahead(curve: LearningCurve) -> None:
     curve.twice = forecast(curve.n, curve.accuracy, curve.judged)
     curve.gain = curve.twice - curve.accuracy[-1]
+    level = curve.accuracy[-1] * (1 - curve.accuracy[-1]) / curve.judged
+    curve.margin = Z95 * float(np.sqrt(level + GAIN_ERROR**2))
 
 
 def forecast(n: list[int], accuracy: list[float], judged: int) -> float:

@@ -127,9 +127,16 @@ def learning(curve: LearningCurve) -> str:
     text += f"{percent(curve.accuracy[-1])} of pictures not trained on."
     if curve.twice is None or curve.gain is None:
         return text
+    expected = f"{percent(curve.twice)}{_margin(curve)}"
     if curve.gain < 0.005:
-        return f"{text} Twice as many, {number(2 * curve.n[-1])}, would change little: {percent(curve.twice)} expected."
-    return f"{text} Twice as many, {number(2 * curve.n[-1])}, should give about {percent(curve.twice)}."
+        return f"{text} Twice as many, {number(2 * curve.n[-1])}, would change little: {expected}."
+    return f"{text} Twice as many, {number(2 * curve.n[-1])}, should give about {expected}."
+
+
+def _margin(curve: LearningCurve) -> str:
+    if curve.margin is None:
+        return ""
+    return f", give or take {number(round(100 * curve.margin, 1))} points: {pictures(curve.judged)} judged the curve"
 
 
 def copies(found: Duplicates) -> str:
