@@ -8,7 +8,7 @@ A picture becomes a vector of features :math:`x`. Each class has a row of weight
 .. math:: \hat y_j = \frac{\exp(a_j - m)}{\sum_k \exp(a_k - m)}, \qquad m = \max_k a_k,
 
 the label is the class of the largest one, the confidence its probability. The maximum :math:`m` is each row's own: it
-changes nothing in exact arithmetic and keeps ``exp`` from overflowing.
+cancels from the fraction, and keeps ``exp`` from overflowing: without it a score of 1000 is more than a float can take.
 """
 
 import numpy as np
@@ -18,7 +18,9 @@ from linearhead.losses import CrossEntropy
 
 classes = ["cat", "dog", "bear"]
 a = np.array([[3.2, 1.1, -0.4]])  # scores of one picture
-p = CrossEntropy().probabilities(a)
+p = CrossEntropy().probabilities(a)  # the softmax of each row
+e = np.exp(a - a.max(axis=1, keepdims=True))
+assert np.allclose(p, e / e.sum(axis=1, keepdims=True))  # the formula above, in two lines
 print(f"label: {classes[p.argmax()]}, confidence {p.max():.3f}")
 bar_chart(classes, p[0].tolist(), title="Probabilities of one picture")
 

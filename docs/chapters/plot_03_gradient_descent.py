@@ -3,8 +3,9 @@ Gradient descent: w = 12, 10, 8 …
 =================================
 
 The slope says which way is up; a step goes the other way, :math:`w \leftarrow w - \eta\, dL/dw`. In the lecture's
-picture the descent starts at :math:`w = 12`, where the slope is 6; with :math:`\eta = 1/3` it visits 10, 8, 6 … In
-many dimensions nothing changes: :math:`W \leftarrow W - \eta\,\partial L/\partial W`, the same for :math:`b`.
+picture the descent starts at :math:`w = 12`, where the slope is 6; with :math:`\eta = 1/3` it visits 10, 8, 6 … The
+curve below is a bowl around its lowest point, 2, with straight walls of slope 6, as in that picture. In many dimensions
+nothing changes: :math:`W \leftarrow W - \eta\,\partial L/\partial W`, the same for :math:`b`.
 """
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.datasets import load_digits
 from linearhead import SoftmaxClassifier
 from linearhead.charts import Series, line_chart, trace_chart
 
+# dL/dw: −6 on the left wall, 6 on the right one, in between it grows evenly from one to the other
 slope = lambda w: 6 * np.clip((w - 2) / 2, -1, 1)
 visited = [12.0]
 for _ in range(5):
@@ -26,8 +28,8 @@ curve = Series("L(w)", w, loss(w), "line", 0)
 line_chart([curve, Series("steps", visited, loss(np.array(visited)), "marked", 1)], title="Down the curve", x_label="w")
 
 # %%
-# The same on pictures: one batch of all rows is gradient descent, and the loss is printed every epoch, "useful to see if
-# this is becoming smaller or not".
+# The same on pictures. One batch of all rows is gradient descent; the loss of every epoch is kept in ``trace_``, "useful
+# to see if this is becoming smaller or not". A constant ``schedule`` keeps the learning rate as it is.
 X, y = load_digits(return_X_y=True)
 steps = SoftmaxClassifier(solver="sgd", batch_size=len(y), learning_rate=0.02, schedule="constant", max_iter=60)
 steps.fit(X, y)  # one batch of all rows: gradient descent
@@ -39,6 +41,6 @@ trace_chart(steps.trace_, title="Loss of full-batch steps on scanned digits")
 w = 1.0
 for _ in range(5):
     w -= 0.7 * 3 * w
-answer = abs(w) > 1  # no: it must stay below 2 / L'' = 2/3
+answer = abs(w) > 1  # no: each step takes w to (1 − 0.7 · 3) w = −1.1 w; the rate must stay below 2/3
 assert answer
 print(f"|w| has grown to {abs(w):.2f}")

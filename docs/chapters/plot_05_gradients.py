@@ -8,8 +8,12 @@ is the label and :math:`\hat y_j` elsewhere, in short :math:`\hat y_j - y_j`. Th
 
 .. math:: \frac{\partial \ell}{\partial w_j} = (\hat y_j - y_j)\,x, \qquad \frac{\partial \ell}{\partial b_j} = \hat y_j - y_j.
 
-Derivations go wrong; central differences do not. :func:`linearhead.testing.check_gradient` compares the two, and says
-which mistake a wrong one looks like.
+In code all pictures go at once: :math:`X` has a picture a row, :math:`W` a column for each class, so that the scores
+are :math:`X W + b` and the gradient is :math:`X^\top(\hat y - y)/n`. (An estimator's ``coef_`` is the transpose of this
+:math:`W`, a row for each class.)
+
+Derivations go wrong; central differences, :math:`(F(w + h) - F(w - h)) / 2h`, do not.
+:func:`linearhead.testing.check_gradient` compares the two, and says which mistake a wrong one looks like.
 """
 
 import numpy as np
@@ -26,7 +30,7 @@ def mine(W, b, X, y):
     p = np.exp(a - a.max(axis=1, keepdims=True))
     p /= p.sum(axis=1, keepdims=True)
     loss = -np.mean(np.log(p[np.arange(len(y)), y]))
-    p[np.arange(len(y)), y] -= 1
+    p[np.arange(len(y)), y] -= 1  # ŷ − y
     return loss, X.T @ p / len(y), p.mean(axis=0)
 
 

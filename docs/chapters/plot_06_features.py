@@ -3,7 +3,8 @@ Features: what the classifier sees
 ==================================
 
 The pipeline: extract features, run them through the classifier, get predictions. A linear classifier of pixels sees one
-template per class; histograms of gradients (HOG) forget where exactly an edge lies, and so survive small shifts. The
+template per class; histograms of gradients (HOG) count, in each small cell of the picture, how many edges run in which
+direction. They forget where exactly an edge lies, and so survive small shifts. The
 formula stays :math:`a = W \phi(\text{picture}) + b`; only :math:`\phi` changes.
 """
 
@@ -19,6 +20,7 @@ small = np.round(digits.images * (255 / 16)).astype(np.uint8)
 pictures = small.repeat(4, axis=1).repeat(4, axis=2)[..., None]  # 32 x 32
 accuracy = {}
 for name in ["pixels", "hog"]:
+    # fit learns what an extractor needs of the training pictures, here little more than their size
     phi = make(name).fit(pictures[:200]).transform(pictures)
     model = SoftmaxClassifier(alpha=1e-3, standardize=True).fit(phi[:200], digits.target[:200])
     accuracy[name] = float(np.mean(model.predict(phi[1000:]) == digits.target[1000:]))

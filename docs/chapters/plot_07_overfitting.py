@@ -4,8 +4,9 @@ Under- and overfitting
 
 A polynomial of degree 1 cannot follow a curve (*underfitting*, high bias); one of degree 9 follows the noise of ten
 points (*overfitting*, high variance); degree 3 is about right. The least-squares fit minimises
-:math:`\sum_i (f(x_i) - t_i)^2` over the points it was given, which says nothing of those in between. Classifiers do the same: many features and few pictures
-give perfect training accuracy and poor validation accuracy. Put the two side by side, always.
+:math:`\sum_i (f(x_i) - t_i)^2` over the points :math:`(x_i, t_i)` it was given, which says nothing of those in between.
+Classifiers do the same: many features and few pictures give perfect training accuracy and poor validation accuracy. Put
+the two side by side, always.
 """
 
 import numpy as np

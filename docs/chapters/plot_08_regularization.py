@@ -4,7 +4,8 @@ Regularization: paying for large weights
 
 Add :math:`\frac{\alpha}{2}\lVert W\rVert^2` to the mean loss (L2); the intercept is not penalised. Large weights must
 now earn their price. L1, :math:`\alpha\sum|W|`, makes many weights exactly zero; the elastic net mixes both. How strong?
-Ask the validation set: the path fits every :math:`\alpha` at once.
+Ask the validation set: with ``alpha="auto"`` many :math:`\alpha` are fitted, strong to weak, each from the weights of the
+one before (the *path*), and the one with the best validation accuracy is kept.
 """
 
 import numpy as np

@@ -2,8 +2,10 @@ r"""
 Least squares
 =============
 
-The plainest loss compares the scores with one-hot targets, :math:`\ell = \frac12\lVert a - y\rVert^2`. Its optimum has a
-closed form, :math:`(X^\top X/n + \alpha I)\,W = X^\top Y/n` on centred columns: one Gram matrix, one factorisation, all
+The plainest loss compares the scores with one-hot targets (1 for the label, 0 for all others),
+:math:`\ell = \frac12\lVert a - y\rVert^2`. Its gradient is linear in :math:`W`, so the optimum, where it is 0, is the
+solution of linear equations: :math:`(X^\top X/n + \alpha I)\,W = X^\top Y/n`, the columns of :math:`X` and :math:`Y`
+shifted to mean 0. No steps, no learning rate: they are solved once, or, by the eigenvectors of :math:`X^\top X`, for all
 penalties at once. It also punishes scores that are *too right*: above 1 for the label costs as much as below.
 """
 

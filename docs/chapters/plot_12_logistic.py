@@ -2,9 +2,10 @@ r"""
 Logistic regression
 ===================
 
-For two classes: :math:`P(1\,|\,x) = \sigma(a) = 1/(1 + e^{-a})` and the log loss :math:`\log(1 + e^{-a})` of the true
-class. For more, one classifier per class against the rest, the probabilities normalised. With two classes softmax is
-logistic regression on the difference of the two scores.
+For two classes one score :math:`a` is enough: :math:`P(1\,|\,x) = \sigma(a) = 1/(1 + e^{-a})`. The loss is the
+cross-entropy again, minus the log of the true class's probability: :math:`\log(1 + e^{-a})` for class 1,
+:math:`\log(1 + e^{a})` for the other. For more classes, one classifier for each against the rest, and its probabilities
+divided by their sum. With two classes softmax is logistic regression on the difference of the two scores.
 """
 
 import numpy as np
