@@ -106,7 +106,8 @@ def trust_line(trust: Trust) -> str:
     line += "" if trust.chance is None else f" (chance alone: up to {percent(trust.chance)})"
     sets = next((row for row in trust.coverage if row["asked"] == SET), None)
     if sets is not None:
-        line += f"; sets of {sets['labels']:.1f} labels hold the true one for {percent(sets['covered'])} ({100 * SET:.0f} % asked)"
+        held = f"{percent(sets['covered'])} ({100 * SET:.0f} % asked)"
+        line += f"; sets of {sets['labels']:.1f} labels hold the true one for {held}"
     return line if trust.unlike is None else f"{line}; {percent(trust.unlike)} are unlike the training pictures"
 
 
