@@ -272,6 +272,14 @@ def test_the_fit_alone_accuses_none_of_the_others():
     test_a_row_beyond_the_boundary_by_little_is_seen()
 
 
+@pytest.mark.usefixtures("fit_alone")
+def test_the_search_by_the_fit_is_bounded(monkeypatch):
+    X, y = touching(np.random.default_rng(7), "column")
+    assert fitted(X, y, "cross_entropy")[1]
+    monkeypatch.setattr(recession, "PASSES", -1)
+    assert not fitted(X, y, "cross_entropy")[1]
+
+
 def cones(rng, n, d, k):
     """k cones of numbers without rounding; three rows of five on a border between two, each twice, once for each."""
     X, D = rng.integers(-9, 10, size=(n, d)).astype(float), rng.integers(-3, 4, size=(d, k)).astype(float)

@@ -27,6 +27,7 @@ FLAT = 1e-10  # of the largest curvature: below, a direction counts as one witho
 ROUNDS = 12  # of margins that are added to it
 FURTHER = 300  # iterations that the fit goes on
 REPEATS, PRODUCTS = 4, 100  # projections, and products for one: each begins with what rounding left of the one before
+PASSES = 1000  # of all of them
 CLOSE = 1e-7  # of the size of its terms: a margin that the program may mean to be 0
 CLEAR = 1e-9  # of it: a margin that is none of rounding
 DUST = 1e-13  # of a direction's largest term: what rounding leaves of 0
@@ -206,10 +207,11 @@ def by_fit(objective: Objective, theta: np.ndarray) -> Touching | None:
     weights = None if objective.weights is None else (objective.weights > 0).astype(float)
     own = {"alpha": 0.0, "weights": weights, "total": 0.0, "watch": False, "shared": Shared()}
     hinge, D = replace(objective.precise(), loss=SquaredHinge(), **own), _gone_on(objective, theta)
+    last = objective.count.passes + PASSES
     for _ in range(ROUNDS):
         at, model = D, hinge.preconditioner(D)
         for _ in range(REPEATS):
-            if not _exceeds(objective, D):
+            if objective.count.passes > last or not _exceeds(objective, D):
                 return None
             D = D - conjugate_gradients(
                 lambda v, at=at: hinge.hessian_product(at, v),
