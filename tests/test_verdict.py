@@ -70,6 +70,8 @@ def test_doubted_labels_come_in_a_table_that_trains_once_mended(digits, tmp_path
         lines = csv.DictWriter(file, rows[0])
         lines.writeheader()
         lines.writerows(rows)
+    with pytest.raises(UsageError, match="lies in"):
+        train(table, out=tmp_path / "run", force=True)  # would take the mended table away with the old run
     again = train(table, out=tmp_path / "mended", features="pixels", alpha=0.1, tol=1e-4)
     assert again.run.judged_pictures == first.run.judged_pictures
     assert "label-errors" not in {f.code for f in again.run.findings}

@@ -12,6 +12,7 @@ import numpy as np
 from .. import __version__, diagnose
 from ..data import Data
 from ..data.cache import AUTO, open_store
+from ..errors import UsageError
 from ..files import new_folder, sha256
 from ..records import DataSummary, Duplicates, Evaluation, Finding, Run, to_json
 from ..store import Model
@@ -127,6 +128,7 @@ def train(
     """
     plan, progress, clock = Recipe(**recipe), progress or Progress(), Clock()
     plan.check()
+    check_apart(data, out)
     with new_folder(out or unnamed_run(data), force, marker=run_folder.RECORD) as folder:
         store = open_store(cache, progress.say)
         with spreading(cluster, data, store, progress) as spread:
@@ -146,6 +148,14 @@ def train(
     if spread is not None and not fitted.interrupted:
         spread.journal.forget()
     return Outcome(folder.target, run, fitted.hurried)
+
+
+def check_apart(data: Data, out: str | Path | None) -> None:
+    """UsageError where the pictures, or a table of them that was mended by hand, lie in the folder to be replaced."""
+    if out is not None and isinstance(data, (str, Path)) and Path(out).resolve() in Path(data).resolve().parents:
+        raise UsageError(
+            f"{data} lies in {out}, which the new run would replace with all that is in it. Name another --out."
+        )
 
 
 def conclude(
