@@ -1,6 +1,9 @@
 """`train --cluster`: workers decode, extract and fit; the classifier is that of one machine."""
 
 import json
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ pytest.importorskip("distributed", reason="needs the extra dask: pip install 'li
 
 import noisy_photos
 from linearhead.cli import cli
+from linearhead.design import connect
 from linearhead.experiment import clustered
 
 FEATURES = "patches(quality=fast,filters=8)+color"
@@ -66,3 +70,43 @@ def test_a_cluster_needs_a_folder_that_workers_see(photos, tmp_path):
         assert done.exit_code == 2
         assert "--cluster needs --cache FOLDER" in done.stderr
     assert not (tmp_path / "run").exists()
+
+
+KILLED = """
+import os, signal, sys
+from linearhead.cli import main
+from linearhead.design import Journal
+
+recall = Journal.recall
+
+def until(self, key, find):
+    if len(list(self.folder.iterdir())) == 9:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return recall(self, key, find)
+
+Journal.recall = until
+sys.argv = ["linearhead", *sys.argv[1:]]
+main()
+"""
+
+
+def test_a_command_that_was_killed_goes_on_with_its_passes(tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(600, 12)).astype(np.float32)
+    np.savez(tmp_path / "f.npz", x=X, y=(X[:, :3] + rng.gumbel(size=(600, 3))).argmax(axis=1))
+    store = tmp_path / "store"
+    with connect("local:1") as cluster:
+        words = ["train", tmp_path / "f.npz", "--cluster", cluster.client.scheduler.address, "--cache", store, "--json"]
+        words = [str(word) for word in words]
+        killed = subprocess.run([sys.executable, "-c", KILLED, *words, "--out", str(tmp_path / "a")], timeout=120)
+        assert killed.returncode == -signal.SIGKILL
+        assert len(list((store / "passes").iterdir())) == 9
+        done = run(*words, "--out", tmp_path / "b")
+        assert done.exit_code == 0, done.output
+        assert f"9 passes were found in {store}" in done.stderr
+        assert not list((store / "passes").iterdir())
+        fresh = run(*words, "--out", tmp_path / "c")
+        assert "passes were found" not in fresh.stderr
+    found, wanted = (json.loads(each.stdout) for each in (done, fresh))
+    assert found["certificate"] == wanted["certificate"]
+    assert (tmp_path / "b" / "model.safetensors").exists()

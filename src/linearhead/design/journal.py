@@ -33,23 +33,26 @@ class Journal:
     def __init__(self, folder: str | os.PathLike[str], say: Callable[[str], object] = lambda text: None) -> None:
         self.folder: Path | None = Path(folder).absolute()
         self.say = say
-        self.found = 0  # passes that were not made, because they were here
+        self.found = 0  # passes that were not made, because they were here before this journal was opened
         self._used: set[Path] = set()
         with explained("create", self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            _remove(path for path in self.folder.glob("*" + ENDING) if path.stat().st_mtime < time.time() - MONTH)
+            old = set(self.folder.glob("*" + ENDING))
+            _remove(path for path in old if path.stat().st_mtime < time.time() - MONTH)
+        self._old = old
 
     def recall(self, key: str, find: Callable[[], tuple]) -> tuple:
         """The sums of the task with this key, found again or by find()."""
         if self.folder is None:
             return find()
         path = self.folder / (key + ENDING)
-        self._used.add(path)
         with suppress(OSError, KeyError, container.Refused):
             sums = _read(path)
-            self.found += 1
+            self.found += path in self._old and path not in self._used
+            self._used.add(path)
             return sums
         sums = find()
+        self._used.add(path)
         with suppress(DataError):  # something that no file holds
             self._write(path, sums)
         return sums
