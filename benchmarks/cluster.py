@@ -5,6 +5,7 @@
     python benchmarks/cluster.py overhead
     python benchmarks/cluster.py model
     python benchmarks/cluster.py passes
+    python benchmarks/cluster.py peer --workers 2 --python PLACE/bin/python     # dask-ml beside it
 
 Each part writes its own figures into cluster.json. Cores that other programs use make seconds longer: the least of
 several is kept, processor seconds beside those of the clock, and the load is noted.
@@ -18,6 +19,8 @@ import json
 import os
 import signal
 import statistics
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -392,9 +395,54 @@ def passes() -> dict:
     }
 
 
+# ── dask-ml ───────────────────────────────────────────────────────────────────────────────────────
+PEERS = ("lbfgs", "newton", "admm")  # of their solvers, as they come; the last is their default
+
+
+def peer(python: str, workers: int, n: int = 100_000, d: int = 40) -> dict:
+    """Two classes, logistic loss, α = 1/n, no intercept: processor seconds of client and workers until each stops, and
+    how far F then is from its minimum."""
+    rng = np.random.default_rng(0)
+    X = (rng.normal(size=(n, d)) * np.logspace(0, -2, d)).astype(np.float32)
+    y = (X @ rng.normal(size=d) * 3 + rng.logistic(size=n) > 0).astype(int)
+    sign = 2.0 * y - 1
+
+    def F(w: np.ndarray) -> float:
+        return float(np.logaddexp(0, -sign * (X.astype(np.float64) @ w)).mean() + 0.5 / n * w @ w)
+
+    best, rows = F(LinearClassifier("logistic", alpha=1 / n, tol=1e-8, fit_intercept=False).fit(X, y).coef_[1]), []
+    with tempfile.TemporaryDirectory() as folder:
+        names = [str(Path(folder, name)) for name in ("x.npy", "y.npy")]
+        for name, array in zip(names, (X, y), strict=True):
+            np.save(name, array)
+        with connect(f"local:{workers}") as cluster:
+            array = ClusterArray(names[0], cluster)
+            model = LinearClassifier("logistic", alpha=1 / n, fit_intercept=False)
+            before, mine, begin = workers_busy(cluster.client), time.process_time(), time.perf_counter()
+            model.fit(array, y)
+            wall, mine = time.perf_counter() - begin, time.process_time() - mine
+            after = workers_busy(cluster.client)
+            own = {"seconds": wall, "busy": mine + sum(after[w] - before[w] for w in after)}
+            rows.append({"who": "linearhead", **own, "passes": model.trace_.passes[-1], "coef": model.coef_[1]})
+        for solver in PEERS:
+            words = [python, str(RECORD.with_name("dask_ml_peer.py")), *names, "1", str(workers), solver]
+            done = subprocess.run(words, capture_output=True, text=True, timeout=300)
+            told = done.stdout.strip().rpartition("\n")[2]
+            rows.append(
+                {"who": f"dask-ml {solver}"}
+                | (json.loads(told) if done.returncode == 0 else {"failed": done.stderr[-200:]})
+            )
+    for row in rows:
+        if "coef" in row:
+            row["relative_gap"] = F(np.asarray(row.pop("coef"))) / best - 1
+        print(json.dumps(row), flush=True)
+    return {"rows": n, "columns": d, "workers": workers, "results": rows}
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("part", choices=("kills", "problems", "overhead", "model", "passes"))
+    options.add_argument("part", choices=("kills", "problems", "overhead", "model", "passes", "peer"))
+    options.add_argument("--python", default=sys.executable, help="of an environment with dask-ml, for `peer`")
     options.add_argument("--fits", type=int, default=100)
     options.add_argument("--workers", type=int, default=3)
     options.add_argument("--kills-per-fit", type=int, default=3)
@@ -409,6 +457,7 @@ def main() -> None:
         "overhead": lambda: overhead(given.repeats),
         "model": lambda: model(given.repeats),
         "passes": passes,
+        "peer": lambda: peer(given.python, given.workers),
     }[given.part]()
     keep(given.part, found)
 

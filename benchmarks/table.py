@@ -173,6 +173,12 @@ def model_files(record: dict) -> Iterator[Row]:
     yield f"model files, {sum(kind['bits_flipped'] for kind in kinds)} flipped bits", bits, "all"
 
 
+def generated_requests(record: dict) -> Iterator[Row]:
+    work = f"server, {record['requests']} requests that schemathesis made up from its own description"
+    found = f"**{record['server_errors']}** answers of 5xx, **{len(record['violations'])}** kinds not as described"
+    yield work, found, "0, 0"
+
+
 SCRIPTS: tuple[Callable[..., Iterator[Row]], ...] = (
     softmax,
     wide_k,
@@ -190,6 +196,7 @@ SCRIPTS: tuple[Callable[..., Iterator[Row]], ...] = (
     decode,
     store,
     model_files,
+    generated_requests,
 )
 
 
