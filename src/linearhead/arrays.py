@@ -85,11 +85,6 @@ def to_device(x: np.ndarray, like: Any, dtype: Any = None) -> Any:
     return namespace(like).asarray(x, dtype=dtype, device=array_api_compat.device(like))
 
 
-def cast(a: Any, dtype: Any) -> Any:
-    """a in another type of its library; itself where it has it."""
-    return a.astype(dtype, copy=False) if isinstance(a, np.ndarray) else namespace(a).astype(a, dtype, copy=False)
-
-
 def beside(x: Any) -> bool:
     """Whether another library's array lies in the processor's own memory."""
     import array_api_compat

@@ -86,11 +86,6 @@ class Design:
         """The type of the arithmetic on rows."""
         return np.dtype(np.float64 if self.exact else np.float32)
 
-    @property
-    def kind(self) -> Any:
-        """The same in the words of the library that holds the rows."""
-        return self.dtype
-
     def batch(self, rows: np.ndarray) -> Any:
         """A mini-batch: a block with `descend` whose products speak θ itself, columns centred and scaled."""
         raise NotImplementedError
@@ -242,11 +237,17 @@ class Design:
             stack.enter_context(one_blas_thread())
             many = self.threads > 1 and self.n > self.block_rows()
             pool = stack.enter_context(ThreadPoolExecutor(self.threads)) if many else None
-            _sessions.depth, _sessions.pool = 1, pool
+            _sessions.depth, _sessions.pool, _sessions.threads = 1, pool, self.threads
             try:
                 yield pool
             finally:
                 _sessions.depth, _sessions.pool = 0, None
+
+
+def in_turn(fn: Callable, items: list) -> Iterator:
+    """fn of each item, in their order, by the threads of the open session."""
+    pool = _sessions.pool
+    return _in_order(pool, fn, items, _sessions.threads) if pool else map(fn, items)
 
 
 def squares(a: np.ndarray) -> np.ndarray:
@@ -257,6 +258,7 @@ def squares(a: np.ndarray) -> np.ndarray:
 class _Sessions(threading.local):
     depth = 0
     pool: ThreadPoolExecutor | None = None
+    threads: int = 1
 
 
 _sessions = _Sessions()  # per calling thread: which pool is open; nothing survives the outermost `session`

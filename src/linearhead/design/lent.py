@@ -79,6 +79,14 @@ class LentBlock:
         ones = self.xp.sum(g, axis=0, keepdims=True) * float(self.intercept)
         return self.xp.concat([self.x.T @ g, ones], axis=0)
 
+    def by_class(self, y: Any, w: Any, k: int) -> Any:
+        """Σ wᵢ [xᵢ 1] over the rows of every label, (d+1, k), products in float64."""
+        xp = self.xp
+        hot = xp.astype(xp.arange(k, device=y.device)[None, :] == y[:, None], xp.float64)
+        hot = hot if w is None else hot * w[:, None]
+        ones = xp.sum(hot, axis=0, keepdims=True) * float(self.intercept)
+        return xp.concat([xp.astype(self.x, xp.float64).T @ hot, ones], axis=0)
+
     def absolute(self, theta: Any) -> Any:
         """|x| W + b, (m, k)"""
         return self.xp.abs(self.x) @ theta[:-1, :] + theta[-1:, :]

@@ -40,6 +40,17 @@ class RowBlock:
         out[-1] = g.sum(axis=0) if self.intercept else 0
         return out
 
+    def by_class(self, y: np.ndarray, w: np.ndarray | None, k: int) -> np.ndarray:
+        """Σ wᵢ [xᵢ 1] over the rows of every label, (d+1, k), added up in float64."""
+        order = np.argsort(y, kind="stable")
+        first = np.flatnonzero(np.diff(y[order], prepend=-1))
+        x, out = self.x[order].astype(np.float64), np.zeros((k, self.x.shape[1] + 1))
+        if w is not None:
+            x *= w[order, None]
+        out[y[order][first], :-1] = np.add.reduceat(x, first, axis=0)
+        out[:, -1] = np.bincount(y, w, k) * self.intercept
+        return out.T
+
     def squares(self, unit: np.ndarray) -> np.ndarray:
         """Σⱼ (unitⱼ xⱼ)², (m,)"""
         z = self.x * unit.astype(self.x.dtype)

@@ -19,6 +19,11 @@ class SparseBlock(RowBlock):
     def adjoint(self, g: np.ndarray) -> np.ndarray:
         return np.vstack([self.x.T @ g, g.sum(axis=0)[None] * self.intercept])
 
+    def by_class(self, y: np.ndarray, w: np.ndarray | None, k: int) -> np.ndarray:
+        hot = np.zeros((len(y), k))
+        hot[np.arange(len(y)), y] = 1.0 if w is None else w
+        return self.adjoint(hot)
+
     def squares(self, unit: np.ndarray) -> np.ndarray:
         z = self.x.multiply(unit[None, :].astype(self.x.dtype))
         return np.asarray(z.multiply(z).sum(axis=1)).ravel()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..design import Design
+from ..design import Design, in_turn
 from .coupled import CLASSES, Coupled, edges, sampled_hessian, unknowns
 from .objective import Objective
 
@@ -22,6 +22,7 @@ SAMPLE_ROWS = 8192
 SLAB = 512  # rows handled at a time, so that nothing but the sample itself takes room
 FULL_EIGEN = 1600  # columns up to which a full eigendecomposition costs less than the passes that it saves
 SKETCH = 384  # leading directions otherwise
+WIDTH = 256  # columns of one product with U
 ROTATED = 256  # classes up to which the model is made in the eigenbasis Q of the classes; beyond, Q = I
 
 
@@ -177,11 +178,14 @@ def _times(a: np.ndarray, Q: np.ndarray | None) -> np.ndarray:
 
 
 def _along(U: np.ndarray | None, a: np.ndarray) -> np.ndarray:
-    """U (r, d) with a (d, j, k): U is read once for all j."""
+    """U (r, d) with a (d, j, k): U is read once for all j, and once more for every WIDTH columns."""
     if U is None:
         return a
     flat = a.reshape(len(a), a.shape[1] * a.shape[2])  # of no rows, too, where no column has any spread
-    return (U @ flat.astype(U.dtype, copy=False)).reshape(len(U), *a.shape[1:])
+    flat = flat.astype(U.dtype, copy=False)
+    starts = range(0, flat.shape[1], WIDTH)
+    parts = list(in_turn(lambda i: U @ flat[:, i : i + WIDTH], list(starts)))
+    return (parts[0] if len(parts) == 1 else np.hstack(parts)).reshape(len(U), *a.shape[1:])
 
 
 def precondition(objective: Objective, basis: Basis, theta: np.ndarray) -> Preconditioner:
@@ -195,12 +199,15 @@ def precondition(objective: Objective, basis: Basis, theta: np.ndarray) -> Preco
     values, Q = (np.ones(k), None) if s is None else np.linalg.eigh(_mean_hessian(sample, s, w))
     diagonal, lone = np.zeros((basis.projected.shape[1], k)), np.zeros(k)
     turn = None if Q is None else Q.astype(w.dtype)
-    for i in range(0, m, SLAB):
-        part = slice(i, min(i + SLAB, m))
+
+    def share(part: slice) -> tuple[np.ndarray, np.ndarray]:
         form = sample.score_hessian_form(basis.scores(theta, part) if s is None else s[part], part, turn)
         form *= w[part, None]
-        diagonal += (basis.projected[part] ** 2).T @ form
-        lone += form.sum(axis=0, dtype=np.float64)
+        return (basis.projected[part] ** 2).T @ form, form.sum(axis=0, dtype=np.float64)
+
+    for along, alone in in_turn(share, [slice(i, min(i + SLAB, m)) for i in range(0, m, SLAB)]):
+        diagonal += along
+        lone += alone
     alpha = objective.alpha * objective.penalty.strong_convexity
     shrink = 1 / basis.scale**2
     # α I becomes α/scale² in scaled columns; its diagonal in the basis

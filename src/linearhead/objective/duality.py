@@ -14,9 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import cast, namespace, to_host
 from ..design import Block
-from ..losses.labels import Label
 from .intercept import intercept_step
 from .objective import Objective, Point
 
@@ -67,7 +65,7 @@ def _bound(objective: Objective, point: Point, rows_gap: float, U: np.ndarray, r
         return np.inf, np.inf
     share, q, Uq, conjugate = mixed
     W, b = point.theta[:-1], point.theta[-1]
-    other = point.loss + conjugate - float(np.vdot(W, Uq)) - float(b @ (q - class_shares(objective)))
+    other = point.loss + conjugate - float(np.vdot(W, Uq)) - float(b @ (q - objective.class_shares()))
     price = share * max(other, 0.0)
     rows_gap = (1 - share) * rows_gap + price
     return _penalty_gap(objective, point, rows_gap, (1 - share) * U + share * Uq), price
@@ -140,31 +138,9 @@ def _pass(objective: Objective, theta: np.ndarray, g: np.ndarray | None) -> tupl
     return point, gap / objective.total, dual[:-1], dual[-1]
 
 
-def class_shares(objective: Objective) -> np.ndarray:
-    """Weighted share of each class, (k,)."""
-    return np.bincount(objective.y, objective.weights, minlength=objective.k) / objective.total
-
-
-def class_sums(objective: Objective) -> np.ndarray:
-    """Σᵢ wᵢ zᵢ e_{yᵢ}ᵀ / Σw in the design's columns, (d+1, k): one pass, kept."""
-    if objective.shared.class_sums is None:
-        here = objective.placed()
-
-        def share(block: Block) -> tuple:
-            y = here.y[block.rows]
-            hot = cast(~Label(namespace(y), y).off(here.k), here.design.kind)
-            here._weigh(block.rows, hot)
-            return (block.adjoint(hot),)
-
-        objective.count.passes += 0.5
-        sums = here.design.from_rows(here.design.sweep(share)[0]) / here.total
-        objective.shared.class_sums = np.array(to_host(sums))
-    return objective.shared.class_sums
-
-
 def _mix(objective: Objective, U: np.ndarray, r: np.ndarray) -> tuple[float, np.ndarray, np.ndarray, float] | None:
     """(ε, q, Z-sums of q − e_y, mean ℓ*(q − e_y)) with (1 − ε) r + ε (q − shares) = 0 for r ≠ 0; None if no q does."""
-    shares = class_shares(objective)
+    shares = objective.class_shares()
     with np.errstate(divide="ignore", invalid="ignore"):
         need = np.where(r > 0, r / shares, np.where(r < 0, -r / (1 - shares), 0.0))
     c = float(np.max(need))
@@ -172,6 +148,6 @@ def _mix(objective: Objective, U: np.ndarray, r: np.ndarray) -> tuple[float, np.
         return None
     q = np.clip(shares - r / c, 0.0, 1.0) if c else shares  # r is 0 already, its mean apart
     conjugate = float(shares @ objective.loss.conjugate_of_shares(q))
-    sums = class_sums(objective)
+    sums = objective.class_sums()
     mean = sums[:-1].sum(axis=1)
     return c / (1 + c), q, np.outer(mean, q) - sums[:-1], conjugate

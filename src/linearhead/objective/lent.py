@@ -7,7 +7,7 @@ from its sample of rows, at iterations 0, 2, 4, 8, …, and moved to the device,
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -23,6 +23,7 @@ class LentObjective(Objective):
     """`y` and `weights` lie on the device, too; `host` is the same objective for NumPy."""
 
     host: Any = None
+    plain: ClassVar[bool] = False
 
     @classmethod
     def of(cls, objective: Objective) -> LentObjective:

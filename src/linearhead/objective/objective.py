@@ -8,11 +8,11 @@ makes W, and with it the penalty, refer to the scaled columns. A mini-batch is t
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from ..arrays import cast, one_hot
+from ..arrays import one_hot, to_host
 from ..design import Block, Design, LentSlabs
 from ..losses import Loss
 from ..penalties import Penalty
@@ -38,6 +38,7 @@ class Objective(MiniBatches):
     watch: bool = False  # also count correct predictions in every pass
     count: Count = field(default_factory=Count)
     shared: Shared = field(default_factory=Shared)
+    plain: ClassVar[bool] = True  # a row's share is that of `loss`, on NumPy's rows
 
     def __post_init__(self) -> None:
         if not self.total:
@@ -85,7 +86,7 @@ class Objective(MiniBatches):
         if self.weights is not None:
             w = self.weights[rows]
             for term in terms:
-                term *= cast(w if term.ndim == 1 else w[:, None], term.dtype)
+                term *= (w if term.ndim == 1 else w[:, None]).astype(term.dtype, copy=False)
 
     def correct(self, s: np.ndarray, rows: Any) -> float:
         """The weight of rows whose label has the largest score, where that is watched."""
@@ -119,13 +120,19 @@ class Objective(MiniBatches):
         there = self.placed()
         if there is not self:
             return there.back(there.at(there.into(theta)))
+        if self.plain and not theta.any():
+            return self._at_zero(theta)
         stored = self.design.to_rows(theta)
         value, correct, gradient = self.design.sweep(lambda block: self._share(block, stored))
         self.count.passes += self.share
         return self._point(theta, value, correct, gradient)
 
     def _point(self, theta: np.ndarray, value: float, correct: float, sums: np.ndarray) -> Point:
-        gradient, loss, W = self._mean(sums), value / self.total, theta[:-1]
+        return self._finished(theta, value, correct, self._mean(sums))
+
+    def _finished(self, theta: np.ndarray, value: float, correct: float, gradient: np.ndarray) -> Point:
+        """The point from sums of losses and hits and the mean gradient of the losses, owned."""
+        loss, W = value / self.total, theta[:-1]
         if self.alpha:
             gradient[:-1] += self.alpha * self.penalty.gradient(W)
         return Point(theta, loss + self.penalised(W), gradient, loss, correct / self.total if self.watch else None)
@@ -135,6 +142,9 @@ class Objective(MiniBatches):
         no loss they add up to 0 over the classes; what rounding leaves of that goes, as no step can make it vanish."""
         mean = self.design.from_rows(sums)
         mean /= self.total
+        return self._without_shift(mean)
+
+    def _without_shift(self, mean: np.ndarray) -> np.ndarray:
         if self.loss.shift_invariant:
             mean -= mean.mean(axis=1, keepdims=True)
         return mean
@@ -183,6 +193,33 @@ class Objective(MiniBatches):
     def step_residual(self, point: Point) -> float:
         """The same of a point of `step_point`."""
         return self.prox_residual(point) if self.kinked else point.residual
+
+    def _at_zero(self, theta: np.ndarray) -> Point:
+        """The point at θ = 0, where a row's share depends on its label alone, and on all labels alike."""
+        value, g = self.loss.value_and_gradient(np.zeros((1, self.k)), np.zeros(1, int))
+        own, other = g[0, :2]
+        sums = self.class_sums()
+        gradient = other * sums.sum(axis=1, keepdims=True) + (own - other) * sums
+        correct = float(self.class_shares()[0]) * self.total
+        return self._finished(theta, float(value[0]) * self.total, correct, self._without_shift(gradient))
+
+    def class_shares(self) -> np.ndarray:
+        """Weighted share of each class, (k,)."""
+        return np.bincount(self.y, self.weights, minlength=self.k) / self.total
+
+    def class_sums(self) -> np.ndarray:
+        """Σᵢ wᵢ zᵢ e_{yᵢ}ᵀ / Σw in the design's columns, (d+1, k) float64: one pass, kept."""
+        if self.shared.class_sums is None:
+            here = self.placed()
+
+            def share(block: Any) -> tuple:
+                w = None if here.weights is None else here.weights[block.rows]
+                return (block.by_class(here.y[block.rows], w, here.k),)
+
+            self.count.passes += self.share
+            sums = here.design.from_rows(here.design.sweep(share)[0])
+            self.shared.class_sums = np.array(to_host(sums)) / self.total
+        return self.shared.class_sums
 
     def hessian_product(self, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
         """∇²F(θ) v, (d+1, k) → (d+1, k): one pass."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -66,6 +66,8 @@ class Smoothed(Objective):
     def of(cls, objective: Objective, g: np.ndarray, gamma: float) -> Smoothed:
         same = {f.name: getattr(objective, f.name) for f in fields(Objective)}
         return cls(**same, g=g, gamma=gamma)
+
+    plain: ClassVar[bool] = False
 
     def placed(self) -> Smoothed:
         return self  # the multipliers are NumPy's

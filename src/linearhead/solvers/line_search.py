@@ -2,7 +2,8 @@
 
 Accepts t when F(t) ≤ F(0) + δ t F'(0) and F'(t) ≥ σ F'(0) (Wolfe 1969), or, once F's own digits are used up, the
 approximate Wolfe conditions (2δ − 1) F'(0) ≥ F'(t) ≥ σ F'(0) with F(t) ≤ F(0) + ε (Hager & Zhang 2005, eq. 3-4),
-which read slopes, and slopes keep digits when differences of values have none left. Every trial is one pass.
+which read slopes, and slopes keep digits when differences of values have none left. Every trial is one pass. Where a
+kink is so sharp that no trial meets the condition on slopes, the longest that lowers F beyond ε is taken.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ def search(
     """(t, point) that satisfies the conditions, or None. `at(t)` → (point with .value, slope at t); slope < 0."""
     low, low_value, low_slope = 0.0, value, slope
     high: float | None = None
+    lower: tuple[float, Any] | None = None
     for _ in range(MAX_TRIALS):
         point, new_slope = at(t)
         new = point.value
@@ -30,10 +32,11 @@ def search(
             high = t
         else:
             low, low_value, low_slope = t, new, new_slope
+            lower = (t, point) if new < value - noise else lower
         t = 4 * t if high is None else _between(low, low_value, low_slope, high, new if high == t else None)
         if high is not None and high - low <= 1e-12 * high:
-            return None
-    return None
+            break
+    return lower
 
 
 def _between(low: float, low_value: float, low_slope: float, high: float, high_value: float | None) -> float:
