@@ -426,17 +426,22 @@ def peer(python: str, workers: int, n: int = 100_000, d: int = 40) -> dict:
             rows.append({"who": "linearhead", **own, "passes": model.trace_.passes[-1], "coef": model.coef_[1]})
         for solver in PEERS:
             words = [python, str(RECORD.with_name("dask_ml_peer.py")), *names, "1", str(workers), solver]
-            done = subprocess.run(words, capture_output=True, text=True, timeout=300)
-            told = done.stdout.strip().rpartition("\n")[2]
-            rows.append(
-                {"who": f"dask-ml {solver}"}
-                | (json.loads(told) if done.returncode == 0 else {"failed": done.stderr[-200:]})
-            )
+            rows.append({"who": f"dask-ml {solver}"} | told_by(words))
     for row in rows:
         if "coef" in row:
             row["relative_gap"] = F(np.asarray(row.pop("coef"))) / best - 1
         print(json.dumps(row), flush=True)
     return {"rows": n, "columns": d, "workers": workers, "results": rows}
+
+
+def told_by(words: list[str], most: float = 150.0) -> dict:
+    """The JSON that a command prints last, or why there is none."""
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=most)
+    except subprocess.TimeoutExpired:
+        return {"failed": f"no end within {most:.0f} s"}
+    last = done.stdout.strip().rpartition("\n")[2]
+    return json.loads(last) if done.returncode == 0 else {"failed": done.stderr[-200:]}
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from linearhead.data.feature_store import Store
 from linearhead.design import ClusterArray
 from linearhead.errors import FileError, UsageError
 from linearhead.experiment import train
+from linearhead.experiment.preparing import extract
 from linearhead.experiment.progress import Progress
 
 LOOK = {"what": "test"}
@@ -122,6 +123,9 @@ def test_training_twice_decodes_once(tmp_path, elsewhere, monkeypatch):
     first = train(photos, out=tmp_path / "first", progress=Progress(), max_bad=0.2, **options)
     before = files("memory://store")
     elsewhere("other")
+    assert extract(photos, out="memory://store", features=options["features"], max_bad=0.2).store == remote.local(
+        "memory://store"
+    )
     second = train(photos, out=tmp_path / "second", progress=Progress(), max_bad=0.2, **options)
     assert files("memory://store") == before
     assert first.run.fit.certificate == second.run.fit.certificate

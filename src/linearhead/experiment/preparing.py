@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import remote
 from ..data import Data, Dataset
 from ..data.feature_store import Store
 from ..features import Extractor
@@ -157,7 +158,7 @@ def extract(data: Data, *, out: str | Path, progress: Progress | None = None, **
     prepared = prepare(data, plan, Store(out, progress.say), progress, clock)
     rows, skipped = len(prepared.extracted.rows), [*prepared.dataset.skipped, *prepared.extracted.skipped]
     return Extraction(
-        store=Path(out).absolute(),
+        store=remote.local(out),
         features=prepared.plan.features,
         loss=prepared.plan.loss,
         dimension=prepared.extracted.stored.shape[1],
