@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..arrays import one_blas_thread
 from .many import available_threads
 
 SIDE, COARSE, TINT = 32, 16, 4  # pixels of the thumbnails: the closest look, the search, the colours
@@ -177,26 +178,27 @@ def _neighbours(coarse: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     half = (w + 1) // 2
     even, odd = (_leading(((f + sign * f[:, :, ::-1])[:, :, :half] / 2**0.5).reshape(n, -1)) for sign in (1, -1))
     parts = min(max(n - 1, 1), 4 * NEIGHBOURS)
-    columns = np.concatenate([np.arange(part, n, parts) for part in range(parts)])  # neighbours in files: other parts
-    starts = np.cumsum([0] + [len(range(part, n, parts)) for part in range(parts)])[:-1]
-    even_t, odd_t = np.ascontiguousarray(even[columns].T), np.ascontiguousarray(odd[columns].T)
-    place = np.argsort(columns)
     m = min(NEIGHBOURS, parts)
     near, alike, mirrored = np.empty((n, m), np.intp), np.empty((n, m), np.float32), np.empty((n, m), bool)
-    for a in range(0, n, BLOCK):
-        rows = np.arange(a, min(a + BLOCK, n))
-        odd_part = odd[rows] @ odd_t
-        cosines = np.abs(odd_part)
-        cosines += even[rows] @ even_t
-        cosines[rows - a, place[rows]] = -2
-        ends = [*starts[1:].tolist(), n]
-        best = np.stack(
-            [s + cosines[:, s:e].argmax(axis=1) for s, e in zip(starts.tolist(), ends, strict=True)], axis=1
-        )
-        order = np.argsort(-np.take_along_axis(cosines, best, 1), axis=1, kind="stable")[:, :m]
-        best = np.take_along_axis(best, order, 1)
-        near[rows], alike[rows] = columns[best], np.take_along_axis(cosines, best, 1)
-        mirrored[rows] = np.take_along_axis(odd_part, best, 1) < 0
+    evens, odds = ([np.ascontiguousarray(x[part::parts]) for part in range(parts)] for x in (even, odd))
+
+    def look(start: int) -> None:  # a tile of cosines stays in a core's cache
+        rows = np.arange(start, min(start + BLOCK, n))
+        best, cosine = np.empty((parts, len(rows)), np.intp), np.empty((parts, len(rows)), np.float32)
+        for part in range(parts):  # neighbours in files are in other parts
+            cosines = odd[rows] @ odds[part].T
+            np.abs(cosines, out=cosines)
+            cosines += even[rows] @ evens[part].T
+            own = np.flatnonzero(rows % parts == part)
+            cosines[own, rows[own] // parts] = -2
+            at = cosines.argmax(axis=1)
+            best[part], cosine[part] = part + parts * at, cosines[np.arange(len(rows)), at]
+        order = np.argsort(-cosine, axis=0, kind="stable")[:m]
+        near[rows], alike[rows] = np.take_along_axis(best, order, 0).T, np.take_along_axis(cosine, order, 0).T
+        mirrored[rows] = np.einsum("ij,imj->im", odd[rows], odd[near[rows]]) < 0
+
+    with one_blas_thread(), ThreadPoolExecutor(available_threads()) as pool:
+        list(pool.map(look, range(0, n, BLOCK)))
     return near, alike, mirrored
 
 
