@@ -748,6 +748,15 @@ def test_small_problems_and_wide_ones_are_solved_by_their_rows(n, d, k, alpha, b
     assert SOLVERS["closed_form"](tol=9e-7).minimise(problem, None, progress) is Status.STALLED
 
 
+@pytest.mark.parametrize("alpha", [0.0, 0.3])
+def test_the_factor_is_an_inverse_and_of_least_norm_where_there_is_none(alpha):
+    rng = np.random.default_rng(11)
+    A = rng.normal(size=(4, 6)) * [1, 3, 0.2, 1, 9, 1]
+    gram, v = A.T @ A, rng.normal(size=(6, 2))
+    wanted = np.linalg.pinv(gram + alpha * np.eye(6), rcond=1e-12) @ v
+    np.testing.assert_allclose(closed_form._inverse(gram.copy(), alpha)(v), wanted, rtol=1e-8)
+
+
 # ── SGD: rates, epochs, patience ──────────────────────────────────────────────────────────────────
 class Valley:
     """A problem whose F after any number of steps is |log₂ rate − best|, so that the best rate is known."""

@@ -41,7 +41,8 @@ def _by_rows(problem: Problem) -> np.ndarray:
     from scipy.linalg import lstsq
 
     z, targets, w = problem.weighted_rows()
-    mean_z, mean_t = (w @ z, w @ targets) if problem.design.intercept else (0 * z[0], 0 * targets[0])
+    share = w if problem.design.intercept else np.zeros_like(w)  # without an intercept nothing takes the means up
+    mean_z, mean_t = share @ z, share @ targets
     root = np.sqrt(w)[:, None]
     left, right = root * (z - mean_z), root * (targets - mean_t)
     if problem.alpha:
