@@ -10,6 +10,7 @@ import os
 import pickle
 import platform
 import resource
+import signal
 import statistics
 import sys
 import time
@@ -34,12 +35,13 @@ def resident_mb() -> float:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def alone(work: Callable[[], Any]) -> Run:
-    """Run `work` in a forked child; its answer must pickle."""
+def alone(work: Callable[[], Any], limit: int = 0) -> Run:
+    """Run `work` in a forked child; its answer must pickle. TimeoutError after `limit` seconds, 0: no limit."""
     read, write = os.pipe()
     child = os.fork()
     if not child:
         os.close(read)
+        signal.alarm(limit)
         try:
             before, wall, cpu = resident_mb(), time.perf_counter(), time.process_time()
             found = work()
@@ -56,7 +58,10 @@ def alone(work: Callable[[], Any]) -> Run:
     os.close(write)
     with os.fdopen(read, "rb") as file:
         answer = file.read()
-    if os.waitpid(child, 0)[1]:
+    status = os.waitpid(child, 0)[1]
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM:
+        raise TimeoutError(f"The work took more than {limit} seconds.")
+    if status:
         raise RuntimeError("The work failed; its traceback is above.")
     return pickle.loads(answer)
 

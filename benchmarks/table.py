@@ -38,6 +38,16 @@ def softmax(record: dict) -> Iterator[Row]:
         yield work, f"{found}, {seconds(r, 'linearhead', 'scikit-learn')}", "≥ 10×"
 
 
+def peers(record: dict) -> Iterator[Row]:
+    for name, r in record["results"].items():
+        rows = f"{record['data']} {record['rows']} × {record['columns']}"
+        work = f"softmax + L2, {rows}, α = 1/n, to the F where {name} stops"
+        if r["ended"]:
+            yield work, times(r["times_as_long"]), ""
+        else:
+            yield work, f"does not stop within {record['limit']} s", ""
+
+
 def wide_k(record: dict) -> Iterator[Row]:
     for r in record["results"]:
         work = f"softmax + L2, {r['rows']} × {r['columns']}, {r['classes']} classes, condition {r['condition']:.0e}"
@@ -181,6 +191,7 @@ def generated_requests(record: dict) -> Iterator[Row]:
 
 SCRIPTS: tuple[Callable[..., Iterator[Row]], ...] = (
     softmax,
+    peers,
     wide_k,
     path,
     margin,

@@ -52,7 +52,7 @@ class LBFGS(Solver):
             if progress.resting(50) and problem.precise() is problem:
                 return Status.STALLED
             if self.preconditioned and _due(iteration) and (self.model is None or iteration >= LENT):
-                apply = _identity  # the old model makes room first
+                progress.extras["model"] = apply = None  # the old model makes room first
                 progress.extras["model"] = apply = problem.preconditioner(point.theta)
             step = self._step(problem, point, pairs, apply)
             if step is None and problem.precise() is not problem:
