@@ -17,12 +17,15 @@ from linearhead.penalties import PENALTIES
 from linearhead.solvers.lbfgs import two_loop
 from test_solvers_agree import blobs
 
-LIBRARIES = ["strict", "torch", "cuda"]
+LIBRARIES = ["strict", "torch", "cuda", "cupy"]
 
 
 def into(library, X):
     if library == "strict":
         return array_api_strict.asarray(X)
+    if library == "cupy":
+        cupy = pytest.importorskip("cupy")
+        return cupy.asarray(X)
     torch = pytest.importorskip("torch")
     rows = torch.from_numpy(np.ascontiguousarray(X))
     if library == "torch":
