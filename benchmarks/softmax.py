@@ -20,6 +20,8 @@ from pathlib import Path
 import numpy as np
 from measure import alone, interleaved, summary, versions
 
+GAPS = (1e-2, 1e-3, 1e-4, 1e-5)
+
 
 def objective(W: np.ndarray, b: np.ndarray, X: np.ndarray, y: np.ndarray, alpha: float) -> float:
     """F in float64, independent of the package: W (k, d), b (k,)."""
@@ -65,9 +67,11 @@ def compare(X, y, alpha: float, gap: float, repeats: int) -> dict:
 
     def exact():
         model = SoftmaxClassifier(alpha=alpha, tol=1e-7, max_iter=3000).fit(X, y)
-        return objective(model.coef_, model.intercept_, X, y, alpha), model.certificate_.gap
+        trace = list(zip(model.trace_.passes, model.trace_.value, strict=True))
+        return objective(model.coef_, model.intercept_, X, y, alpha), model.certificate_.gap, trace
 
-    best, certified = alone(exact).found
+    best, certified, exactly = alone(exact).found
+    passes = {f"{g:.0e}": next(p for p, value in exactly if value <= best * (1 + g)) for g in GAPS}
     target = best * (1 + gap)
     works = {"linearhead": lambda: ours(X, y, alpha, target), "scikit-learn": lambda: peer(X, y, alpha, target)}
     runs = interleaved(works, repeats)
@@ -80,6 +84,7 @@ def compare(X, y, alpha: float, gap: float, repeats: int) -> dict:
         "gap": gap,
         "optimum": best,
         "certified_gap_of_the_optimum": certified,
+        "passes_to_gaps": passes,
         **summary(runs),
         "reached": reached,
         "iterations": {name: all_[-1].found["iterations"] for name, all_ in runs.items()},

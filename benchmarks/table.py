@@ -36,6 +36,9 @@ def softmax(record: dict) -> Iterator[Row]:
         found = f"{times(r['times_as_long']['scikit-learn'])} scikit-learn's lbfgs"
         work = f"softmax + L2, {data}, α = {r['alpha_n']}/n, gap {r['gap']:.0e}"
         yield work, f"{found}, {seconds(r, 'linearhead', 'scikit-learn')}", "≥ 10×"
+        for gaps, counts in [zip(*r["passes_to_gaps"].items(), strict=True)] if "passes_to_gaps" in r else []:
+            found = "**" + ", ".join(f"{count:.0f}" for count in counts) + "**"
+            yield f"the same: passes over all rows to gaps of {', '.join(gaps)}", found, ""
 
 
 def peers(record: dict) -> Iterator[Row]:
