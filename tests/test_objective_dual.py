@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from linearhead.losses import LOSSES
-from linearhead.objective import choose_solver
+from linearhead.objective import Count, Shared, choose_solver
 from linearhead.objective.duality import _mix, _pass, _penalty_gap, gap_from
 from linearhead.solvers import SOLVERS
 from test_objective_contract import Case, close, direction, problem, some_theta
@@ -201,6 +201,12 @@ def test_sums_by_class_are_made_once():
     close(objective.class_sums(), A.T @ hot, 1e-12)
     assert objective.class_sums() is replace(objective, alpha=3.0).class_sums()
     assert objective.count.passes - before == 1
+    folded = replace(objective, weights=objective.weights * (np.arange(40) % 2), total=0.0)  # other weights, other sums
+    own = np.eye(3)[objective.y] * folded.weights[:, None] / folded.weights.sum()
+    close(folded.class_sums(), A.T @ own, 1e-12)
+    two = replace(objective, y=(objective.y == 1).astype(int), k=2)
+    assert two.class_sums().shape == (5, 2)
+    close(two.at(two.start()).gradient, replace(two, count=Count(), shared=Shared()).at(two.start()).gradient, 1e-12)
 
 
 def test_a_class_without_rows_cannot_be_balanced_by_mixing():

@@ -208,8 +208,9 @@ class Objective(MiniBatches):
         return np.bincount(self.y, self.weights, minlength=self.k) / self.total
 
     def class_sums(self) -> np.ndarray:
-        """Σᵢ wᵢ zᵢ e_{yᵢ}ᵀ / Σw in the design's columns, (d+1, k) float64: one pass, kept."""
-        if self.shared.class_sums is None:
+        """Σᵢ wᵢ zᵢ e_{yᵢ}ᵀ / Σw in the design's columns, (d+1, k) float64: one pass, kept for labels and weights."""
+        y, weights, sums = self.shared.class_sums or (None, None, None)
+        if sums is None or y is not self.y or weights is not self.weights:
             here = self.placed()
 
             def share(block: Any) -> tuple:
@@ -217,9 +218,9 @@ class Objective(MiniBatches):
                 return (block.by_class(here.y[block.rows], w, here.k),)
 
             self.count.passes += self.share
-            sums = here.design.from_rows(here.design.sweep(share)[0])
-            self.shared.class_sums = np.array(to_host(sums)) / self.total
-        return self.shared.class_sums
+            sums = np.array(to_host(here.design.from_rows(here.design.sweep(share)[0]))) / self.total
+            self.shared.class_sums = self.y, self.weights, sums
+        return sums
 
     def hessian_product(self, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
         """∇²F(θ) v, (d+1, k) → (d+1, k): one pass."""
