@@ -93,6 +93,7 @@ def cached(command: Any) -> Any:
         "--cache",
         type=click.Path(file_okay=False),
         default="auto",
-        help="Folder that keeps pixels and features for the runs to come. [default: linearhead's in the user's cache]",
+        help="Folder, or place such as s3://bucket/store, that keeps pixels and features for the runs to come. "
+        "[default: linearhead's in the user's cache]",
     )
     return keep(click.option("--no-cache", "cache", flag_value=None, help="Keep nothing.")(command))
