@@ -343,12 +343,17 @@ def test_a_journal_that_cannot_be_written_ends_no_fit(tmp_path, monkeypatch):
     saved(tmp_path / "rows", X)
     said = []
 
-    def full(*_):
-        raise FileError("No space.")
+    write, left = journal.container.write, iter(range(3))
+
+    def full(*content):
+        if next(left, None) is None:
+            raise FileError("No space.")
+        write(*content)
 
     monkeypatch.setattr(journal.container, "write", full)
     SoftmaxClassifier(alpha=0.01).fit(journalled(tmp_path, X, Here(), said.append), y)
     assert said == ["No space. If this run is killed, its fit begins anew."]
+    assert not list((tmp_path / "passes").iterdir())
 
 
 def test_what_nobody_came_back_for_is_removed(tmp_path):

@@ -390,6 +390,14 @@ def test_some_rows_stand_for_all(weights):
     assert (labels.weights is None) == (weights == "none")
 
 
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_weighted_sample_at_0_is_its_sum(loss):
+    objective, _, _ = problem(Case(loss=loss, n=120))
+    sample = replace(objective.take(np.arange(0, 120, 4)), watch=True)
+    close(sample.at(sample.start()).value, sample.at(sample.start() + 1e-9).value, 1e-7)
+    assert sample.at(sample.start()).accuracy == pytest.approx(sample.weights[sample.y == 0].sum() / sample.total)
+
+
 def rows_of_classes(y, weights=None):
     """An objective with these labels and a column of zeros."""
     design = design_of(np.zeros((len(y), 1), np.float32), threads=1).fitted(weights)

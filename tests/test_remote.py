@@ -60,7 +60,8 @@ def test_a_name_has_one_place_and_the_place_its_name(copies, url):
     assert remote.name_of(path) == url
     assert remote.local(remote.name_of(path / "x.rows")) == path / "x.rows"
     assert remote.local("some/folder").is_absolute()
-    assert remote.name_of("/some/folder") == "/some/folder"
+    for plain in ("/some/folder", str(copies), str(copies / "a" / "b")):
+        assert remote.name_of(plain) == plain
 
 
 @pytest.mark.parametrize("url", ["s3://", "simplecache::s3://a/b", "s3://a/../b"])

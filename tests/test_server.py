@@ -653,3 +653,18 @@ def test_serving_does_not_wait_for_what_only_training_needs(run):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_closing_a_connection_that_was_reset_says_nothing():
+    from linearhead.server.protocol import Lingering
+
+    class Reset:
+        def is_closing(self):
+            return False
+
+        def write_eof(self):
+            raise OSError(107, "Transport endpoint is not connected")
+
+    transport = Lingering(Reset(), lambda: True)
+    transport.close()
+    assert transport.is_closing()

@@ -47,3 +47,10 @@ def test_sgd_on_sparse_rows_is_sgd_on_dense_ones(penalty, form):
         options |= {"standardize": standardize, "random_state": 0}
         dense, sparse = (LinearClassifier(**options).fit(rows, y) for rows in (X, form(X)))
         np.testing.assert_allclose(sparse.coef_, dense.coef_, atol=1e-10)
+
+
+def test_single_rows_end_where_they_should_within_many_blocks():
+    X, y = blobs(np.random.default_rng(3), 700, 3000, 3)  # a block has 131 rows, so that trials end within a pass
+    fitted = LinearClassifier(alpha=0.1, solver="sgd", batch_size=1, max_iter=1).fit(X.astype(np.float32), y)
+    assert fitted.n_iter_ == 1
+    assert fitted.score(X, y) > 0.9

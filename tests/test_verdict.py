@@ -184,6 +184,9 @@ def test_a_command_is_the_one_of_the_run_with_options_changed():
     )
     assert next_command.with_lbfgs(run) == "linearhead train 'my photos' --alpha=3 --solver lbfgs"
     assert next_command.again(replace(run, command="linearhead.train")) == "linearhead train photos"
+    for typed in ("photos", "photos/", "./photos"):
+        command = next_command.with_more(replace(run, command=f"linearhead train --alpha 3 {typed} --seed 1"))
+        assert command == "linearhead train --alpha 3 MORE_PICTURES --seed 1"
     assert next_command.again(replace(run, command="a 'b")) == "linearhead train photos"
 
 

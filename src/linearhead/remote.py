@@ -47,10 +47,9 @@ def local(name: str | os.PathLike[str]) -> Path:
 def name_of(path: str | os.PathLike[str]) -> str:
     """The inverse of `local`: by which name other machines find this file or folder."""
     path = Path(path).absolute()
-    if not path.is_relative_to(copies()):
-        return str(path)
-    start, *rest = path.relative_to(copies()).parts
-    return unquote(start) + "/".join(rest)
+    below = path.relative_to(copies()).parts if path.is_relative_to(copies()) else ()
+    start = unquote(below[0]) if below else ""
+    return start + "/".join(below[1:]) if "://" in start else str(path)
 
 
 def here(name: str | os.PathLike[str]) -> Path:

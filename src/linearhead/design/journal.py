@@ -9,6 +9,7 @@ is as good as absent.
 from __future__ import annotations
 
 import io
+import math
 import os
 import time
 from collections.abc import Callable
@@ -37,9 +38,8 @@ class Journal:
         self._used: set[Path] = set()
         with explained("create", self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            old = set(self.folder.glob("*" + ENDING))
-            _remove(path for path in old if path.stat().st_mtime < time.time() - MONTH)
-        self._old = old
+            self._old = set(self.folder.glob("*" + ENDING))
+        _remove(self._old, before=time.time() - MONTH)
 
     def recall(self, key: str, find: Callable[[], tuple]) -> tuple:
         """The sums of the task with this key, found again or by find()."""
@@ -64,6 +64,7 @@ class Journal:
         except FileError as error:  # a full disk, say: the fit itself needs no journal
             self.say(f"{error} If this run is killed, its fit begins anew.")
             self.folder = None
+            self.forget()  # what the fit itself has to write finds room
 
     def forget(self) -> None:
         _remove(self._used)
@@ -91,7 +92,8 @@ def key(*told: Any) -> str:
     return sha256(file.getvalue())
 
 
-def _remove(paths: Any) -> None:
+def _remove(paths: set[Path], before: float = math.inf) -> None:
     for path in paths:
-        with suppress(OSError):
-            path.unlink()
+        with suppress(OSError):  # another run may have removed it
+            if path.stat().st_mtime < before:
+                path.unlink()

@@ -45,9 +45,9 @@ def unseen(files: Sequence[str]) -> list[str]:
     return [file for file in files if not remote.readable(file)]
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)  # a file that is removed while it is mapped keeps its place on the disk
 def column(file: str) -> np.ndarray:
-    """The numbers (n,) in a .npy file, mapped."""
+    """The numbers (n, …) in a .npy file, mapped."""
     try:
         return np.asarray(np.load(remote.here(file), mmap_mode="r", allow_pickle=False))
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from os.path import normpath
 
 from ..records import Run
 
@@ -41,7 +42,8 @@ def again(run: Run, *options: str, without: tuple[str, ...] = ()) -> str:
 def elsewhere(run: Run, place: str, without: tuple[str, ...] = ()) -> str:
     """The same on the pictures in another place."""
     words = shlex.split(again(run, without=without))
-    named = [word for word in (run.data.source, ALL, *words[2:]) if word in words and not word.startswith("-")]
+    told = {normpath(run.data.source), ALL}  # a person types pictures/
+    named = [word for word in words[2:] if normpath(word) in told] or [word for word in words[2:] if word[:1] != "-"]
     return shlex.join(place if word == named[0] else word for word in words)
 
 

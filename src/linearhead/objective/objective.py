@@ -200,8 +200,8 @@ class Objective(MiniBatches):
         own, other = g[0, :2]
         sums = self.class_sums()
         gradient = other * sums.sum(axis=1, keepdims=True) + (own - other) * sums
-        correct = float(self.class_shares()[0]) * self.total
-        return self._finished(theta, float(value[0]) * self.total, correct, self._without_shift(gradient))
+        weights = self.class_shares() * self.total  # of a sample not quite its share of the total
+        return self._finished(theta, float(value[0] * weights.sum()), float(weights[0]), self._without_shift(gradient))
 
     def class_shares(self) -> np.ndarray:
         """Weighted share of each class, (k,)."""

@@ -38,7 +38,7 @@ class Shared:
     """What relatives on the same rows compute once: the basis of the curvature model, sums of rows by class."""
 
     basis: Any = None
-    class_sums: Any = None
+    class_sums: Any = None  # (labels, weights, their sums)
 
     def __reduce__(self) -> Any:
         return Shared, ()  # a block's share needs none of it, wherever it is computed

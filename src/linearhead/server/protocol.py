@@ -7,6 +7,7 @@ way is lost. So after a refusal the rest of the request is read and forgotten fo
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import h11
@@ -88,6 +89,7 @@ class Lingering:
             return
         self._closing = True
         if self._linger():
-            self._transport.write_eof()
+            with suppress(OSError):  # the other side has reset the connection: nobody reads the answer
+                self._transport.write_eof()
         else:
             self._transport.close()

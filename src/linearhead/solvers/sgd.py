@@ -72,6 +72,8 @@ class SGD(Solver):
         order = rng.permutation(n) if self.shuffle else np.arange(n)
         if batch == 1 and not (self.momentum or self.averaging or state.problem.kinked):
             for block in state.problem.singles(order):
+                if state.t == state.total:
+                    return
                 state.walk(block)
             return
         for rows in state.problem.batches(order, batch):
