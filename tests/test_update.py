@@ -132,6 +132,14 @@ def test_the_old_pictures_are_needed_as_they_were(place, tmp_path):
         update(tmp_path / "bare.safetensors", place / "more", out=tmp_path / "new")
 
 
+def test_a_run_that_holds_pictures_is_not_replaced(place, tmp_path):
+    shutil.copytree(place / "run", tmp_path / "run")
+    pictures = write(tmp_path / "run" / "extra", range(8), 32, 33)
+    with pytest.raises(UsageError, match="lies in"):
+        update(place / "run", pictures, out=tmp_path / "run", force=True)
+    assert list(pictures.iterdir())
+
+
 def test_groups_stay_together_in_every_part(place):
     parts = [updating.open_readable(place / name, "auto") for name in ("old", "more")]
     joined, role = updating.join(parts, [], Recipe(group=r"(\d)\.png$"))

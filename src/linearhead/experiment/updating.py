@@ -28,7 +28,7 @@ from .names import open_readable, unnamed_run
 from .preparing import Clock, Prepared, described
 from .progress import Progress
 from .recipe import Recipe
-from .training import Outcome, build_model, judge
+from .training import Outcome, build_model, check_apart, judge
 
 
 def update(
@@ -59,6 +59,8 @@ def update(
     with new_folder(out or unnamed_run(data), force, marker=run_folder.RECORD) as folder:
         with clock.stage("list pictures"):
             parts = [*_made_of(model, plan), (open_readable(data, reader), reader)]
+            for part, _ in parts:
+                check_apart(part.source, out)
             joined, role = join([part for part, _ in parts], list(model.classes), plan)
         prepared = _prepare(joined, role, model, plan, open_store(cache, progress.say), progress, clock)
         fitted = refit(model, prepared, plan, progress)
