@@ -356,6 +356,17 @@ def test_a_journal_that_cannot_be_written_ends_no_fit(tmp_path, monkeypatch):
     assert not list((tmp_path / "passes").iterdir())
 
 
+def test_a_journal_that_grows_too_long_ends_no_fit(tmp_path, monkeypatch):
+    X, y = data()
+    saved(tmp_path / "rows", X)
+    said = []
+    monkeypatch.setattr(journal, "MOST", 1000)
+    SoftmaxClassifier(alpha=0.01).fit(journalled(tmp_path, X, Here(), said.append), y)
+    (once,) = said
+    assert once.startswith("What the passes found takes more than")
+    assert not list((tmp_path / "passes").iterdir())
+
+
 def test_what_nobody_came_back_for_is_removed(tmp_path):
     for name, age in (("old.pass", 40), ("new.pass", 20), ("other", 40)):
         (tmp_path / name).touch()

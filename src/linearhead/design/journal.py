@@ -25,6 +25,7 @@ from ..errors import DataError, FileError
 from ..files import explained, sha256
 
 ENDING = ".pass"
+MOST = 4 << 30  # bytes that a fit may leave on disk
 MONTH = 30 * 86400.0  # seconds after which an entry that nobody came back for is removed
 
 
@@ -36,6 +37,7 @@ class Journal:
         self.say = say
         self.found = 0  # passes that were not made, because they were here before this journal was opened
         self._used: set[Path] = set()
+        self._bytes = 0
         with explained("create", self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             self._old = set(self.folder.glob("*" + ENDING))
@@ -59,12 +61,19 @@ class Journal:
 
     def _write(self, path: Path, sums: tuple) -> None:
         numbers = [i for i, value in enumerate(sums) if isinstance(value, float)]
+        self._bytes += sum(np.asarray(value).nbytes for value in sums)
+        if self._bytes > MOST:
+            self._end(f"What the passes found takes more than {MOST >> 30} GiB.")
+            return
         try:
             container.write(path, {"numbers": numbers}, {str(i): np.atleast_1d(v) for i, v in enumerate(sums)})
         except FileError as error:  # a full disk, say: the fit itself needs no journal
-            self.say(f"{error} If this run is killed, its fit begins anew.")
-            self.folder = None
-            self.forget()  # what the fit itself has to write finds room
+            self._end(str(error))
+
+    def _end(self, why: str) -> None:
+        self.say(f"{why} If this run is killed, its fit begins anew.")
+        self.folder = None
+        self.forget()  # what the fit itself has to write finds room
 
     def forget(self) -> None:
         _remove(self._used)
