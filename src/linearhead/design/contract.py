@@ -29,7 +29,7 @@ CHUNKS = 64  # a pass is cut into at most this many runs of blocks; fixed, so su
 
 class Block(Protocol):
     """Some rows at hand. `rows` indexes labels and weights; `forward` (m, k) and `adjoint` (d+1, k) multiply; `part` is
-    some of a mini-batch's rows."""
+    some of a mini-batch's rows. Blocks of a pass have `by_class`, and in memory `squares` and `absolute`, too."""
 
     @property
     def rows(self) -> Any: ...
