@@ -75,7 +75,8 @@ def path(record: dict) -> Iterator[Row]:
     whose = f"; of {of} C where validation labels differ, ours are the optimum's at **{ours}**" if of else ""
     yield work, f"{times(ratio)} cold scikit-learn fits{fitted}{whose}", "≥ 100×"
     if "LogisticRegressionCV" in record:
-        ratio = {name: record["LogisticRegressionCV"][name] / record["linearhead"][name] for name in ratio}
+        warm = record["LogisticRegressionCV"]
+        ratio = {name: warm[name] / warm["linearhead"][name] for name in ratio}
         yield work, f"{times(ratio)} LogisticRegressionCV", "≥ 10×"
 
 
