@@ -180,7 +180,8 @@ def store(record: dict) -> Iterator[Row]:
 
 def serving(record: dict) -> Iterator[Row]:
     ratio = record["latency"]["ratio_of_medians"]
-    found = f"**{ratio['http_client']:.2f}×** the same call from Python; {ratio['http_client_new']:.2f}× on a new connection"
+    kept, new = (f"{ratio[how]:.2f}×" for how in ("http_client", "http_client_new"))
+    found = f"**{kept}** the same call from Python; {new} on a new connection"
     yield "one picture from the server, on a kept connection", found, "≤ 1.3×"
 
 
