@@ -67,7 +67,7 @@ def fit(problem: Problem, kind: str, tol: float | None, stop: int | None) -> tup
 
 def judge(problem: Problem, exact: np.ndarray, fresh: np.ndarray, model, said: bool) -> dict:
     """What the fit promised and what is true."""
-    proof, tol = model.certificate_, model._tolerance()
+    proof, tol = model.certificate_, model.certificate_.tolerance
     theta = problem.inner(model.coef_, model.intercept_)
     value, best = problem.value(theta), problem.value(exact)
     kind = model.coef_.dtype
