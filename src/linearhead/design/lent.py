@@ -84,12 +84,7 @@ class LentBlock:
         xp = self.xp
         hot = xp.astype(xp.arange(k, device=y.device)[None, :] == y[:, None], xp.float64)
         hot = hot if w is None else hot * w[:, None]
-        ones = xp.sum(hot, axis=0, keepdims=True) * float(self.intercept)
-        return xp.concat([xp.astype(self.x, xp.float64).T @ hot, ones], axis=0)
-
-    def absolute(self, theta: Any) -> Any:
-        """|x| W + b, (m, k)"""
-        return self.xp.abs(self.x) @ theta[:-1, :] + theta[-1:, :]
+        return replace(self, x=xp.astype(self.x, xp.float64)).adjoint(hot)
 
 
 @dataclass(frozen=True)
@@ -113,6 +108,7 @@ class LentRows(Design):
 
     @property
     def kind(self) -> Any:
+        """The library's type of the arithmetic."""
         return self.xp.float64 if self.exact else self.xp.float32
 
     def block_rows(self) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import one_hot
 from .contract import Block, Design
 from .rows import FAR, RowBlock
 
@@ -20,9 +21,8 @@ class SparseBlock(RowBlock):
         return np.vstack([self.x.T @ g, g.sum(axis=0)[None] * self.intercept])
 
     def by_class(self, y: np.ndarray, w: np.ndarray | None, k: int) -> np.ndarray:
-        hot = np.zeros((len(y), k))
-        hot[np.arange(len(y)), y] = 1.0 if w is None else w
-        return self.adjoint(hot)
+        hot = one_hot(y, k)
+        return self.adjoint(hot if w is None else hot * w[:, None])
 
     def squares(self, unit: np.ndarray) -> np.ndarray:
         z = self.x.multiply(unit[None, :].astype(self.x.dtype))

@@ -149,8 +149,8 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
             objective, theta = self._choose_alpha(objective, held)
         if self.solver_ == "lbfgs" and worth_spanning(objective):
             solution = _in_span(solver, objective, theta, self.callback, monitor)
-        elif self.solver_ == "lbfgs" and objective.placed() is not objective:
-            solution = _where_they_are(solver, objective, theta, self.callback, monitor)
+        elif self.solver_ == "lbfgs" and (placed := objective.placed()) is not objective:
+            solution = _where_they_are(solver, placed, theta, self.callback, monitor)
         else:
             solution = solver(objective, theta, self.callback, monitor)
         self._finish(objective, solution)
@@ -312,17 +312,19 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
         return partial_fit(self, X, y, classes, sample_weight)
 
     # ── using ─────────────────────────────────────────────────────────────────────────────────────
-    def _scores(self, X: Any, each: Any = None) -> np.ndarray:
-        """Scores (n, k), or what `each` makes of some rows' scores, where the rows are."""
+    def _scores(self, X: Any, labels: bool = False) -> np.ndarray:
+        """Scores (n, k), or the number of the class of the highest, (n,), found where the rows are."""
         check_is_fitted(self)
-        X, each = checked_rows(self, X), each or _same
+        X, each = checked_rows(self, X), _first if labels else _same
         if X.dtype in (np.float32, np.float64) and not isinstance(X, StoredArray):
             return each(X @ self.coef_.T + self.intercept_)
         design: Any = design_of(X) if self.coef_.dtype == np.float32 else design_of(X).precise()
         theta: Any = np.vstack([self.coef_.T, self.intercept_]).astype(design.dtype, copy=False)
+        out = np.empty(X.shape[0], np.intp) if labels else np.empty((X.shape[0], len(self.coef_)), theta.dtype)
         if isinstance(X, LentArray):
             design, theta = LentRows.like(design), to_device(theta, X.source)
-        return np.concatenate(design.collect(lambda block: (to_host(each(block.forward(theta))),))[0])
+        design.fill(out, lambda block: (to_host(each(block.forward(theta))),))
+        return out
 
     def decision_function(self, X):
         """Scores (n, k); for two classes (n,), the second class's score less the first's, as scikit-learn has it."""
@@ -331,7 +333,7 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
 
     def predict(self, X):
         """The class of the highest score for every row, (n,)."""
-        labels = self._scores(X, _first)
+        labels = self._scores(X, labels=True)
         return self.classes_[labels]
 
     def undecided(self, X):
@@ -389,9 +391,8 @@ def _in_span(solver: Any, objective: Objective, theta: np.ndarray, callback: Any
     return replace(solution, point=replace(solution.point, theta=rows.back(solution.point.theta)))
 
 
-def _where_they_are(solver: Any, objective: Objective, theta: np.ndarray, callback: Any, monitor: Any) -> Solution:
+def _where_they_are(solver: Any, lent: Any, theta: np.ndarray, callback: Any, monitor: Any) -> Solution:
     """On rows of another library: in its arrays, on their device."""
-    lent = objective.placed()
     outside = None if monitor is None else lambda theta: monitor(np.array(to_host(theta)))
     solution = solver(lent, lent.into(theta), callback, outside)
     return replace(solution, point=lent.back(solution.point))

@@ -183,8 +183,7 @@ def _along(U: np.ndarray | None, a: np.ndarray) -> np.ndarray:
         return a
     flat = a.reshape(len(a), a.shape[1] * a.shape[2])  # of no rows, too, where no column has any spread
     flat = flat.astype(U.dtype, copy=False)
-    starts = range(0, flat.shape[1], WIDTH)
-    parts = list(in_turn(lambda i: U @ flat[:, i : i + WIDTH], list(starts)))
+    parts = list(in_turn(lambda i: U @ flat[:, i : i + WIDTH], list(range(0, flat.shape[1], WIDTH))))
     return (parts[0] if len(parts) == 1 else np.hstack(parts)).reshape(len(U), *a.shape[1:])
 
 

@@ -54,6 +54,7 @@ class Smoothed(Objective):
     gamma: float = 1.0
     linear: np.ndarray | None = None  # C (d+1, k) of the rows that are left out
     model: Any = None  # the curvature model, where it is known
+    plain: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -66,8 +67,6 @@ class Smoothed(Objective):
     def of(cls, objective: Objective, g: np.ndarray, gamma: float) -> Smoothed:
         same = {f.name: getattr(objective, f.name) for f in fields(Objective)}
         return cls(**same, g=g, gamma=gamma)
-
-    plain: ClassVar[bool] = False
 
     def placed(self) -> Smoothed:
         return self  # the multipliers are NumPy's
