@@ -6,16 +6,13 @@ pictures judge before and after; `looks_like` is what classifiers that had not s
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..diagnose import label_errors
 from ..records import Run
+from . import run_folder
 from .examine import Doubted
 
 
@@ -35,15 +32,8 @@ def sheet(prepared: Any, run: Run, doubted: Doubted | None, folder: Path) -> byt
     }
     if dataset.groups is not None:
         columns["group"] = dataset.groups[order]
-    return _csv(columns)
+    return run_folder.as_csv(list(columns), zip(*columns.values(), strict=True))
 
 
 def _beside(picture: Any, folder: Path) -> str:
     return os.path.relpath(picture, folder) if isinstance(picture, Path) else ""  # a manifest skips what has no name
-
-
-def _csv(columns: dict[str, list[str] | np.ndarray]) -> bytes:
-    text = io.StringIO()
-    lines = csv.writer(text, lineterminator="\n")
-    lines.writerows([list(columns), *zip(*columns.values(), strict=True)])
-    return text.getvalue().encode("utf-8", "surrogateescape")

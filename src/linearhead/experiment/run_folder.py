@@ -9,12 +9,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..diagnose import label_errors
 from ..errors import FileError
 from ..files import explained, write_atomic
-from ..records import Run, Skipped, from_json, to_json
+from ..records import Run, from_json, to_json
 from ..store import Model, load, save
 from . import ledger
 
@@ -29,7 +30,7 @@ def write(folder: Path, model: Model, run: Run, judged_before: bytes = b"", labe
 
     save(model, folder / MODEL)
     write_atomic(folder / RECORD, json.dumps(to_json(run), ensure_ascii=False, indent=1).encode("utf-8"))
-    write_atomic(folder / SKIPPED, _csv(run.data.skipped))
+    write_atomic(folder / SKIPPED, as_csv(["path", "reason"], [(s.path, s.reason) for s in run.data.skipped]))
     write_atomic(folder / REPORT, render(run).encode("utf-8"))
     if labels is not None:
         write_atomic(folder / LABELS, labels)
@@ -89,9 +90,8 @@ def rewrite_report(run: str | Path) -> Path:
     return path
 
 
-def _csv(skipped: list[Skipped]) -> bytes:
+def as_csv(header: Sequence[str], lines: Iterable[Sequence[str]]) -> bytes:
+    """A table; names of files keep the bytes that are no text."""
     text = io.StringIO()
-    lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(["path", "reason"])
-    lines.writerows([s.path, s.reason] for s in skipped)
-    return text.getvalue().encode("utf-8")
+    csv.writer(text, lineterminator="\n").writerows([header, *lines])
+    return text.getvalue().encode("utf-8", "surrogateescape")
