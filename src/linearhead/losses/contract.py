@@ -46,7 +46,8 @@ class Loss:
     def gradient(self, s: Array, y: Array) -> Array:
         """The second half of `value_and_gradient`, for steps that need no value."""
         if type(s) is np.ndarray and len(s) == 1:
-            return self.row_gradient(s[0], y[0])[None]
+            with np.errstate(over="ignore"):
+                return self.row_gradient(s[0], y[0])[None]
         return self.value_and_gradient(s, y)[1]
 
     def row_gradient(self, s: np.ndarray, y: Any) -> np.ndarray:

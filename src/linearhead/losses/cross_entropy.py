@@ -15,7 +15,7 @@ import numpy as np
 
 from ..arrays import namespace
 from .contract import Array, Loss
-from .labels import Label, columns, indicator, infinite_outside, row_max, row_sum, row_sum_of_units
+from .labels import Label, columns, entry_sum, indicator, infinite_outside, row_max, row_sum, row_sum_of_units
 
 
 def shifted_exp(xp: Any, s: Array, m: Array) -> Array:
@@ -63,9 +63,12 @@ class CrossEntropy(Loss):
         return label.put(p, -row_sum(xp, p))
 
     def row_gradient(self, s: np.ndarray, y: Any) -> np.ndarray:
-        p = s - np.maximum.reduce(s)
-        np.exp(p, out=p)
-        p /= np.add.reduce(p)
+        p = np.exp(s - s[y])  # the label's share is 1: only infinity, at a score far above it, has to be kept out
+        z = entry_sum(p)
+        if z == np.inf:
+            p = np.exp(s - np.maximum.reduce(s))
+            z = entry_sum(p)
+        p /= z
         p[y] -= 1.0
         return p
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..arrays import namespace
 from .contract import Array, Loss
-from .labels import Label, columns, indicator, infinite_outside, positive, row_max, row_sum
+from .labels import Label, columns, entry_sum, indicator, infinite_outside, positive, row_max, row_sum
 from .margins import check_margin, margins, star_form, star_mean, star_product, transpose
 
 
@@ -117,7 +117,7 @@ class Hinge(KinkedHinge):
     def row_gradient(self, s: np.ndarray, y: Any) -> np.ndarray:
         v = (s > s[y] - self.margin).astype(s.dtype)
         v[y] = 0.0
-        v[y] = -np.add.reduce(v)
+        v[y] = -entry_sum(v)
         return v
 
     def inside(self, xp: Any, v: Array, slack: float) -> Array:
@@ -152,7 +152,7 @@ class CrammerSinger(KinkedHinge):
     def row_gradient(self, s: np.ndarray, y: Any) -> np.ndarray:
         z = s - (s[y] - self.margin)
         z[y] = 0.0
-        top = np.maximum.reduce(z)
+        top = z[z.argmax()]
         if not top > 0:
             return np.zeros_like(s)
         tied = z == top

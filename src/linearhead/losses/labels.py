@@ -7,6 +7,7 @@ then works on that copy's layout. Masks j ≠ label are slower still and serve o
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,16 @@ def row_sum(xp: Any, a: Array) -> Array:
     if k <= RUN or a.flags.c_contiguous:  # along contiguous rows NumPy itself adds in pairs
         return np.add.reduce(a, axis=1)
     return row_sum(xp, np.stack([np.add.reduce(a[:, j : j + RUN], axis=1) for j in range(0, k, RUN)]).T)
+
+
+@lru_cache
+def _ones(kind: str, k: int) -> np.ndarray:
+    return np.ones(k, kind)
+
+
+def entry_sum(v: np.ndarray) -> Any:
+    """Σ_j v_j of one row (k,): for few classes a product with ones takes half the time of NumPy's sum."""
+    return v.dot(_ones(v.dtype.char, len(v)))
 
 
 def row_sum_of_units(xp: Any, a: Array) -> Array:

@@ -8,6 +8,7 @@ q = σ(−|t|) ≤ ½, σ(t) = |1[t > 0] − q|.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,14 @@ def log_of_sums(xp: Any, e: Array) -> Array:
         return row_sum(xp, xp.log1p(e))
     k, e = e.shape[1], 1 + e  # absolute accuracy, and one logarithm for many classes
     return sum(xp.log(xp.prod(e[:, j : min(j + FACTORS, k)], axis=1)) for j in range(0, k, FACTORS))
+
+
+@cache
+def _sigmoid() -> Any:
+    """σ in one call; SciPy is imported at the first step, not with the package."""
+    from scipy.special import expit
+
+    return expit
 
 
 def _entropies(xp: Any, p: Array) -> Array:
@@ -64,9 +73,7 @@ class Logistic(Loss):
         return value, label.put(p, -label.get(p))
 
     def row_gradient(self, s: np.ndarray, y: Any) -> np.ndarray:
-        p = np.tanh(0.5 * s)  # σ(s) = ½ (1 + tanh ½s) overflows nowhere
-        p += 1.0
-        p *= 0.5
+        p = _sigmoid()(s)
         p[y] -= 1.0
         return p
 

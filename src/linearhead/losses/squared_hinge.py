@@ -14,7 +14,7 @@ import numpy as np
 
 from ..arrays import namespace
 from .contract import Array, Loss
-from .labels import Label, indicator, infinite_outside, positive
+from .labels import Label, entry_sum, indicator, infinite_outside, positive
 from .margins import check_margin, margins, star_form, star_mean, star_product, transpose
 from .squared import sum_of_squares
 
@@ -43,10 +43,9 @@ class SquaredHinge(Loss):
 
     def row_gradient(self, s: np.ndarray, y: Any) -> np.ndarray:
         v = s - (s[y] - self.margin)
-        np.maximum(v, 0.0, out=v)
-        v += v
+        v += np.abs(v)  # 2 max(0, v)
         v[y] = 0.0
-        v[y] = -np.add.reduce(v)
+        v[y] = -entry_sum(v)
         return v
 
     def hessian_product(self, s: Array, y: Array, d: Array) -> Array:
