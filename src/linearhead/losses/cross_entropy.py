@@ -15,20 +15,23 @@ import numpy as np
 
 from ..arrays import namespace
 from .contract import Array, Loss
-from .labels import Label, columns, entry_sum, indicator, infinite_outside, row_max, row_sum, row_sum_of_units
+from .labels import Label, columns, entry_sum, infinite_outside, row_max, row_sum, row_sum_of_units
 
 
 def shifted_exp(xp: Any, s: Array, m: Array) -> Array:
     """exp(s − m) for s ≤ m, relative error of about one rounding in float64 however far s lies below m."""
     hi = s - m
-    if hi.dtype == xp.float64:
-        back = hi - s
-        lo = (s - (hi - back)) - (m + back)  # hi + lo = s − m exactly (TwoSum)
-        e = xp.exp(hi)
-        lo *= e
-        lo += e
-        return lo
-    return xp.exp(hi)
+    if hi.dtype != xp.float64:
+        return xp.exp(hi)
+    back = hi - s
+    low = hi - back  # in place from here: s − m = hi − low exactly, low = (hi − back − s) + (back + m) (TwoSum)
+    low -= s
+    back += m
+    low += back
+    e = xp.exp(hi)
+    low *= e
+    e -= low
+    return e
 
 
 @dataclass(frozen=True)
@@ -82,11 +85,9 @@ class CrossEntropy(Loss):
 
     @staticmethod
     def _exact(xp: Any, s: Array, m: Array) -> tuple[Array, Array]:
-        """The same to the last digits: log1p of the terms besides one maximum (the other maxima are 1 each)."""
-        m = m[:, None]
-        e = shifted_exp(xp, s, m)
-        below = indicator(xp, s < m, s)
-        others = row_sum_of_units(xp, e * below) + ((s.shape[1] - 1) - row_sum(xp, below))
+        """The same to the last digits: log1p of the terms besides one maximum, whose own is 1 exactly."""
+        e = shifted_exp(xp, s, m[:, None])
+        others = row_sum_of_units(xp, e, less=1.0)
         e /= (1 + others)[:, None]
         return xp.log1p(others), e
 

@@ -82,12 +82,15 @@ def entry_sum(v: np.ndarray) -> Any:
     return v.dot(_ones(v.dtype.char, len(v)))
 
 
-def row_sum_of_units(xp: Any, a: Array) -> Array:
-    """Σ_j a_ij for a in [0, 1]; in float64 rounded once: multiples of 2^−40 add up exactly, the rest is tiny."""
+def row_sum_of_units(xp: Any, a: Array, less: float = 0.0) -> Array:
+    """Σ_j a_ij − less for a in [0, 1]; in float64 rounded once: multiples of 2^−40 add up exactly, the rest is tiny."""
     if a.dtype != xp.float64:
-        return row_sum(xp, a)
-    coarse = (a + 6144.0) - 6144.0  # 1.5 · 2^12, whose last place is 2^−40
-    return row_sum(xp, coarse) + row_sum(xp, a - coarse)
+        return row_sum(xp, a) - less
+    coarse = a + 6144.0  # 1.5 · 2^12, whose last place is 2^−40
+    coarse -= 6144.0
+    whole = row_sum(xp, coarse) - less
+    coarse -= a
+    return whole - row_sum(xp, coarse)
 
 
 def row_max(xp: Any, a: Array) -> Array:
