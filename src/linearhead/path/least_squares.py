@@ -8,12 +8,14 @@ eq. 2.2.8; Golub, Heath & Wahba 1979), the penalty held at αΣw, as one C means
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ..arrays import one_hot
 from ..design import Block
+from ..design.contract import GRAM_BYTES
 from ..errors import UsageError
 from ..objective import Objective
 
@@ -93,25 +95,30 @@ def leave_one_out(objective: Objective, alphas: np.ndarray) -> tuple[list, np.nd
     return _by_rows(objective, np.asarray(alphas, float))
 
 
-def _thetas(values: np.ndarray, U: np.ndarray, moment: np.ndarray, means: tuple, alphas: np.ndarray) -> list:
-    Ws = [U @ (moment / (values + a)[:, None]) for a in alphas]
+def _thetas(
+    objective: Objective, values: np.ndarray, U: np.ndarray, moment: np.ndarray, means: tuple, alphas: np.ndarray
+) -> list:
+    """[θ per α], all by one product."""
+    with objective.design.session():
+        W = U @ (moment[:, None] / (values[:, None] + alphas)[:, :, None]).reshape(len(moment), -1)
+    Ws = W.reshape(len(U), len(alphas), -1).transpose(1, 0, 2)
     return [np.vstack([W, means[1] - means[0] @ W]) for W in Ws]
 
 
 def _by_columns(objective: Objective, alphas: np.ndarray) -> tuple[list, np.ndarray]:
     """n ≥ d: one more sweep over the rows, for scores and leverages of all α at once."""
     values, U, moment, means = spectrum(objective)
-    thetas = _thetas(values, U, moment, means, alphas)
-    design: Any = objective.design
+    thetas = _thetas(objective, values, U, moment, means, alphas)
+    design: Any = replace(objective.design, block_bytes=GRAM_BYTES)  # for every block U, as large, is read again
     shrink = 1 / (values[:, None] + alphas)
-    # U, and as many α's weights as fit beside it, in one product
-    per = max(1, COLUMNS // objective.k)
-    stored_U = design.to_rows(np.vstack([U, -(means[0] @ U)[None]]))
-    stored = [
-        design.to_rows(np.hstack(thetas[i : i + per])).astype(design.dtype, copy=False)
-        for i in range(0, len(alphas), per)
-    ]
-    stored_U, shrink = stored_U.astype(design.dtype, copy=False), shrink.astype(design.dtype, copy=False)
+    U = np.vstack([U, -(means[0] @ U)[None]])
+    each = max(1, COLUMNS // objective.k)
+    groups = [slice(i, i + each) for i in range(0, len(alphas), each)]
+    # (d+1, k·α's): the classes outside, as reductions over them then run along contiguous α's
+    stacked = [np.stack(thetas[part], axis=2).reshape(len(U), -1) for part in groups]
+    stored_U, shrink, *stored = (
+        a.astype(design.dtype, copy=False) for a in (design.to_rows(U), shrink, *map(design.to_rows, stacked))
+    )
 
     def share(block: Block) -> tuple:
         z = block.forward(stored_U)
@@ -120,8 +127,13 @@ def _by_columns(objective: Objective, alphas: np.ndarray) -> tuple[list, np.ndar
         w = _row_weights(objective, block.rows)
         h += float(design.intercept)
         h *= w[:, None].astype(h.dtype)
-        scores = np.hstack([block.forward(theta) for theta in stored]).reshape(len(h), len(alphas), objective.k)
-        return (_judge(scores, 1 - h, objective.y[block.rows], w),)
+        y, rest, rows = objective.y[block.rows], 1 - h, np.arange(len(h))
+        judged = []
+        for part, theta in zip(groups, stored, strict=True):
+            residual = block.forward(theta).reshape(len(h), objective.k, -1)
+            residual[rows, y] -= 1
+            judged.append(_judge(residual, rest[:, part], y, w))
+        return (np.hstack(judged),)
 
     objective.count.passes += 1
     return thetas, design.sweep(share)[0]
@@ -145,25 +157,19 @@ def _by_rows(objective: Objective, alphas: np.ndarray) -> tuple[list, np.ndarray
     safe = np.where(root > 0, root, 1.0)[:, None]
     for m in range(len(alphas)):
         residual = V @ (left[:, m : m + 1] * targets) / safe
-        scores = one_hot(objective.y, objective.k) - np.where(root[:, None] > 0, residual, 0.0)
-        judged[:, m] = _judge(scores[:, None], rest[:, m : m + 1], objective.y, w)[:, 0]
-    return _thetas(values[kept], U, moment, means, alphas), judged
+        residual = np.where(root[:, None] > 0, -residual, 0.0)
+        judged[:, m] = _judge(residual[:, :, None], rest[:, m : m + 1], objective.y, w)[:, 0]
+    return _thetas(objective, values[kept], U, moment, means, alphas), judged
 
 
-def _judge(scores: np.ndarray, rest: np.ndarray, y: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """(4, m) weighted sums over rows of loss and hits, with and without the row: scores (n, m, k), rest = 1 − h."""
+def _judge(residual: np.ndarray, rest: np.ndarray, y: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """(4, m) weighted sums over rows of loss and hits, with and without the row; a tie is no hit. residual (n, k, m),
+    scores less one-hot targets, is overwritten; rest = 1 − h (n, m). Without the row it is divided by rest."""
     rows = np.arange(len(y))
-    tiny = np.finfo(scores.dtype).tiny ** 0.5
-    out = []
-    for divisor in (None, np.maximum(rest, tiny)):
-        if divisor is None:
-            hit = scores.argmax(axis=2) == y[:, None]
-            scores[rows, :, y] -= 1  # residuals from here on
-        else:
-            scores /= divisor[:, :, None]  # e_y plus this are the scores of the fit without the row
-        loss = 0.5 * np.einsum("nmk,nmk->nm", scores, scores)
-        if divisor is not None:
-            scores[rows, :, y] += 1
-            hit = scores.argmax(axis=2) == y[:, None]
-        out += [w @ loss, w @ hit]
-    return np.array(out, dtype=np.float64)
+    loss = 0.5 * np.einsum("nkm,nkm->nm", residual, residual)
+    own = residual[rows, y]
+    residual[rows, y] = -np.inf
+    lead = own - residual.max(axis=1)  # of the label, less the 1 of its target
+    tiny = np.finfo(residual.dtype).tiny ** 0.5
+    rest = np.maximum(rest, tiny)
+    return np.array([w @ loss, w @ (lead > -1), w @ (loss / (rest * rest)), w @ (lead > -rest)], dtype=np.float64)
