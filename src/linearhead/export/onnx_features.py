@@ -155,7 +155,7 @@ def _patches(g: Any, e: Patches, pictures: str, shape: Shape) -> str:
     assert e.bank is not None
     assert e.ceiling is not None
     height, width, channels = shape
-    view = View(e.settled(height, width), *e.layout(height, width), shape)
+    view = View(e.settled(height, width), *e.layout(height, width), shape, np.int32)
     x, (h, w) = _unit_range(g, pictures), (view.rows.pixels, view.columns.pixels)
     if view.down is not None:
         x = g(
@@ -166,7 +166,7 @@ def _patches(g: Any, e: Patches, pictures: str, shape: Shape) -> str:
         x = g("MatMul", view.down[1], x)
     u = _contrast(g, g("Gather", g("Reshape", x, [0, h * w * channels]), _windows(view), axis=1))
     z = g("Add", g("MatMul", u, e.bank[:-1]), e.bank[-1])
-    z = g("Reshape", z, [0, view.places, view.size, e.filters])
+    z = g("Reshape", z, [0, view.places[0] * view.places[1], view.size, e.filters])
     t = float(e.threshold)
     sides = [g("ReduceMean", g("Max", side, t), [2], keepdims=1) for side in (z, g("Neg", z))]
     beyond = g("Add", g("Sub", g("Concat", *sides, axis=2), t), floor_of(view.size, t))  # (n, places, 2, filters)
@@ -194,9 +194,9 @@ def floor_of(size: int, threshold: float) -> float:
 def _windows(view: View) -> np.ndarray:
     """(positions, K) int64: the place in a flattened picture of every number of every window."""
     h, w, c = view.rows.pixels, view.columns.pixels, view.channels
-    into = np.empty((view.places * view.size, view.patch**2 * c))
-    view.gather(np.arange(h * w * c, dtype=np.float64).reshape(h, w, c), into)
-    return into.astype(np.int32)
+    into = np.empty((view.patch**2 * c, view.places[0] * view.places[1] * view.size), np.int32)
+    view.gather(np.arange(h * w * c).reshape(h, w, c).transpose(2, 0, 1), into)
+    return into.T.copy()
 
 
 def _contrast(g: Any, windows: str) -> str:

@@ -8,8 +8,8 @@ of g×g, then square-rooted (Hellinger): φ = √(mean_A max(±z_j − t, 0)). D
 half the filters are the others' mirror images: then φ(mirrored x) = Pφ(x), P a permutation, and ½(φ + Pφ), half as
 long, gives by convexity the very classifier that training on every picture and its mirror image would give.
 
-Per picture one matrix product, windows × filters, in slices of filters that stay in the cache through threshold and
-pooling: nothing of size pictures × positions × filters exists. Shapes never depend on the batch, so neither do bits.
+Per row of places one matrix product, windows × filters, in slices of filters that stay in the cache through threshold
+and pooling: nothing of size pictures × positions × filters exists. Shapes never depend on the batch, so neither do bits.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ WINDOWS = 60_000  # random training windows from which whitening and filters are
 SAMPLE = 4_000  # training pictures that they are cut from, and the bytes that those may take
 SAMPLE_BYTES = 100_000_000
 LOOKED = 64  # training pictures whose rows set the ceiling of uint8 rows
-SLICE = 65_536  # responses of a picture in the cache at a time, 256 kB
-BLOCK = 16  # pictures that one thread works through before their rows are handed over
+SLICE = 100_000  # responses at a time, at most, 400 kB: fewer cost more in calls than a nearer cache saves
+BLOCK = 64  # pictures that one thread works through before their rows are handed over
 UNFITTED = "These patches have learned nothing yet. Call fit with the training pictures first."
 
 
@@ -228,7 +228,7 @@ class Patches(Extractor):
         return rows
 
     def _scratch(self, height: int, width: int, channels: int) -> int:
-        return max(4 * self.dimension(height, width, channels), MEMORY // BLOCK)
+        return max(4 * self.dimension(height, width, channels), 32 * height * width * channels, MEMORY // BLOCK)
 
 
 class _Layer:
@@ -239,50 +239,56 @@ class _Layer:
         assert extractor.picture is not None
         height, width, _ = extractor.picture
         self.view = View(extractor.settled(height, width), *extractor.layout(height, width), extractor.picture)
-        self.shape = (self.view.places, self.view.size)
         self.mirror = extractor.mirror
         k, self.filters = extractor.bank.shape
-        positions = self.view.places * self.view.size
-        self.windows = np.ones((positions, k), dtype=np.float32)  # the last column stays 1: it meets the bias
+        positions = self.view.places[1] * self.view.size
+        # the last row stays 1: it meets the bias
+        self.windows = np.ones((k, self.view.places[0] * positions), dtype=np.float32)
+        self.some = [self.windows[:, i : i + positions].T for i in range(0, self.windows.shape[1], positions)]
         slices = -(-self.filters * positions // SLICE)
         edges = [self.filters * i // slices for i in range(slices + 1)]
-        self.banks = [np.ascontiguousarray(extractor.bank[:, a:b]) for a, b in pairwise(edges)]
-        self.responses, self.beyond = np.empty((2, positions * max(bank.shape[1] for bank in self.banks)), np.float32)
+        self.slices = [(slice(a, b), np.ascontiguousarray(extractor.bank[:, a:b])) for a, b in pairwise(edges)]
+        most = max(bank.shape[1] for _, bank in self.slices)
+        self.responses, self.beyond = np.empty((2, positions * most), np.float32)
         self.threshold = np.float32(extractor.threshold)
-        self.above = np.full_like(self.beyond, self.threshold)  # an array against an array: 4 × as fast as a scalar
+        # as long as a place's responses: an array against an array is 4 × as fast as against a scalar
+        self.above = np.full(self.view.size * most, self.threshold)
         self.below = -self.above
         self.mean = np.full((1, self.view.size), 1 / self.view.size, dtype=np.float32)
+        self.minus = -self.mean
+        self.zero = np.zeros(self.filters, np.float32)
 
     def rows(self, pictures: np.ndarray) -> np.ndarray:
         """uint8 (m, h, w, c) → float32 (m, d), picture by picture."""
-        out = np.empty((len(pictures), self.view.places, 2, self.filters), dtype=np.float32)
-        for picture, row in zip(pictures, out, strict=True):
-            self.view.gather(self.view.reduced(picture), self.windows[:, :-1])
-            contrast(self.windows[:, :-1])
-            start = 0
-            for bank in self.banks:
-                self._respond(bank, row[:, :, start : start + bank.shape[1]])
-                start += bank.shape[1]
-        np.maximum(out, np.zeros(self.filters, np.float32), out=out)  # a mean of t, less t, may round below 0
-        np.sqrt(out, out=out)
+        reduced, u = self.view.reduced(pictures), self.windows[:-1]
+        out = np.empty((len(pictures), *self.view.places, 2, self.filters), dtype=np.float32)
+        for x, mean, scale, row in zip(reduced, *self.view.moments(reduced), out, strict=True):
+            self.view.gather(x, u)
+            u -= mean
+            u *= scale
+            for windows, places in zip(self.some, row, strict=True):
+                for filters, bank in self.slices:
+                    self._respond(windows, bank, places[:, :, filters])
+            row -= self.threshold
+            np.maximum(row, self.zero, out=row)  # a mean of t, less t, may round below 0
+            np.sqrt(row, out=row)
         return (self._folded(out) if self.mirror else out).reshape(len(pictures), -1)
 
     def _folded(self, out: np.ndarray) -> np.ndarray:
         """½(φ + Pφ) of (m, places, 2, filters): the places of a row in reverse, each filter's mirror image instead."""
-        out = out.reshape(len(out), len(self.view.rows.firsts), -1, 2, self.filters)
         half = self.filters // 2
         return np.float32(0.5) * (out[..., :half] + out[:, :, ::-1, :, half:])
 
-    def _respond(self, bank: np.ndarray, out: np.ndarray) -> None:
-        """Responses of some filters everywhere, each sign beyond the threshold, averaged into out (places, 2, s)."""
-        count = len(self.windows) * bank.shape[1]
-        z, beyond = self.responses[:count], self.beyond[:count]
-        np.matmul(self.windows, bank, out=z.reshape(len(self.windows), -1))
-        np.maximum(z, self.above[:count], out=beyond)
-        out[:, 0] = np.matmul(self.mean, beyond.reshape(*self.shape, -1))[:, 0]
-        np.minimum(z, self.below[:count], out=z)  # in place: a third less memory to pass through
-        out[:, 1] = -np.matmul(self.mean, z.reshape(*self.shape, -1))[:, 0]
-        out -= self.threshold
+    def _respond(self, windows: np.ndarray, bank: np.ndarray, out: np.ndarray) -> None:
+        """Responses of some filters to a row of places, each sign beyond the threshold, averaged: out (places, 2, s)."""
+        positions, s = len(windows), bank.shape[1]
+        z, beyond = (a[: positions * s].reshape(len(out), -1) for a in (self.responses, self.beyond))
+        above, below = (a[: self.view.size * s] for a in (self.above, self.below))
+        np.matmul(windows, bank, out=z.reshape(positions, s))
+        np.maximum(z, above, out=beyond)
+        np.matmul(self.mean, beyond.reshape(len(out), -1, s), out=out[:, :1])
+        np.minimum(z, below, out=z)  # in place: a third less memory to pass through
+        np.matmul(self.minus, z.reshape(len(out), -1, s), out=out[:, 1:])
 
 
 def _sample(pictures: np.ndarray, extractor: Patches, rng: np.random.Generator) -> np.ndarray:
@@ -292,8 +298,8 @@ def _sample(pictures: np.ndarray, extractor: Patches, rng: np.random.Generator) 
     patch, height, width = view.patch, view.rows.pixels, view.columns.pixels
     most = min(SAMPLE, max(1, SAMPLE_BYTES // (4 * height * width * view.channels)))
     chosen = np.sort(rng.permutation(len(pictures))[:most])
-    reduced = np.stack([view.reduced(pictures[i]) for i in chosen])
-    cut = np.moveaxis(sliding_window_view(reduced, (patch, patch), axis=(1, 2)), 3, 5)
+    reduced = np.concatenate([view.reduced(pictures[i : i + 1]) for i in chosen])
+    cut = np.moveaxis(sliding_window_view(reduced, (patch, patch), axis=(2, 3)), 1, 5)
     total = int(np.prod(cut.shape[:3]))
     which = rng.choice(total, min(WINDOWS, total), replace=False)
     windows = np.empty((len(which), patch * patch * view.channels), dtype=np.float32)
