@@ -59,6 +59,14 @@ def test_the_layer_is_its_definition(shape, patch, stride, grid, threshold, filt
     np.testing.assert_allclose(rows**2, [naive(extractor, picture) ** 2 for picture in pictures[:2]], atol=2e-6)
 
 
+def test_faint_windows_keep_their_digits():
+    """A mean of squares less a squared mean, of pixels that differ by two 255ths: float32 would leave three digits."""
+    faint = 250 + noise(6, (14, 14, 3)) // 100
+    extractor = Patches(filters=8, patch=4, threshold=0.0).fit(faint)
+    rows = extractor.transform(faint)
+    np.testing.assert_allclose(rows**2, [naive(extractor, picture) ** 2 for picture in faint], atol=2e-6)
+
+
 def test_filters_are_whitened_training_windows_of_unit_length():
     pictures = noise(50, (16, 16, 1), 1) // 8 * 4 + np.arange(16, dtype=np.uint8)[:, None] * 4
     extractor = Patches(filters=40, patch=4, regulariser=1e-6).fit(pictures)
