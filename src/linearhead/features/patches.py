@@ -8,8 +8,8 @@ of g×g, then square-rooted (Hellinger): φ = √(mean_A max(±z_j − t, 0)). D
 half the filters are the others' mirror images: then φ(mirrored x) = Pφ(x), P a permutation, and ½(φ + Pφ), half as
 long, gives by convexity the very classifier that training on every picture and its mirror image would give.
 
-Per row of places one matrix product, windows × filters, in slices of filters that stay in the cache through threshold
-and pooling: nothing of size pictures × positions × filters exists. Shapes never depend on the batch, so neither do bits.
+Per row of places one matrix product, windows × filters, in slices of filters that stay near through threshold and
+pooling: nothing of size pictures × positions × filters exists. Shapes never depend on the batch, so neither do bits.
 """
 
 from __future__ import annotations
@@ -280,7 +280,7 @@ class _Layer:
         return np.float32(0.5) * (out[..., :half] + out[:, :, ::-1, :, half:])
 
     def _respond(self, windows: np.ndarray, bank: np.ndarray, out: np.ndarray) -> None:
-        """Responses of some filters to a row of places, each sign beyond the threshold, averaged: out (places, 2, s)."""
+        """Responses of some filters in a row of places, each sign beyond the threshold, averaged: (places, 2, s)."""
         positions, s = len(windows), bank.shape[1]
         z, beyond = (a[: positions * s].reshape(len(out), -1) for a in (self.responses, self.beyond))
         above, below = (a[: self.view.size * s] for a in (self.above, self.below))
