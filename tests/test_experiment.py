@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
+from sklearn.metrics import log_loss
 
 import linearhead
 from linearhead import SoftmaxClassifier, store
@@ -246,6 +247,16 @@ def test_a_given_alpha_is_used_and_still_draws_curves(fitted):
     assert state.trace.valid_accuracy[-1] > 0.9
     alone = SoftmaxClassifier(alpha=0.5, standardize=True).fit(X[:200], y[:200])  # all 200, not the 160
     np.testing.assert_allclose(state.best.coef_, alone.coef_, atol=1e-4 * np.abs(alone.coef_).max())
+
+
+@pytest.mark.parametrize("alpha", [1e-1, 1e-3, 1e-5])
+def test_held_scores_are_settled_although_that_fit_ends_early(fitted, alpha):
+    _, X, y, _ = fitted
+    state = fitting.fit(fitting.Rows(X[:200], y[:200], 160), Recipe(alpha=alpha), Progress())
+    exact = SoftmaxClassifier(alpha=alpha, standardize=True, tol=1e-8).fit(X[:160].astype(float), y[:160])
+    p = exact._make_loss().probabilities(state.held)
+    assert log_loss(y[160:200], p) == pytest.approx(log_loss(y[160:200], exact.predict_proba(X[160:200])), rel=0.01)
+    assert state.trace.passes[-1] <= exact.trace_.passes[-1]
 
 
 @pytest.mark.parametrize("options", [{"penalty": "none", "alpha": "auto"}, {"penalty": "l1"}, {"loss": "squared"}])

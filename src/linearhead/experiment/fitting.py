@@ -25,6 +25,7 @@ from .recipe import Recipe
 DEFAULT_ALPHA = 1e-2  # where no validation picture can choose
 GIVEN, DEFAULT, KEPT = "given", "the default", "kept from the run that was updated"  # where alpha comes from
 PATH_TOL = 1e-4  # stepping stones need fewer digits than the model
+HELD = 0.01  # times alpha: the gradient at which the fit that draws the curves ends; its log loss is then settled
 
 
 @dataclass
@@ -137,7 +138,10 @@ def _final(rows: Rows, recipe: Recipe, state: Fit, progress: Progress) -> None:
     with progress.bar(2 if rows.valid else 1, "final fit") as done:
         classifier = recipe.estimator(state.alpha).set_params(warm_start=True)
         if rows.valid is not None:
+            tol, alpha = classifier.tol, 0.0 if recipe.penalty == "none" else state.alpha
+            classifier.set_params(tol=max(min(HELD * alpha, PATH_TOL), classifier._tolerance()))
             _fit_keeping_best(classifier, state, *rows.train, X_valid=rows.valid[0], y_valid=rows.valid[1])
+            classifier.set_params(tol=tol)
             state.trace = classifier.trace_
             state.held = rows.valid[0] @ classifier.coef_.T + classifier.intercept_
             done(1)

@@ -115,9 +115,10 @@ def _directions(z: np.ndarray, w: np.ndarray, rng: np.random.Generator) -> np.nd
         kept = np.flatnonzero(values > 1e-6 * values[-1])[::-1]
         return orthonormal(weighted.T @ (left[:, kept] / np.sqrt(values[kept])).astype(z.dtype))
     q = rng.standard_normal((d, SKETCH)).astype(z.dtype)  # randomised subspace iteration with two power steps
-    for _ in range(3):
-        q, _ = np.linalg.qr(weighted.T @ (weighted @ q))
-    _, vectors = np.linalg.eigh(((weighted @ q).T @ (weighted @ q)).astype(np.float64))
+    for _ in range(3):  # in float64: what a step leaves has a condition number of energies, squared in UᵀU
+        q = orthonormal((weighted.T @ (weighted @ q)).astype(np.float64)).astype(z.dtype)
+    projected = weighted @ q
+    _, vectors = np.linalg.eigh((projected.T @ projected).astype(np.float64))
     return q.astype(np.float64) @ vectors[:, ::-1]
 
 
