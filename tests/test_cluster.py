@@ -35,7 +35,7 @@ from linearhead.design import (  # noqa: E402
 )
 from linearhead.errors import DataError, FileError, UsageError  # noqa: E402
 from linearhead.losses import LOSSES  # noqa: E402
-from linearhead.objective import Objective  # noqa: E402
+from linearhead.objective import Objective, drawn, sample_basis  # noqa: E402
 from linearhead.penalties import PENALTIES  # noqa: E402
 from test_objective_contract import Case, check_derivatives, check_single_precision, check_value, problem  # noqa: E402
 
@@ -196,6 +196,20 @@ def test_the_same_bits_for_any_workers_files_room_and_threads(tmp_path, monkeypa
         found = model.certificate_
         seen.add((model.coef_.tobytes(), model.intercept_.tobytes(), found.gap, found.undecided))
     assert len(seen) == 1
+
+
+def test_rows_drawn_by_their_curvature_are_those_of_one_machine(tmp_path, monkeypatch):
+    monkeypatch.setattr(drawn, "DRAWN_ROWS", 200)
+    X, y = data()
+    theta, seen = np.random.default_rng(1).normal(size=(7, 3)), []
+    for rows in (X, array(tmp_path, X, Here((1, 2, 1)))):
+        design = design_of(rows, intercept=True).fitted(None, False)
+        objective = Objective(design, y, 3, LOSSES["cross_entropy"](), PENALTIES["l2"](), 0.01)
+        seen.append(drawn.draw(objective, sample_basis(objective), theta, 4))
+    here, there = seen
+    assert len(here.z) == 200
+    for name in ("z", "s", "w"):
+        np.testing.assert_allclose(getattr(there, name), getattr(here, name), rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("options", [{}, {"penalty": "l1"}, {"standardize": True, "class_weight": "balanced"}])

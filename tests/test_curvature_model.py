@@ -276,7 +276,7 @@ def coupled(monkeypatch):
     def make(objective, most, classes=4):
         asked = []
         monkeypatch.setattr(curvature, "CLASSES", classes)
-        monkeypatch.setattr(curvature, "unknowns", lambda numbers: asked.append(numbers) or most)
+        monkeypatch.setattr(curvature, "unknowns", lambda numbers, fine: asked.append(numbers) or most)
         return precondition(objective, sample_basis(objective), objective.start()), asked
 
     return make

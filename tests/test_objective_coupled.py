@@ -153,6 +153,8 @@ def test_the_factor_costs_no_more_than_a_few_passes():
     """U³/3 multiplications for U unknowns, six for every row × column × class; within bounds."""
     assert module.unknowns(0) == module.unknowns(1_000_000) == 700
     assert module.unknowns(10**9) == module.unknowns(10**12) == 1200
+    assert module.unknowns(10**9, fine=True) == module.unknowns(10**12, fine=True) == 2000
+    assert module.unknowns(5 * 10**7, fine=True) == module.unknowns(5 * 10**7)
     for numbers in (25e6, 50e6, 90e6):
         U = module.unknowns(numbers)
         assert 700 < U < 1200

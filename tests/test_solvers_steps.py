@@ -589,7 +589,9 @@ def watched(monkeypatch, objective, **options):
     """(Solution, θ's where the model was made, numbers of pairs that each direction used)."""
     made, used = [], []
     of, loop = Objective.preconditioner, lbfgs.two_loop
-    monkeypatch.setattr(Objective, "preconditioner", lambda self, theta: made.append(theta) or of(self, theta))
+    monkeypatch.setattr(
+        Objective, "preconditioner", lambda self, theta, fine=False: made.append(fine) or of(self, theta)
+    )
     monkeypatch.setattr(lbfgs, "two_loop", lambda g, pairs, apply: used.append(len(pairs)) or loop(g, pairs, apply))
     found = SOLVERS["lbfgs"](**options)(objective, objective.start())
     monkeypatch.undo()
@@ -602,7 +604,7 @@ def test_models_are_made_at_powers_of_two_and_pairs_kept_up_to_the_memory(monkey
     monkeypatch.undo()
     found, made, used = watched(monkeypatch, objective, tol=0, max_iter=30, memory=5)
     due = [i for i in range(min(30, found.iterations + 1)) if i in (0, 2, 4, 8, 16)]
-    assert len(made) == len(due)
+    assert made == [i >= 8 for i in due]  # the late ones are to be sharper
     assert used[:8] == [0, 1, 2, 3, 4, 5, 5, 5]
     assert found.extras["model"].basis is objective.basis()
     _, made, used = watched(monkeypatch, objective, tol=0, max_iter=9, preconditioned=False)

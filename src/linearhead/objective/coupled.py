@@ -14,14 +14,16 @@ from typing import Any
 import numpy as np
 
 UNKNOWNS = 700, 1200  # of the coupled system, k (r + 1), for few numbers of rows × columns × classes and for many
+FINE = 2000  # for many, in a fit that is long: from there each of them pays for its share of the factor
 PER_NUMBER = 18  # the factor takes U³/3 multiplications: so many cubes per number keep it to about ten passes
 CLASSES = 32  # beyond, edges outnumber the rows drawn
 DRAWS = 32_768
 
 
-def unknowns(numbers: int) -> int:
+def unknowns(numbers: int, fine: bool = False) -> int:
     """Of a problem of so many rows × columns × classes: making the model must not outweigh the passes it saves."""
-    return int(np.clip((PER_NUMBER * numbers) ** (1 / 3), *UNKNOWNS))
+    few, many = UNKNOWNS
+    return int(np.clip((PER_NUMBER * numbers) ** (1 / 3), few, FINE if fine else many))
 
 
 def edges(product: Any, s: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -2,9 +2,10 @@
 
 For one layer ∇²F = E[H_i ⊗ x_i x_iᵀ] + αI ≈ E[H_i] ⊗ E[x_i x_iᵀ] + αI (Martens & Grosse 2015). In the eigenbasis U ⊗
 Q of the two factors the diagonal is computed exactly, D_ca = E[(u_cᵀx)² · q_aᵀ H q_a] (George et al. 2018), so M =
-(U⊗Q) (D + α) (U⊗Q)ᵀ. In the first few u and for few classes M is the Hessian itself, factorised (`coupled.py`). U
-comes from a sample of rows and serves every α and θ; the rest is renewed. For many columns U is a randomised sketch of
-the leading directions (Halko, Martinsson & Tropp 2011); the rest of space gets one mean energy.
+(U⊗Q) (D + α) (U⊗Q)ᵀ. In the first few u and for few classes M is the Hessian itself, factorised (`coupled.py`), in long
+fits on rows drawn for it (`drawn.py`). U comes from a sample of rows and serves every α and θ; the rest is renewed. For
+many columns U is a randomised sketch of the leading directions (Halko, Martinsson & Tropp 2011); the rest of space gets
+one mean energy.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 
 from ..design import Design, in_turn
 from .coupled import CLASSES, Coupled, edges, sampled_hessian, unknowns
+from .drawn import Leading, draw
 from .objective import Objective
 
 SAMPLE_BYTES = 64 << 20  # of float32 rows kept for the model
@@ -188,8 +190,9 @@ def _along(U: np.ndarray | None, a: np.ndarray) -> np.ndarray:
     return (parts[0] if len(parts) == 1 else np.hstack(parts)).reshape(len(U), *a.shape[1:])
 
 
-def precondition(objective: Objective, basis: Basis, theta: np.ndarray) -> Preconditioner:
-    """The curvature model of the objective at θ, on the basis's sample of rows."""
+def precondition(objective: Objective, basis: Basis, theta: np.ndarray, fine: bool = False) -> Preconditioner:
+    """The curvature model of the objective at θ, on the basis's sample of rows; fine: its coupled part in more
+    directions, on rows drawn by their curvature, which costs a pass."""
     sample, k, m = objective.of_rows(basis.rows), objective.k, len(basis.rows)
     w = sample.weights
     if w is None or not w.any():  # rows with weight may all lie outside a shared sample
@@ -215,10 +218,12 @@ def precondition(objective: Objective, basis: Basis, theta: np.ndarray) -> Preco
     rest = basis.rest * lone + alpha * (np.mean(shrink) if np.ptp(shrink) == 0 else shrink[:, None])
     # directions of the scores that the loss does not see (a shift of all of them): no step, rounding would be amplified
     blind = values <= 1e-7 * max(values[-1], 0.0)
-    coupled, lead = None, 0
-    if Q is not None and s is not None:
-        most = unknowns(objective.n * objective.design.d * k)
-        coupled, lead = _coupled(sample, basis, s, w, alpha * shrink, Q[:, blind], most)
+    lead = leading(objective, basis, fine)
+    coupled = None
+    if Q is not None and s is not None and lead > 0:
+        rows = draw(objective, basis, theta, lead) if fine else _sampled(sample, basis, s, w, lead)
+        coupled = _coupled(rows, basis, alpha * shrink, Q[:, blind])
+    lead = 0 if coupled is None else lead
     if alpha == 0:
         diagonal[:, blind] = np.inf
         rest = np.atleast_2d(rest) + np.where(blind, np.inf, 0.0)
@@ -236,20 +241,28 @@ def _mean_hessian(sample: Objective, s: np.ndarray, w: np.ndarray) -> np.ndarray
     return sample.score_hessian_mean(s, slice(None), w).astype(np.float64)
 
 
-def _coupled(
-    sample: Objective, basis: Basis, s: np.ndarray, w: np.ndarray, alpha: np.ndarray, blind: np.ndarray, most: int
-) -> tuple[Coupled | None, int]:
-    """The Hessian in as many leading directions as `most` unknowns allow, and how many: alpha (d,), blind (k, j)."""
-    k = s.shape[1]
-    lead = min(most // k - 1, basis.projected.shape[1])
-    if k > CLASSES or lead < 1:
-        return None, 0
-    h, a, b = edges(lambda d: sample.score_hessian(s, slice(None), d), s)
-    h *= w
-    if not h.any():
-        return None, 0
+def leading(objective: Objective, basis: Basis, fine: bool) -> int:
+    """Directions in which the classes are coupled."""
+    if objective.k > CLASSES:
+        return 0
+    most = unknowns(objective.n * objective.design.d * objective.k, fine)
+    return min(most // objective.k - 1, basis.projected.shape[1])
+
+
+def _sampled(sample: Objective, basis: Basis, s: np.ndarray, w: np.ndarray, lead: int) -> Leading:
+    """The basis's own rows."""
     ones = np.full((len(s), 1), float(sample.design.intercept), s.dtype)
-    H = sampled_hessian(np.hstack([basis.projected[:, :lead], ones]), h, a, b, k)
+    return Leading(sample, np.hstack([basis.projected[:, :lead], ones]), s, w)
+
+
+def _coupled(rows: Leading, basis: Basis, alpha: np.ndarray, blind: np.ndarray) -> Coupled | None:
+    """The Hessian in the leading directions: alpha (d,), blind (k, j); None where nothing bends."""
+    k, lead = rows.s.shape[1], rows.z.shape[1] - 1
+    h, a, b = edges(lambda d: rows.objective.score_hessian(rows.s, slice(None), d), rows.s)
+    h *= rows.w
+    if not h.any():
+        return None
+    H = sampled_hessian(rows.z, h, a, b, k)
     penalty = np.zeros((lead + 1, lead + 1))
     penalty[:-1, :-1] = basis.penalty(alpha, lead)
-    return Coupled.of(H, penalty, blind, sample.design.intercept), lead
+    return Coupled.of(H, penalty, blind, rows.objective.design.intercept)

@@ -78,7 +78,8 @@ class LentObjective(Objective):
         own = {"total": self.total * part, "share": self.share * part, "host": None}
         return replace(self, design=design, y=self.y[::step], weights=w, **own)
 
-    def preconditioner(self, theta: Any) -> Any:
+    def preconditioner(self, theta: Any, fine: bool = False) -> Any:
+        # never fine: all rows would come to the host for it
         return LentModel.of(self.host.preconditioner(np.array(to_host(theta))), self.into)
 
 

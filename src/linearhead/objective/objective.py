@@ -245,11 +245,12 @@ class Objective(MiniBatches):
             self.shared.basis = sample_basis(self)
         return self.shared.basis
 
-    def preconditioner(self, theta: np.ndarray) -> Any:
-        """M⁻¹ of the curvature model at θ."""
+    def preconditioner(self, theta: np.ndarray, fine: bool = False) -> Any:
+        """M⁻¹ of the curvature model at θ; fine: a sharper one, where there are rows enough for it to pay."""
         from .curvature import precondition
+        from .drawn import PLENTY
 
-        return precondition(self, self.basis(), theta)
+        return precondition(self, self.basis(), theta, fine and self.n >= PLENTY)
 
     def separated(self, point: Point) -> bool:
         """Whether nothing is penalised and the loss proves every row right: then no finite optimum exists.

@@ -110,7 +110,7 @@ class Smoothed(Objective):
     def separated(self, point: Any) -> bool:
         return False  # the smoothed value is a lower bound of the loss, no proof
 
-    def preconditioner(self, theta: np.ndarray) -> Any:
+    def preconditioner(self, theta: np.ndarray, fine: bool = False) -> Any:
         return super().preconditioner(theta) if self.model is None else self.model
 
     # ── all rows ──────────────────────────────────────────────────────────────────────────────────

@@ -1,9 +1,9 @@
 """L-BFGS (Nocedal 1980): the direction −H∇F, H built from the last `memory` steps s and gradient changes y by the
 two-loop recursion, here around the problem's curvature model M⁻¹ in place of the usual multiple of the identity.
 
-M is renewed at iterations 0, 2, 4, … 64, then every 64; the pairs stay valid, as they do not depend on it. From θ = 0
-and with rows in plenty the first iterations see a fourth of the rows. In float32 data the loop runs in float32 products
-until the tolerance is met or no decrease can be seen, then polishes in float64.
+M is renewed at iterations 0, 2, 4, … 64, then every 64, from the 8th on in its sharper form; the pairs stay valid, as
+they do not depend on it. From θ = 0 and with rows in plenty the first iterations see a fourth of the rows. In float32
+data the loop runs in float32 products until the tolerance is met or no decrease can be seen, then polishes in float64.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from .contract import Problem, Progress, Solver
 from .line_search import search
 
 LENT = 4  # at a neighbour's α its model is as good for the first steps, and making one costs many passes over few rows
+LONG = 8  # iterations: a fit that is not done by then is worth a sharper model
 OLD = 64  # iterations: beyond, a model costs little next to them, and rows that reach a kink or leave it have changed H
 SAMPLE_STEPS = 16  # at most, on a part of the rows
 
@@ -53,7 +54,7 @@ class LBFGS(Solver):
                 return Status.STALLED
             if self.preconditioned and _due(iteration) and (self.model is None or iteration >= LENT):
                 progress.extras["model"] = apply = None  # the old model makes room first
-                progress.extras["model"] = apply = problem.preconditioner(point.theta)
+                progress.extras["model"] = apply = problem.preconditioner(point.theta, fine=iteration >= LONG)
             step = self._step(problem, point, pairs, apply)
             if step is None and problem.precise() is not problem:
                 problem, point = self._polish(problem, point, progress)
