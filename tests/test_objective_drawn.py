@@ -114,6 +114,20 @@ def test_a_long_fit_needs_fewer_passes_and_ends_at_the_same_optimum(monkeypatch)
     assert abs(plain.point.value - fine.point.value) < 1e-12
 
 
+def test_directions_of_many_columns_are_a_sketch(monkeypatch):
+    monkeypatch.setattr(curvature, "FULL_EIGEN", 8)
+    monkeypatch.setattr(curvature, "SKETCH", 10)
+    monkeypatch.setattr(curvature, "SAMPLE_ROWS", 300)
+    found = []
+    for plenty in (10**9, 2000):
+        monkeypatch.setattr(drawn, "PLENTY", plenty)
+        objective = settled(d=40, k=4)
+        found.append(SOLVERS["lbfgs"](tol=1e-8)(objective, objective.start()))
+    assert found[1].extras["model"].lead == 10
+    assert not objective.basis().full
+    assert abs(found[0].point.value - found[1].point.value) < 1e-12
+
+
 @pytest.mark.parametrize("kind", ["sparse", "float32", "scaled"])
 def test_rows_of_every_kind_are_drawn_alike(kind):
     """The same leading columns and scores as from rows in memory, centred and scaled as the design has them."""

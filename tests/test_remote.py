@@ -84,6 +84,27 @@ def test_storage_that_fails_is_named(monkeypatch):
         filled(Store("memory://store"))
 
 
+@pytest.mark.parametrize("fails", ["mv", "put_file"])
+def test_a_file_that_cannot_be_put_leaves_nothing_there(tmp_path, monkeypatch, fails):
+    path = remote.local("memory://store/a")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"whole")
+    kind = type(fsspec.filesystem("memory"))
+
+    def broken(self, source, place, **options):
+        if fails == "put_file":
+            self.pipe_file(place, b"wh")
+        raise OSError("the connection is lost")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kind, fails, broken)
+        with pytest.raises(FileError, match="the connection is lost"):
+            remote.push(path)
+    assert files("memory://store") == {}
+    remote.push(path)
+    assert files("memory://store") == {"a": b"whole"}
+
+
 @pytest.mark.parametrize("kind", ["memory://store", "file://{}/store"])
 def test_another_machine_finds_the_rows(tmp_path, elsewhere, kind):
     url = kind.format(tmp_path)

@@ -83,8 +83,13 @@ def push(path: Path) -> None:
         folder = place.rpartition("/")[0]
         fs.makedirs(folder, exist_ok=True)
         half = f"{folder}/{PREFIX}{secrets.token_hex(8)}"
-        fs.put_file(str(path), half)
-        fs.mv(half, place)
+        try:
+            fs.put_file(str(path), half)
+            fs.mv(half, place)
+        except BaseException:
+            with suppress(Exception):  # where nothing can be removed either, the first error says why
+                fs.rm_file(half)
+            raise
 
 
 def drop(path: Path) -> None:
