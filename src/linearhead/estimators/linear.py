@@ -24,6 +24,7 @@ from ..errors import ConvergenceWarning, DataError, DataWarning, UsageError
 from ..losses import LOSSES
 from ..objective import Objective, check_combination, check_passes, choose_solver
 from ..objective.checking import check_drowned, check_scale, check_weights, combine_weights
+from ..objective.duality import balanced
 from ..objective.span import span, worth_spanning
 from ..path import RegularizationPath, follow, follow_leaving_one_out, held_out, hold_out, solvable
 from ..penalties import PENALTIES
@@ -270,7 +271,9 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
 
     def _finish(self, objective: Objective, solution: Any) -> None:
         kind = np.float32 if objective.design.dtype == np.float32 else np.float64
-        stored = objective.design.stored(solution.point.theta).astype(kind)
+        converged = solution.status is Status.CONVERGED
+        theta = solution.point.theta if converged else balanced(objective, solution.point)
+        stored = objective.design.stored(theta).astype(kind)
         self.coef_, self.intercept_ = np.ascontiguousarray(stored[:-1].T), stored[-1].copy()
         self.trace_, self.status_, self.n_iter_ = solution.trace, solution.status, max(1, solution.iterations)
         self.alpha_ = objective.alpha

@@ -10,7 +10,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
+from scipy.linalg import solve
 
+from ..arrays import namespace, to_host
+from ..design import Block
 from ..solvers.newton import conjugate_gradients
 from .objective import Objective
 
@@ -54,3 +57,26 @@ def downhill(H: np.ndarray, r: np.ndarray, radius: float) -> np.ndarray:
 def mean_hessian(objective: Objective, blocks: Scores) -> np.ndarray:
     """H, (k, k)."""
     return np.sum([objective.score_hessian_mean(s, rows, w) for s, rows, w in blocks], axis=0)
+
+
+def full_hessian(objective: Objective, theta: np.ndarray) -> np.ndarray:
+    """H from all rows at θ, (k, k) in the precision of the rows: one pass without its second half."""
+    here = objective.placed()
+    stored = here.design.to_rows(here.into(theta))
+
+    def share(block: Block) -> tuple:
+        s = block.forward(stored)
+        w = namespace(s).ones_like(s[:, 0]) if here.weights is None else here.weights[block.rows]
+        return (here.score_hessian_mean(s, block.rows, w),)
+
+    objective.count.passes += objective.share
+    return np.asarray(to_host(here.design.sweep(share)[0]), np.float64) / objective.total
+
+
+def newton_step(H: np.ndarray, r: np.ndarray, blind: bool) -> np.ndarray:
+    """−H⁻¹ r; blind: H does not see a shift of all classes, which is left out."""
+    if len(H) <= DENSE:
+        return downhill(H, r, 0.0)
+    size, k = float(np.max(H.diagonal())), len(H)
+    H = H + 1e-9 * size * np.eye(k) + (size / k if blind else 0.0)
+    return -solve(H, r - r.mean() if blind else r, assume_a="pos")
