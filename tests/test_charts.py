@@ -27,7 +27,7 @@ from linearhead.charts import (
 )
 from linearhead.charts.axes import Axis, linear_ticks, log_ticks, span
 from linearhead.charts.lines import POINTS, spread
-from linearhead.charts.words import clipped, duration
+from linearhead.charts.words import clipped, duration, grouped
 from linearhead.errors import DataError, UsageError
 from linearhead.records import Trace
 
@@ -83,12 +83,26 @@ def test_numbers_read_like_numbers(value, words):
 
 
 @pytest.mark.parametrize(
+    ("sentence", "shown"),
+    [
+        ("60000 pictures of 20480.", "60 000 pictures of 20 480."),
+        ("'20480' has 1200, 'IMG 20240 (a).jpg' 3000", "'20480' has 1 200, 'IMG 20240 (a).jpg' 3 000"),
+        ("'the dog's 2024 set' 3000", "'the dog's 2024 set' 3 000"),
+        ("the pictures' 5000 labels and a class's 6000", "the pictures' 5 000 labels and a class's 6 000"),
+        ("`photos (2024)` has 1234 of --size 2048", "`photos (2024)` has 1 234 of --size 2048"),
+    ],
+)
+def test_numbers_in_sentences_are_grouped_and_names_are_not(sentence, shown):
+    assert grouped(sentence).replace("\u202f", " ") == shown
+
+
+@pytest.mark.parametrize(
     ("value", "decimals", "words"),
     [
         (0.931, 1, "93.1 %"),
         (1.0, 1, "100.0 %"),
         (0.99999, 1, "99.9 %"),
-        (0.00001, 1, "< 0.1 %"),
+        (0.00001, 1, "<\u202f0.1 %"),  # no line ends between the two
         (0.0, 1, "0.0 %"),
         (0.996, 0, "99 %"),
         (None, 1, "–"),

@@ -12,8 +12,10 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from linearhead import store
+from linearhead import metrics, store
 from linearhead.cli import cli
+from linearhead.cli.words import judged_lines, prediction_lines
+from linearhead.experiment.judging import Judged, Prediction
 
 EVALUATION = {"n", "accuracy", "log_loss"}
 
@@ -158,6 +160,19 @@ def test_predict_json_and_text(trained, digits, tmp_path):
     text = run("predict", trained[0] / "model.safetensors", tmp_path)
     assert text.stdout.split()[:2] == [str(tmp_path / "three.png"), "3"]
     assert "broken.png" in text.stderr
+
+
+def test_one_long_name_does_not_push_all_columns_away():
+    told = [Prediction(f"{name}.png", name, 0.5, "b", 0.4) for name in ("a", "b" * 200)]
+    short, long = prediction_lines(told)
+    assert len(short) < 130
+    assert "b" * 200 in long
+
+
+def test_evaluate_counts_the_classes_it_does_not_name():
+    found = metrics.evaluate(np.arange(12) % 6, np.zeros(12, int), list("abcdef"))
+    judged = Judged(Path("model"), "test", "sentence", found, 12)
+    assert "1 class has more" in [*judged_lines(judged)][-1]
 
 
 def test_predict_without_one_readable_picture_is_exit_2(trained, tmp_path):

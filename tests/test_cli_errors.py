@@ -66,6 +66,11 @@ def texts(folder):
             (folder / label / f"{i}.txt").write_text("hello")
 
 
+def empty_classes(folder):
+    for label in "ab":
+        (folder / label).mkdir(parents=True)
+
+
 def pictures_without_classes(folder):
     write_pictures(folder, {"zero": 5})
     for path in (folder / "zero").iterdir():
@@ -88,6 +93,7 @@ TABLE = [
     (unreadable, 2, ["3 of 18 pictures cannot be read", "zero/", "--max-bad 0.167"]),
     (all_unreadable, 2, ["60 of 60 pictures cannot be read", "a/0.jpg", "and 40 more"]),
     (texts, 2, ["no picture but 10 other entries", "a/0.txt"]),
+    (empty_classes, 2, ["2 other entries (2 empty folders)"]),
     (pictures_without_classes, 2, ["sub-folder"]),
     (a_file, 2, ["no data set in a form known here", "5 bytes"]),
     (nothing, 4, ["DATA does not exist"]),

@@ -9,6 +9,7 @@ import pytest
 import scipy.sparse
 import sklearn
 from sklearn.base import clone
+from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -239,3 +240,24 @@ def test_partial_fit_goes_on_from_fit():
     model.partial_fit(X, y)
     assert not np.array_equal(model.coef_, coef)
     assert model.trace_.value[-1] == pytest.approx(value, rel=0.2)
+
+
+@pytest.mark.parametrize("standardize", [True, False])
+@pytest.mark.parametrize("shape", [(60, 300), (400, 20)])
+@pytest.mark.parametrize("alpha", [1.0, 100.0, 1e4])
+def test_a_strong_penalty_on_float32_rows_is_fitted_to_the_tolerance(alpha, shape, standardize):
+    """A rounding of the weights to float32, or of the rows' span, leaves α times itself in the gradient."""
+    rng = np.random.default_rng(0)
+    X = (20 * rng.standard_normal(shape) + 60).astype(np.float32)
+    y = (X[:, :3] + 10 * rng.standard_normal((len(X), 3))).argmax(axis=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = SoftmaxClassifier(alpha=alpha, standardize=standardize, tol=1e-8).fit(X, y)
+    assert model.converged_
+    assert model.certificate_.residual <= 1e-8
+    assert model.predict_proba(X[:2]).shape == (2, 3)
+
+
+def test_weights_of_float32_rows_stay_float32_where_they_suffice():
+    X, y = load_digits(return_X_y=True)
+    assert SoftmaxClassifier(alpha=0.1).fit(X.astype(np.float32), y).coef_.dtype == np.float32

@@ -98,6 +98,12 @@ def test_a_class_that_nobody_trains_is_refused():
         roles.assign(dataset([10, 10], own), Recipe())
     with pytest.raises(DataError, match="Classes 'b', 'c' have only 1 picture"):
         roles.assign(dataset([10, 1, 1]), Recipe())
+    assert set(roles.assign(dataset([1, 1, 1]), Recipe(test_share=0))) == {"train"}  # one shot, nothing judged
+
+
+def test_data_that_are_all_for_judging_say_so():
+    with pytest.raises(DataError, match=r"no picture to train on: all 20 belong to 'test' by the data's own split"):
+        roles.assign(dataset([10, 10], ["test"] * 20), Recipe())
 
 
 def test_two_pictures_a_class_are_enough_to_run(tmp_path):

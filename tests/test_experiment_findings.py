@@ -7,7 +7,7 @@ import pytest
 
 from linearhead import diagnose
 from linearhead.metrics import evaluate
-from linearhead.records import Certificate, DataSummary, FitSummary, Run, Trace
+from linearhead.records import Certificate, DataSummary, FitSummary, LearningCurve, Run, Status, Trace
 
 CLASSES = ["cat", "dog"]
 
@@ -175,3 +175,37 @@ def test_labels_that_lie_in_no_files_are_mended_where_they_are_kept():
     found = codes(replace(run, probes=PROBES, data=replace(run.data, reader="idx")))["label-errors"]
     assert found.command == ""
     assert "where they are kept" in found.advice
+
+
+@pytest.mark.parametrize(
+    ("status", "command", "says"),
+    [
+        (Status.STALLED, "--tol 0.004", "More iterations change nothing"),
+        (Status.MAX_ITER, "--max-iter 100", "larger --max-iter"),
+        (Status.DIVERGED, "--solver lbfgs", "smaller steps"),
+        (Status.UNBOUNDED, "--penalty l2", "cost something"),
+        (Status.INTERRUPTED, "", "let it finish"),
+    ],
+)
+def test_what_helps_depends_on_what_stopped_the_fit(status, command, says):
+    run = make_run(converged=False)
+    run.fit.status = status.value
+    finding = codes(run)["not-converged"]
+    assert finding.command.endswith(command)
+    assert bool(finding.command) == bool(command)
+    assert says in finding.advice
+
+
+def test_underfitting_says_of_more_pictures_what_the_learning_curve_says():
+    run = make_run(train=(70, 100), test=(55, 80))
+    assert "would not change much" in codes(run)["underfitting"].evidence
+    curve = LearningCurve([50, 100], [0.5, 0.6], [0.9, 0.8], 100, twice=0.66, gain=0.06, gain_error=0.01)
+    found = codes(replace(run, learning_curve=curve))
+    assert "more-pictures" in found
+    assert "more pictures would help" in found["underfitting"].evidence
+
+
+def test_few_judged_pictures_ask_for_more_before_other_features():
+    few, many = make_run(train=(36, 40), test=(4, 7)), make_run(train=(520, 1000), test=(510, 1000))
+    assert "MORE_PICTURES" in codes(few)["no-better-than-majority"].command
+    assert "--features" in codes(many)["no-better-than-majority"].command

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from linearhead.cli import cli
 from linearhead.cli.words import amount, duration
+from linearhead.design import Rows
 from linearhead.experiment import cost, plan
 from linearhead.experiment.sample import write_digits
 
@@ -122,3 +123,12 @@ def test_amounts_and_durations():
     assert [duration(v) for v in (0.0021, 1, 119, 121, 7300, 2e5)] == [
         "2.1 ms", "1 s", "119 s", "2.02 min", "2.03 h", "2.31 days",
     ]  # fmt: skip
+
+
+def test_a_core_is_timed_on_passes_that_read_the_rows(monkeypatch):
+    swept = []
+    plain = Rows.sweep
+    monkeypatch.setattr(Rows, "sweep", lambda self, fn: swept.append(self.n) or plain(self, fn))
+    speed = cost.measured_speed(cost.Problem(1000, 200, 5), seconds=0.05)
+    assert len(swept) >= 2  # nothing of a pass is known from the one before
+    assert speed < 20

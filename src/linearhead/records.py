@@ -57,6 +57,14 @@ class Trace:
         names = [column.name for column in dataclasses.fields(self)]
         return [dict(zip(names, row, strict=True)) for row in zip(*(getattr(self, n) for n in names), strict=True)]
 
+    def followed_by(self, rest: Trace) -> Trace:
+        """This trace and that of a fit which went on from its end: iterations, passes and seconds count on."""
+        columns = {column.name: list(getattr(self, column.name)) for column in dataclasses.fields(self)}
+        for name, values in columns.items():
+            before = values[-1] if values and name in ("iteration", "passes", "seconds") else None
+            values += [value if before is None else before + value for value in getattr(rest, name)]
+        return Trace(**columns)
+
     def plot(self, *others: Trace, against: str = "passes", what: str = "loss", names: Sequence[str] = ()) -> Any:
         """One picture of this trace and others: `what` (loss, accuracy, value, gap) against passes or seconds."""
         from .charts import trace_chart

@@ -11,7 +11,8 @@ import re
 from html import escape
 
 THIN = "\u202f"  # narrow no-break space: between digits, before the per cent sign
-ALONE = re.compile(r"--[a-z][a-z-]* \S+|(?<![^\s(])(\d{4,6})(?=[\s),;:]|\.?(?:\s|$))")
+QUOTED = r"(?<!\w)'.*?'(?!\w)|`[^`]*`"
+ALONE = re.compile(rf"--[a-z][a-z-]* \S+|{QUOTED}|(?<![^\s(])(\d{{4,6}})(?=[\s),;:]|\.?(?:\s|$))")
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -62,8 +63,8 @@ def number(value: float | None) -> str:
 
 
 def grouped(text: str) -> str:
-    """Whole numbers that stand alone in a sentence as `number` has them: 60000 pictures → 60 000 pictures. Those within
-    names, and the values of --options, which people type, stay as they are."""
+    """Whole numbers that stand alone in a sentence as `number` has them: 60000 pictures → 60 000 pictures. Names, which
+    stand in quotes, and the values of --options, which people type, stay as they are."""
 
     def shown(found: re.Match[str]) -> str:
         return found[0] if found[1] is None else number(int(found[1]))
@@ -80,7 +81,7 @@ def percent(value: float | None, decimals: int = 1) -> str:
     if shown >= 100 and value < 1:
         shown = 100 - unit
     if shown <= 0 and value > 0:
-        return f"< {unit:.{decimals}f}{THIN}%"
+        return f"<{THIN}{unit:.{decimals}f}{THIN}%"
     return f"{shown:.{decimals}f}{THIN}%"
 
 

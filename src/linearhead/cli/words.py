@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 RARE = 0.01  # below this share of training pictures at least as unusual, a picture is called unlike them
 COLOURS = {"good": "green", "note": "blue", "warning": "yellow", "problem": "red"}
+COLUMN = 48  # characters of a name that others are brought in line with
 LISTED = 5  # classes named in `evaluate`'s text
 SET = 0.95  # coverage of the sets of labels that the text tells of
 
@@ -89,7 +90,8 @@ def judged_lines(judged: Judged) -> Iterator[str]:
     yield from finding_lines(judged.findings)
     known = sorted((c for c in numbers.per_class if c.recall is not None), key=lambda c: c.recall or 0.0)
     worst = [f"{c.label} {percent(c.recall or 0.0)} of {c.n}" for c in known[:LISTED]]
-    more = f", … {len(known) - LISTED} classes have more (--json)" if len(known) > LISTED else ""
+    others = len(known) - LISTED
+    more = f", … {others} {'class has' if others == 1 else 'classes have'} more (--json)" if others > 0 else ""
     yield f"Lowest recall: {', '.join(worst)}{more}"
 
 
@@ -126,8 +128,8 @@ def prediction_lines(predictions: Sequence[Prediction]) -> Iterator[str]:
 
     good = [p for p in predictions if p.label is not None]
     paths = [readable(p.path) for p in good]
-    width = max(map(len, paths), default=0)
-    names = max((len(p.label or "") for p in good), default=0)
+    width = min(max(map(len, paths), default=0), COLUMN)
+    names = min(max((len(p.label or "") for p in good), default=0), COLUMN)
     for p, path in zip(good, paths, strict=True):
         sure = "" if p.confidence is None else f"  {percent(p.confidence):>7}"
         second = "" if p.runner_up_confidence is None else f" {percent(p.runner_up_confidence)}"

@@ -29,6 +29,7 @@ ADVICE = {  # pictures in formats that are not read, and what to do about it
     **dict.fromkeys((".mp4", ".mov", ".avi", ".mkv", ".webm"), "a video; export its frames as JPEG"),
 }  # fmt: skip
 BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\0", b"MM\0*", b"BM")
+EMPTY = "an empty folder"
 DESKTOP = frozenset({"thumbs.db", "desktop.ini", "icon\r", "__macosx", "ehthumbs.db"})
 
 
@@ -120,7 +121,7 @@ def _list_folder(
         tree.skipped.append(Skipped("/".join(below), f"a folder that cannot be read ({error.strerror or error})"))
         return
     if not inside and below:
-        tree.skipped.append(Skipped("/".join(below), "an empty folder"))
+        tree.skipped.append(Skipped("/".join(below), EMPTY))
     for entry in inside:
         parts = (*below, entry.name)
         if _is_folder(entry):
@@ -186,7 +187,10 @@ def _split_folders(tree: _Tree) -> dict[str, str]:
 
 
 def _endings(tree: _Tree) -> str:
-    counted = Counter(os.path.splitext(s.path)[1].lower() or "without an ending" for s in tree.skipped)
+    counted = Counter(
+        "empty folders" if s.reason == EMPTY else os.path.splitext(s.path)[1].lower() or "without an ending"
+        for s in tree.skipped
+    )
     return ", ".join(f"{n} {ending}" for ending, n in counted.most_common(5))
 
 

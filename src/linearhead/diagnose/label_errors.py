@@ -28,7 +28,8 @@ def check(run: Run) -> Finding | None:
         severity="warning",
         evidence=f"About {share:.0%} of the {n:.0f} training labels look as if drawn at random: classifiers that had "
         "not seen these pictures find labels there that no confusion of similar classes explains. First to look at: "
-        f"{', '.join(run.doubted[:3])}.",
+        + ", ".join(f"'{path}'" for path in run.doubted[:3])
+        + ".",
         **_remedy(run),
     )
 

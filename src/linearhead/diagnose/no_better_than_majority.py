@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ..records import Finding, Run
-from .next_command import richer
+from . import few_judged
+from .next_command import richer, with_more
 
 CODE = "no-better-than-majority"
 
@@ -19,9 +20,20 @@ def check(run: Run) -> Finding | None:
         severity="problem",
         evidence=f"Test accuracy {judged.accuracy:.1%} (95 % interval {low:.1%} to {high:.1%}) on {judged.n} pictures; "
         f"the largest class alone scores {judged.majority_accuracy:.1%}.",
-        **richer(
-            run,
-            "Do not use this model. Look at the most wrong pictures for wrong labels, try other features, "
-            "or add pictures so that a real difference can show.",
-        ),
+        **_remedy(run),
+    )
+
+
+def _remedy(run: Run) -> dict[str, str]:
+    """More pictures where those that judged cannot tell a useful model from a guess; else other features."""
+    if few_judged.check(run) is not None:
+        return {
+            "advice": "Do not use this model yet: so few pictures cannot tell a useful one from a guess. Add pictures "
+            "of every class; where there are none, look at the most wrong ones for wrong labels.",
+            "command": with_more(run),
+        }
+    return richer(
+        run,
+        "Do not use this model. Look at the most wrong pictures for wrong labels, try other features, "
+        "or add pictures so that a real difference can show.",
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..records import Finding, Run
-from .next_command import again
+from ..records import Finding, Run, Status
+from .next_command import again, plain, with_lbfgs
 
 CODE = "not-converged"
 
@@ -20,7 +20,29 @@ def check(run: Run) -> Finding | None:
         title="The fit stopped before its optimum",
         severity="warning",
         evidence=f"{fit.solver} after {fit.iterations} iterations: {fit.status}{residual}{gap}.",
-        advice="Train again with a larger --max-iter, another --solver, or a stronger --alpha; "
-        "until then other runs on the same pictures may give other predictions.",
-        command=again(run, "--max-iter", str(4 * max(fit.iterations, 25))),
+        **_remedy(run),
     )
+
+
+def _remedy(run: Run) -> dict[str, str]:
+    """What helps depends on what stopped it: more iterations only where their limit did."""
+    fit = run.fit
+    least = fit.certificate.residual if fit.certificate else 1.0
+    advice, command = {
+        Status.STALLED.value: (
+            "More iterations change nothing, rounding has the say: accept what is left (--tol), or train with "
+            "--standardize or a stronger --alpha",
+            again(run, "--tol", plain(2 * least)),
+        ),
+        Status.DIVERGED.value: ("Take smaller steps (--learning-rate), or a solver without any", with_lbfgs(run)),
+        Status.UNBOUNDED.value: ("Let large weights cost something", again(run, "--penalty", "l2")),
+        Status.INTERRUPTED.value: ("Train again and let it finish", again(run)),
+    }.get(
+        fit.status,
+        (
+            "Train again with a larger --max-iter, another --solver, or a stronger --alpha",
+            again(run, "--max-iter", str(4 * max(fit.iterations, 25))),
+        ),
+    )
+    until = "until then other runs on the same pictures may give other predictions."
+    return {"advice": f"{advice}; {until}", "command": command}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ..metrics import difference
 from ..records import Finding, Run
+from . import more_pictures
 from .next_command import richer
 
 CODE = "underfitting"
@@ -26,10 +27,17 @@ def check(run: Run) -> Finding | None:
         title="Underfitting: even the training pictures are not told apart",
         severity="warning",
         evidence=f"{1 - train.accuracy:.1%} of the {train.n} training pictures are wrong and "
-        f"{1 - test.accuracy:.1%} of the {test.n} test pictures: more pictures would not change much.",
+        f"{1 - test.accuracy:.1%} of the {test.n} test pictures: {_more(run)}.",
         **richer(
             run,
             f"Use stronger features than {run.features.get('name')} (--features), larger pictures (--size), "
             "or check the labels of the most wrong pictures.",
         ),
     )
+
+
+def _more(run: Run) -> str:
+    """What more pictures would do, by the learning curve where there is one."""
+    if more_pictures.check(run) is not None:
+        return "more pictures would help, but hardly beyond the share that is right in training"
+    return "more pictures would not change much"

@@ -270,17 +270,13 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
         return replace(objective, alpha=point.alpha), objective.design.from_stored(point.theta)
 
     def _finish(self, objective: Objective, solution: Any) -> None:
-        kind = np.float32 if objective.design.dtype == np.float32 else np.float64
-        converged = solution.status is Status.CONVERGED
-        theta = solution.point.theta if converged else balanced(objective, solution.point)
-        stored = objective.design.stored(theta).astype(kind)
-        self.coef_, self.intercept_ = np.ascontiguousarray(stored[:-1].T), stored[-1].copy()
         self.trace_, self.status_, self.n_iter_ = solution.trace, solution.status, max(1, solution.iterations)
         self.alpha_ = objective.alpha
-        returned = objective.design.from_stored(stored.astype(np.float64))  # what is returned, rounding included
         with objective.design.session():
-            multipliers = solution.extras.get("multipliers")
-            self.certificate_, self._reach = prove(objective, returned, self._tolerance(objective), multipliers)
+            single = objective.design.dtype == np.float32
+            returned = self._keep(objective, solution, np.float32 if single else np.float64)
+            if single and solution.status is Status.CONVERGED and not self.certificate_.certified:
+                returned = self._keep(objective, solution, np.float64)  # the optimum within tol has more digits
             proof = self._separation(objective, returned)
         if proof is not None and objective.loss.proper:
             self.status_ = Status.UNBOUNDED
@@ -288,6 +284,17 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
         if not self.converged_ and self.status_ is Status.CONVERGED:
             self.status_ = Status.STALLED
         self._warn(proof)
+
+    def _keep(self, objective: Objective, solution: Any, kind: Any) -> np.ndarray:
+        """Weights of this type, and what is proven of them, rounding included; θ as it is returned."""
+        converged = solution.status is Status.CONVERGED
+        theta = solution.point.theta if converged else balanced(objective, solution.point)
+        stored = objective.design.stored(theta).astype(kind)
+        self.coef_, self.intercept_ = np.ascontiguousarray(stored[:-1].T), stored[-1].copy()
+        returned = objective.design.from_stored(stored.astype(np.float64))
+        multipliers = solution.extras.get("multipliers")
+        self.certificate_, self._reach = prove(objective, returned, self._tolerance(objective), multipliers)
+        return returned
 
     def _separation(self, objective: Objective, theta: np.ndarray) -> Any:
         """What proves that only a penalty would bound the weights; None: nothing does, or there is a penalty."""
@@ -387,11 +394,17 @@ def _first(s: Any) -> Any:
 
 
 def _in_span(solver: Any, objective: Objective, theta: np.ndarray, callback: Any, monitor: Any) -> Solution:
-    """The same optimum with fewer unknowns, where the rows are fewer than the columns."""
+    """The same optimum with fewer unknowns, where the rows are fewer than the columns; in float64 with all of them
+    from there, where the rounding of the turned rows has left more than the tolerance."""
     rows = span(objective)
     inside = None if monitor is None else lambda theta: monitor(rows.back(theta))
     solution = solver(rows.of(objective), rows.into(theta), callback, inside)
-    return replace(solution, point=replace(solution.point, theta=rows.back(solution.point.theta)))
+    point = objective.precise().at(rows.back(solution.point.theta))
+    if solution.status is Status.CONVERGED and point.residual > solver.tol:
+        rest = solver(objective.precise(), point.theta, callback, monitor)
+        counted = {"trace": solution.trace.followed_by(rest.trace), "iterations": solution.iterations + rest.iterations}
+        return replace(rest, **counted)
+    return replace(solution, point=point)
 
 
 def _where_they_are(solver: Any, lent: Any, theta: np.ndarray, callback: Any, monitor: Any) -> Solution:

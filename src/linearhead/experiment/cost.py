@@ -236,7 +236,8 @@ def measured_speed(problem: Problem, costs: dict[str, float] | None = None, seco
     X = np.random.default_rng(0).standard_normal((m, problem.d), dtype=np.float32)
     y = np.arange(m) % problem.k
     objective = Objective(Rows.of(X, threads=1), y, problem.k, CrossEntropy(), L2(), 1e-4)
-    theta, best = objective.start(), np.inf
+    # small weights, as at 0 the scores are known and no row is read
+    theta, best = np.full_like(objective.start(), 1e-3), np.inf
     with objective.design.session():
         started = time.perf_counter()
         while not np.isfinite(best) or time.perf_counter() - started < seconds:  # one pass at least, however busy

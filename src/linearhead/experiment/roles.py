@@ -24,7 +24,7 @@ NAMED = "group "  # how a group begins that the data name; others are a row each
 
 def assign(dataset: Dataset, recipe: Recipe) -> np.ndarray:
     """(n,) of "train", "valid", "test"; DataError where there is nothing to tell apart, to train on or to judge."""
-    _check_classes(dataset)
+    _check_classes(dataset, recipe)
     roles = held_out(dataset, recipe)
     check_taught(dataset, dataset.labels[roles == "train"])
     return roles
@@ -123,13 +123,17 @@ def part_of(facts: dict[str, Any], dataset: Dataset) -> bool:
     return fingerprint(dataset) in (facts.get("fingerprint"), *facts.get("fingerprints", ()))
 
 
-def _check_classes(dataset: Dataset) -> None:
+def _check_classes(dataset: Dataset, recipe: Recipe) -> None:
+    """A class of one picture can be taught or judged, not both; without --test-share nothing is held out to judge."""
+    if not recipe.test_share:
+        return
     amounts = np.bincount(dataset.labels, minlength=len(dataset.classes))
     lonely = [name for name, amount in zip(dataset.classes, amounts, strict=True) if amount == 1]
     if lonely:
         raise DataError(
             f"{_named(lonely)} only 1 picture in {dataset.source}. At least 2 are needed, one to train on and one "
-            "to judge, and 20 or more to learn something. Add pictures, or move the sub-folder elsewhere."
+            "to judge, and 20 or more to learn something. Add pictures, move the sub-folder elsewhere, or have nothing "
+            "judged (--test-share 0)."
         )
 
 
@@ -138,6 +142,12 @@ def check_taught(dataset: Dataset, trained: np.ndarray) -> None:
     taught = np.bincount(trained, minlength=len(dataset.classes))
     seen = np.bincount(dataset.labels, minlength=len(dataset.classes))
     untaught = [name for name, t, s in zip(dataset.classes, taught, seen, strict=True) if s and not t]
+    if untaught and not len(trained) and not np.any(dataset.splits == "train"):
+        own = " and ".join(f"'{role}'" for role in ROLES if np.any(dataset.splits == role))
+        raise DataError(
+            f"{dataset.source} holds no picture to train on: all {len(dataset)} belong to {own} by the data's own "
+            "split. Add the training pictures, or give the folder of classes itself, from which some are then held out."
+        )
     if untaught:
         raise DataError(
             f"{_named(untaught)} no picture to train on in {dataset.source}: what there is was kept to judge, or "
