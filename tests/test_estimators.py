@@ -261,3 +261,17 @@ def test_a_strong_penalty_on_float32_rows_is_fitted_to_the_tolerance(alpha, shap
 def test_weights_of_float32_rows_stay_float32_where_they_suffice():
     X, y = load_digits(return_X_y=True)
     assert SoftmaxClassifier(alpha=0.1).fit(X.astype(np.float32), y).coef_.dtype == np.float32
+
+
+@pytest.mark.parametrize(("unnamed", "named"), [((), {"C": 1.0}), (("crammer_singer",), {})])
+def test_options_of_elsewhere_are_answered_with_those_there_are(unnamed, named):
+    with pytest.raises(TypeError, match=r"MarginClassifier: .*all by name: loss, .*alpha = 1/\(C n\)"):
+        MarginClassifier(*unnamed, **named)
+
+
+def test_a_path_is_told_in_a_line():
+    X, y = load_digits(return_X_y=True)
+    path = SoftmaxClassifier(alpha="auto", tol=1e-3).fit(X[:400], y[:400]).path_
+    assert len(repr(path)) < 120
+    assert f"chosen {path.alpha_:.3g}" in repr(path)
+    assert "theta" not in repr(path.points[0])

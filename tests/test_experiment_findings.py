@@ -209,3 +209,10 @@ def test_few_judged_pictures_ask_for_more_before_other_features():
     few, many = make_run(train=(36, 40), test=(4, 7)), make_run(train=(520, 1000), test=(510, 1000))
     assert "MORE_PICTURES" in codes(few)["no-better-than-majority"].command
     assert "--features" in codes(many)["no-better-than-majority"].command
+
+
+def test_a_fit_that_was_interrupted_is_not_said_to_lack_its_intercept():
+    run = replace(make_run(converged=False), probes={"intercept": {"largest": 0.02}})
+    assert "intercept-frozen" in codes(run)
+    run.fit.status = Status.INTERRUPTED.value
+    assert "intercept-frozen" not in codes(run)

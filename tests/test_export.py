@@ -304,6 +304,19 @@ def test_a_person_drops_a_picture_and_sees_its_label(browser, tmp_path):
             assert page.noise == []
 
 
+def test_a_long_name_leaves_room_for_the_bars(browser, tmp_path):
+    model = model_of("pixels", 24, 30, "RGB")
+    model.classes[:] = [f"{name} {'of a kind that somebody described at length ' * 3}" for name in model.classes]
+    with Page(browser, model, tmp_path, 390) as page:
+        place = tmp_path / "a.png"
+        place.write_bytes(scanned(1)[0])
+        page.page.set_input_files("#files", [str(place)])
+        page.page.wait_for_selector("#results meter")
+        widths = page.page.evaluate("[...document.querySelectorAll('meter')].map((m) => m.clientWidth)")
+        assert min(widths) >= 48
+        assert page.page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 def test_what_the_page_is_told_is_the_whole_model():
     model = model_of("hog+patches(filters=12)", 24, 30, "RGB")
     told = described(model)

@@ -35,6 +35,7 @@ pytest.importorskip("python_multipart", reason="the extra serve is not installed
 if not os.path.isdir("/proc/self"):
     pytest.skip("processes are looked at in /proc", allow_module_level=True)
 
+from linearhead.server import decoders
 from linearhead.server.child import frame, read
 from linearhead.server.openapi import described
 from linearhead.server.run import allowed, check, listen
@@ -668,3 +669,25 @@ def test_closing_a_connection_that_was_reset_says_nothing():
     transport = Lingering(Reset(), lambda: True)
     transport.close()
     assert transport.is_closing()
+
+
+def test_a_child_that_dies_while_it_is_ended_is_not_missed(monkeypatch, caplog):
+    """What kills it must not take its end from who waits for it, however the two fall together."""
+    monkeypatch.setattr(decoders, "PAUSE", 0.0)
+
+    async def end(spins: int) -> None:
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec("sleep", "5", stdin=pipe, stdout=pipe)
+        os.kill(process.pid, signal.SIGKILL)
+        begin = time.perf_counter()
+        while time.perf_counter() - begin < spins * 2e-5:
+            pass
+        await decoders.Child(process).end()
+        assert process.returncode is not None
+
+    async def all_of_them() -> None:
+        for i in range(200):
+            await end(i % 40)
+
+    asyncio.run(all_of_them())
+    assert "Unknown child process" not in caplog.text

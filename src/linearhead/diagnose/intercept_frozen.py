@@ -6,7 +6,7 @@ At the optimum of cross-entropy with a free intercept the difference is that int
 
 from __future__ import annotations
 
-from ..records import Finding, Run
+from ..records import Finding, Run, Status
 from . import learning_rate_large, no_shuffling
 from .next_command import with_lbfgs
 
@@ -16,6 +16,8 @@ GAP = 0.005
 
 def check(run: Run) -> Finding | None:
     gap = run.probes.get("intercept", {}).get("largest")
+    if run.fit.status == Status.INTERRUPTED.value:
+        return None  # no part of it is at its optimum yet
     if gap is None or gap < GAP or any(other.check(run) for other in (no_shuffling, learning_rate_large)):
         return None  # those explain it
     return Finding(

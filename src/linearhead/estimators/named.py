@@ -21,8 +21,14 @@ def _with(defaults: dict[str, Any], without: tuple[str, ...]) -> Callable[[type]
         own, keyword = [kept[0]], [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in kept[1:]]
         signature = inspect.Signature(own + keyword)
 
-        def __init__(self, **given):
-            bound = signature.bind(self, **given)
+        def __init__(self, *unnamed, **given):
+            try:
+                bound = signature.bind(self, *unnamed, **given)
+            except TypeError as error:
+                raise TypeError(
+                    f"{cls.__name__}: {error}. Its options, all by name: {', '.join(p.name for p in keyword)}. "
+                    "C of scikit-learn is alpha = 1/(C n), for n training rows."
+                ) from None
             bound.apply_defaults()
             LinearClassifier.__init__(self, **(defaults | dict(list(bound.arguments.items())[1:])))
 

@@ -17,7 +17,7 @@ class PathPoint:
     """One α: the fit on all training rows and what the held-out rows say of it."""
 
     alpha: float
-    theta: np.ndarray  # (d+1, k) in the units of X
+    theta: np.ndarray = field(repr=False)  # (d+1, k) in the units of X
     status: Status
     certificate: Certificate | None
     train_loss: float
@@ -94,6 +94,14 @@ class RegularizationPath:
         from ..charts import path_chart
 
         return path_chart(self.rows(), self.alpha_, what)
+
+    def __repr__(self) -> str:
+        if not self.points:
+            return "RegularizationPath(no point yet)"
+        chosen, tried = self.points[self.index_], self.alphas
+        judged = "" if chosen.valid_accuracy is None else f", validation accuracy {chosen.valid_accuracy:.3f}"
+        span = f"{len(tried)} alphas {tried[0]:.3g} to {tried[-1]:.3g}"
+        return f"RegularizationPath({span}; chosen {chosen.alpha:.3g}{judged})"
 
     def _repr_html_(self) -> str:
         return self.plot()._repr_svg_()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 from contextlib import suppress
 
@@ -62,12 +63,13 @@ class Child:
             raise Died from error
 
     async def end(self) -> None:
-        """Killed, if it does not end by itself now: killing what has just died would confuse who waits for it."""
+        """Killed, if it does not end by itself now; by its number, as `Process.kill` first looks whether it has ended,
+        which takes that from who waits for it."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self.process.wait(), PAUSE)
         if not self.dead:
             with suppress(ProcessLookupError):
-                self.process.kill()
+                os.kill(self.process.pid, signal.SIGKILL)
             await self.process.wait()
 
 
