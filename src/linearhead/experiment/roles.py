@@ -132,8 +132,8 @@ def _check_classes(dataset: Dataset, recipe: Recipe) -> None:
     if lonely:
         raise DataError(
             f"{_named(lonely)} only 1 picture in {dataset.source}. At least 2 are needed, one to train on and one "
-            "to judge, and 20 or more to learn something. Add pictures, move the sub-folder elsewhere, or have nothing "
-            "judged (--test-share 0)."
+            "to judge, and 20 or more to learn something. Add some, leave the class out, or have nothing judged "
+            "(--test-share 0)."
         )
 
 
