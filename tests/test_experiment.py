@@ -15,6 +15,7 @@ from linearhead.data import Dataset, open_dataset
 from linearhead.errors import DataError, FileError, UsageError
 from linearhead.experiment import Progress, Recipe, extract, fitting, gallery, judge, roles
 from linearhead.experiment.extract import Pictures, Tolerance, choose_pictures
+from linearhead.experiment.judging import list_files
 from linearhead.features import Patches, make
 from linearhead.records import Run, from_json, to_json
 from linearhead.store import Model
@@ -391,3 +392,12 @@ def test_arrays_in_memory_get_everything_that_files_get(tmp_path):
     judged = linearhead.evaluate(ran.folder, (pictures, y))  # the very data of train: those which it held out
     assert judged.which == "test"
     assert judged.evaluation.accuracy == ran.run.evaluations["test"].accuracy
+
+
+def test_predict_passes_over_what_the_desktop_keeps_for_itself(tmp_path):
+    for name in ("a.png", ".DS_Store", "Thumbs.db", "desktop.ini", "__MACOSX/a.png", "b/c.png"):
+        place = tmp_path / "photos" / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(b"")
+    files, _ = list_files([tmp_path / "photos"])
+    assert [file.name for file in files] == ["a.png", "c.png"]

@@ -104,6 +104,8 @@ def test_alpha_at_edge_hears_the_log_loss_where_accuracies_differ_by_chance():
     run.data.counts["valid"] = [50, 50]
     assert "alpha-at-edge" in codes(run)
     assert "alpha-at-edge" not in codes(replace(run, fit=replace(run.fit, path=path(0.8))))
+    certain = [row | {"valid_loss": 1e-5 * row["valid_loss"]} for row in path(0.9)]
+    assert "alpha-at-edge" not in codes(replace(run, fit=replace(run.fit, path=certain)))
 
 
 @pytest.mark.parametrize(("alpha", "fires"), [(0.001, True), (0.01, False), (0.1, False)])

@@ -114,7 +114,7 @@ def _list_folder(
 ) -> None:
     try:
         with os.scandir(os.path.join(root, *below)) as entries:
-            inside = sorted((e for e in entries if not _hidden(e.name)), key=lambda e: e.name)
+            inside = sorted((e for e in entries if not hidden(e.name)), key=lambda e: e.name)
     except OSError as error:
         if not below:
             raise FileError(f"The folder {root} cannot be read: {error.strerror or error}.") from error
@@ -134,7 +134,8 @@ def _list_folder(
             tree.skipped.append(Skipped("/".join(parts), reason))
 
 
-def _hidden(name: str) -> bool:
+def hidden(name: str) -> bool:
+    """Whether a file or folder is what the desktop keeps for itself, not for anybody to count."""
     return name.startswith(".") or name.lower() in DESKTOP
 
 

@@ -1,8 +1,8 @@
 """Whether the best penalty strength lies at the end of those tried, so that a better one may lie beyond.
 
 Threshold: the chosen alpha is the first or last of the path and better than its neighbour on the validation pictures:
-in accuracy, or by 1 % of the log loss with an accuracy lower by no more than its standard error. A plateau that reaches
-the end is no reason to look further.
+in accuracy, or by 1 % of the log loss and a thousandth of a nat with an accuracy lower by no more than its standard
+error. A plateau that reaches the end is no reason to look further, nor are probabilities all but certain already.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ..records import Finding, Run
 from .next_command import again, plain
 
 CODE = "alpha-at-edge"
-FALLING = 0.01
+FALLING, LEAST = 0.01, 0.001
 
 
 def check(run: Run) -> Finding | None:
@@ -26,7 +26,7 @@ def check(run: Run) -> Finding | None:
         best, next_to = tried[end], tried[neighbour]
         accuracies = (best["valid_accuracy"] or 0.0, next_to["valid_accuracy"] or 0.0)
         losses = (best.get("valid_loss") or 0.0, next_to.get("valid_loss") or 0.0)
-        falling = losses[0] < (1 - FALLING) * losses[1] and accuracies[0] >= accuracies[1] - error
+        falling = losses[0] < losses[1] - max(FALLING * losses[1], LEAST) and accuracies[0] >= accuracies[1] - error
         if best["alpha"] == run.fit.alpha and (accuracies[0] > accuracies[1] or falling):
             beyond = plain(run.fit.alpha / 10 if end == 0 else run.fit.alpha * 10)
             return Finding(

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..data import Data, Dataset
 from ..data.cache import AUTO, open_store
+from ..data.folder import hidden
 from ..errors import DataError, LinearheadError, UsageError
 from ..features import Extractor
 from ..files import sha256
@@ -329,7 +330,9 @@ def list_files(paths: Sequence[str | Path]) -> tuple[list[Path], list[Prediction
     predictions: list[Prediction] = []
     for path in map(Path, paths):
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if not p.is_dir() and not _hidden(p.relative_to(path)))
+            inside = sorted(
+                p for p in path.rglob("*") if not p.is_dir() and not any(map(hidden, p.relative_to(path).parts))
+            )
             files += inside
             predictions += [Prediction(str(p)) for p in inside]
         else:
@@ -370,10 +373,6 @@ def _fill(model: Model, X: np.ndarray, predictions: list[Prediction], coverage: 
         if answers.confidence is not None and answers.runner_up_confidence is not None:
             prediction.confidence = float(answers.confidence[i])
             prediction.runner_up_confidence = float(answers.runner_up_confidence[i])
-
-
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
 
 
 def _few(names: Sequence[str], most: int = 8) -> str:
