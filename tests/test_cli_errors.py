@@ -215,6 +215,7 @@ INTERRUPTING = """
 import os, signal, sys
 from linearhead.objective import Objective
 from linearhead.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started this in the background, deaf
 calls, at = 0, Objective.at
 def interrupted(self, *args, **kwargs):
     global calls
