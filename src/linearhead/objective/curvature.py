@@ -10,7 +10,7 @@ one mean energy.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -66,7 +66,7 @@ class Basis:
 def sample_basis(objective: Objective, seed: int = 0) -> Basis:
     """The basis from a seeded sample of the rows that have weight."""
     design, d, n = objective.design, objective.design.d, objective.n
-    m = min(n, SAMPLE_ROWS, max(256, SAMPLE_BYTES // (4 * d)))
+    m = min(n, _most_rows(d))
     rng = np.random.default_rng(seed)
     rows = np.arange(n) if m == n else np.sort(rng.choice(n, m, replace=False))
     if objective.weights is not None and np.any(objective.weights[rows] > 0):
@@ -91,6 +91,31 @@ def sample_basis(objective: Objective, seed: int = 0) -> Basis:
         taken, projected = design.take(rows), z @ U.astype(z.dtype)
     left = energy - float(w @ np.einsum("ij,ij->i", projected, projected))
     return Basis(rows, taken, U, scale, projected, max(left, 0.0) / max(d - U.shape[1], 1))
+
+
+def _most_rows(d: int) -> int:
+    """Of d columns, that a model may keep."""
+    return min(SAMPLE_ROWS, max(256, SAMPLE_BYTES // (4 * d)))
+
+
+def basis_of_rows(objective: Objective, rows: np.ndarray) -> Basis:
+    """The objective's directions with other rows projected; of many, evenly spread ones."""
+    basis, design = objective.basis(), objective.design
+    most = _most_rows(design.d)
+    if len(rows) > most:
+        rows = rows[np.linspace(0, len(rows) - 1, most).astype(int)]
+    scale = basis.scale.astype(design.dtype)
+    U = None if basis.U is None else basis.U.astype(design.dtype)
+
+    def project(start: int) -> np.ndarray:
+        z = design.take(rows[start : start + SLAB]).dense() / scale
+        return z if U is None else z @ U
+
+    projected = np.empty((len(rows), basis.projected.shape[1]), design.dtype)
+    starts = list(range(0, len(rows), SLAB))
+    for start, part in zip(starts, in_turn(project, starts), strict=True):
+        projected[start : start + SLAB] = part
+    return replace(basis, rows=rows, design=None if basis.full else design.take(rows), projected=projected)
 
 
 def _column_scale(spread: np.ndarray, alpha: float) -> np.ndarray:
@@ -190,25 +215,28 @@ def _along(U: np.ndarray | None, a: np.ndarray) -> np.ndarray:
     return (parts[0] if len(parts) == 1 else np.hstack(parts)).reshape(len(U), *a.shape[1:])
 
 
-def precondition(objective: Objective, basis: Basis, theta: np.ndarray, fine: bool = False) -> Preconditioner:
-    """The curvature model of the objective at θ, on the basis's sample of rows; fine: its coupled part in more
-    directions, on rows drawn by their curvature, which costs a pass."""
+def precondition(
+    objective: Objective, basis: Basis, theta: np.ndarray, fine: bool = False, share: float = 1.0
+) -> Preconditioner:
+    """The curvature model of the objective at θ, on the basis's rows, which stand for a share of the weight of all; the
+    others have no curvature. fine: its coupled part in more directions, on rows drawn by their curvature, which costs a
+    pass."""
     sample, k, m = objective.of_rows(basis.rows), objective.k, len(basis.rows)
     w = sample.weights
     if w is None or not w.any():  # rows with weight may all lie outside a shared sample
         w = np.ones(m)
-    w = (w / w.sum()).astype(basis.projected.dtype)
+    w = (share * w / w.sum()).astype(basis.projected.dtype)
     s = basis.scores(theta) if k <= ROTATED else None
     values, Q = (np.ones(k), None) if s is None else np.linalg.eigh(_mean_hessian(sample, s, w))
     diagonal, lone = np.zeros((basis.projected.shape[1], k)), np.zeros(k)
     turn = None if Q is None else Q.astype(w.dtype)
 
-    def share(part: slice) -> tuple[np.ndarray, np.ndarray]:
+    def terms(part: slice) -> tuple[np.ndarray, np.ndarray]:
         form = sample.score_hessian_form(basis.scores(theta, part) if s is None else s[part], part, turn)
         form *= w[part, None]
         return (basis.projected[part] ** 2).T @ form, form.sum(axis=0, dtype=np.float64)
 
-    for along, alone in in_turn(share, [slice(i, min(i + SLAB, m)) for i in range(0, m, SLAB)]):
+    for along, alone in in_turn(terms, [slice(i, min(i + SLAB, m)) for i in range(0, m, SLAB)]):
         diagonal += along
         lone += alone
     alpha = objective.alpha * objective.penalty.strong_convexity

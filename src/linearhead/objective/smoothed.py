@@ -15,6 +15,7 @@ import numpy as np
 
 from ..design import Block, Design
 from ..errors import UsageError
+from .curvature import basis_of_rows, precondition
 from .duality import Gap, gap_from
 from .intercept import intercept_step
 from .objective import Objective, Point
@@ -187,17 +188,18 @@ class Smoothed(Objective):
             yield s[rows] + shift, rows, w / self.total
 
     def part(self, settled: Settled, reach: float) -> Smoothed:
-        """Only the rows whose margins are within `reach` of a kink; all rows where these would be too many, or far."""
+        """Only the rows whose margins are within `reach` of a kink, with the curvature model of the free ones among
+        them; all rows where these would be too many, or far."""
         if self.design.apart:
             return self
-        near = np.empty(self.n, dtype=bool)
+        slack = np.empty(self.n, dtype=settled.s.dtype)
         for i in range(0, self.n, 8192):
             rows = slice(i, i + 8192)
-            near[rows] = self.loss.slack(settled.s[rows], *self._multipliers(settled.s, rows)) < reach
-        rows = np.flatnonzero(near)
+            slack[rows] = self.loss.slack(settled.s[rows], *self._multipliers(settled.s, rows))
+        rows = np.flatnonzero(slack < reach)
         if not 0 < len(rows) <= WORTH * self.n:
             return self
-        held = replace(self.on(self.design.take(rows), rows), total=self.total, model=self.model)
+        held = replace(self.on(self.design.take(rows), rows), total=self.total)
         u = settled.u[rows]
 
         def share(block: Block) -> tuple:
@@ -206,4 +208,7 @@ class Smoothed(Objective):
             return (block.adjoint(dual),)
 
         own = held.design.from_rows(held.design.sweep(share)[0]) / self.total
-        return replace(held, linear=settled.sums - own, count=self.count)
+        free = np.flatnonzero(slack < 0)
+        weight = float(len(free) if self.weights is None else np.sum(self.weights[free]))
+        model = precondition(self, basis_of_rows(self, free), settled.theta, share=weight / self.total)
+        return replace(held, linear=settled.sums - own, count=self.count, model=model)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -38,10 +38,11 @@ class Dual(Solver):
     shrink: float = 0.5  # of γ from one set of multipliers to the next
     exactness: float = 0.03  # of the gap: how far from its optimum an inner problem is left
     inner: int = 100  # steps of one inner problem
-    reach: float = 4.0  # rows within this many γ of a kink take part
+    reach: float = 2.0  # rows within this many γ of a kink take part; twice as many γ after a set that gained little
 
     def minimise(self, problem: Problem, theta: np.ndarray, progress: Progress) -> Status:
         gamma, memory, gap, steps, exactness = self.gamma, deque(maxlen=40), np.inf, 0, self.exactness
+        reach = self.reach
         settled = problem.smoothed(problem.no_multipliers(), gamma).settle(theta)
         # weights will be rounded as the rows are: room for what that costs
         aim = self.tol * (1.0 if problem.precise() is problem else 0.8)
@@ -66,17 +67,20 @@ class Dual(Solver):
                 return Status.STALLED
             if iteration == self.max_iter:
                 break
+            reach = 2 * reach if slow else reach  # rows left out may have come to their kink
             if slow and exactness > LEAST_EXACTNESS:  # the inner problems' error is what is seen
                 exactness = max(0.3 * exactness, LEAST_EXACTNESS)
                 problem = problem.precise() if exactness < 1e-3 else problem  # or rounding is
             elif iteration and steps < self.inner:
                 gamma = max(self.shrink * gamma, LEAST_GAMMA[problem.design.dtype.name])
             smooth = problem.smoothed(settled.u, gamma)
-            theta, steps = self._inner(smooth, settled, exactness * gap, memory)
+            theta, steps = self._inner(smooth, settled, reach, exactness * gap, memory)
             settled = smooth.settle(theta)
         return Status.MAX_ITER
 
-    def _inner(self, smooth: Problem, settled: Any, share: float, memory: deque) -> tuple[np.ndarray, int]:
+    def _inner(
+        self, smooth: Problem, settled: Any, reach: float, share: float, memory: deque
+    ) -> tuple[np.ndarray, int]:
         """(θ, steps): where the smoothed problem is within `share` of its minimum, or the steps are used up."""
         theta = settled.theta
         if smooth.alpha and not smooth.penalty.smooth:
@@ -84,7 +88,7 @@ class Dual(Solver):
             scale = smooth.alpha * share / max(settled.gap.point.value, 1e-300)
             found = Proximal(tol=float(np.clip(scale, 1e-13, 1e-2)), max_iter=2000)(smooth, theta)
             return found.point.theta, 0 if found.status is Status.CONVERGED else self.inner
-        smooth = replace(smooth, model=smooth.preconditioner(theta)).part(settled, self.reach * smooth.gamma)
+        smooth = smooth.part(settled, reach * smooth.gamma)
         progress = _Within(smooth, share)
         with contextlib.suppress(Stop):
             LBFGS(tol=1e-14, max_iter=self.inner).minimise(smooth, theta, progress, memory)
