@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -89,6 +89,8 @@ class Dual(Solver):
             found = Proximal(tol=float(np.clip(scale, 1e-13, 1e-2)), max_iter=2000)(smooth, theta)
             return found.point.theta, 0 if found.status is Status.CONVERGED else self.inner
         smooth = smooth.part(settled, reach * smooth.gamma)
+        if smooth.model is None and memory:  # else far from the optimum, where L-BFGS had better renew its model
+            smooth = replace(smooth, model=smooth.preconditioner(theta))
         progress = _Within(smooth, share)
         with contextlib.suppress(Stop):
             LBFGS(tol=1e-14, max_iter=self.inner).minimise(smooth, theta, progress, memory)
