@@ -87,7 +87,7 @@ def test_classes_of_very_different_size_need_an_intercept_that_is_found(loss, sh
 
 # ── the rules by which multipliers are renewed ────────────────────────────────────────────────────
 class Scripted:
-    """A problem of value 1 whose gaps are given in advance; `log` has (γ, share of the gap, in float64 or not)."""
+    """A problem of value 1 whose gaps are given in advance; `log` has (γ, share of the gap, type, reach)."""
 
     def __init__(self, gaps, dtype="float64", exact=None, log=None):
         self.gaps, self.log, self.exact = gaps, [] if log is None else log, exact
@@ -125,8 +125,8 @@ def renewed(monkeypatch):
     """fit(problem, inner steps, **options) → (Solution, log)."""
 
     def fit(problem, steps=lambda i: 5, **options):
-        def inner(self, smooth, settled, share, memory):
-            problem.log.append((smooth.gamma, share / settled.gap.estimate, smooth.design.dtype.name))
+        def inner(self, smooth, settled, reach, share, memory):
+            problem.log.append((smooth.gamma, share / settled.gap.estimate, smooth.design.dtype.name, reach))
             return settled.theta + 1, steps(settled.theta)
 
         monkeypatch.setattr(Dual, "_inner", inner)
@@ -143,8 +143,8 @@ def test_smoothing_is_halved_from_the_second_set_on(renewed):
     assert progress.iterations == 5
     assert progress.residual == 1e-5
     assert progress.extras["multipliers"] == "u5"
-    assert [gamma for gamma, _, _ in log] == [1.0, 0.5, 0.25, 0.125, 0.0625]
-    np.testing.assert_allclose([share for _, share, _ in log], 0.03)
+    assert [gamma for gamma, *_ in log] == [1.0, 0.5, 0.25, 0.125, 0.0625]
+    np.testing.assert_allclose([share for _, share, *_ in log], 0.03)
     assert renewed(Scripted([1.0, 2e-5]), tol=2e-5)[0] is Status.CONVERGED  # at the tolerance itself
     options = {"gamma": 3.0, "shrink": 0.1, "exactness": 0.5, "tol": 2e-5}
     _, _, log = renewed(Scripted([10.0**-i for i in range(9)]), **options)
@@ -154,13 +154,13 @@ def test_smoothing_is_halved_from_the_second_set_on(renewed):
 def test_smoothing_stays_while_inner_problems_use_up_their_steps(renewed):
     gaps = [0.4**i for i in range(40)]
     _, _, log = renewed(Scripted(gaps), lambda i: 7 if i % 2 else 6, inner=7, tol=1e-3)
-    assert [gamma for gamma, _, _ in log] == [1.0, 0.5, 0.5, 0.25, 0.25, 0.125, 0.125, 0.0625]
+    assert [gamma for gamma, *_ in log] == [1.0, 0.5, 0.5, 0.25, 0.25, 0.125, 0.125, 0.0625]
 
 
 @pytest.mark.parametrize(("dtype", "least"), [("float64", 2.0**-18), ("float32", 2.0**-9)])
 def test_smoothing_ends_where_rounding_moves_multipliers(renewed, dtype, least):
     _, _, log = renewed(Scripted([0.4**i for i in range(60)], dtype), tol=1e-12)
-    gammas = [gamma for gamma, _, _ in log]
+    gammas = [gamma for gamma, *_ in log]
     assert gammas[-1] == least
     assert gammas.count(2 * least) == 1
 
@@ -172,14 +172,15 @@ def test_a_gap_that_does_not_halve_asks_for_exacter_inner_problems_then_for_floa
     exact.log = narrow.log
     status, _, log = renewed(narrow, tol=1e-9)
     assert status is Status.CONVERGED
-    gammas, shares, types = zip(*log, strict=True)
+    gammas, shares, types, reaches = zip(*log, strict=True)
+    assert reaches[:4] == (2.0, 2.0, 4.0, 8.0)  # and rows farther from a kink take part
     np.testing.assert_allclose(shares[:9], [0.03, 0.03, 9e-3, 2.7e-3, 8.1e-4, 2.43e-4, 1e-4, 1e-4, 1e-4], rtol=1e-9)
     assert gammas[:9] == (1.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.25, 0.125)
     assert types[:9] == ("float32",) * 4 + ("float64",) * 5
     halving = Scripted([0.5**i for i in range(60)])  # half is enough
-    assert {share for _, share, _ in renewed(halving, tol=1e-5)[2]} == {0.03}
+    assert {share for _, share, *_ in renewed(halving, tol=1e-5)[2]} == {0.03}
     just = Scripted([0.501**i for i in range(60)])
-    np.testing.assert_allclose([share for _, share, _ in renewed(just, tol=1e-3)[2]][:3], [0.03, 0.03, 9e-3])
+    np.testing.assert_allclose([share for _, share, *_ in renewed(just, tol=1e-3)[2]][:3], [0.03, 0.03, 9e-3])
 
 
 def test_float32_claims_its_gap_only_where_float64_agrees(renewed):
@@ -194,7 +195,7 @@ def test_float32_claims_its_gap_only_where_float64_agrees(renewed):
     assert status is Status.CONVERGED
     assert progress.iterations == 5
     assert progress.trace.gradient_norm == [1.0, 0.1, 0.009, 0.03, 0.02, 0.0079]
-    assert [kind for _, _, kind in log] == ["float32"] * 3 + ["float64"] * 2
+    assert [kind for _, _, kind, _ in log] == ["float32"] * 3 + ["float64"] * 2
 
 
 def test_the_best_point_is_kept_and_twenty_sets_without_a_tenth_are_enough(renewed):
