@@ -250,7 +250,7 @@ def test_inner_problems_go_to_lbfgs_or_to_the_proximal_method(monkeypatch):
             kind = SOLVERS["lbfgs" if name == "LBFGS" else "proximal"]
             monkeypatch.setattr(module, name, lambda name=name, kind=kind, **o: seen.update({name: o}) or kind(**o))
         monkeypatch.setattr(type(smooth), "part", lambda self, s, reach: seen.update(reach=reach) or self)
-        theta, steps = Dual(inner=9, reach=3.0)._inner(smooth, settled, 1e-4, deque(maxlen=40))
+        theta, steps = Dual(inner=9)._inner(smooth, settled, 3.0, 1e-4, deque(maxlen=40))
         assert smooth.at(theta).value < smooth.at(settled.theta).value
         if penalty == "l2":
             assert seen == {"reach": 1.5, "LBFGS": {"tol": 1e-14, "max_iter": 9}}
