@@ -260,9 +260,9 @@ def test_inner_problems_go_to_lbfgs_or_to_the_proximal_method(monkeypatch):
             assert seen["Proximal"] == {"tol": pytest.approx(scale), "max_iter": 2000}
             assert steps == 0
             monkeypatch.setattr(dual, "Proximal", lambda **o: seen.update(o) or (lambda *a: SHORT))
-            assert Dual(inner=9)._inner(smooth, settled, 1e-4, deque()) == ("θ", 9)
+            assert Dual(inner=9)._inner(smooth, settled, 3.0, 1e-4, deque()) == ("θ", 9)
             for share, tol in ((1e-30, 1e-13), (1e30, 1e-2)):
-                Dual()._inner(smooth, settled, share, deque())
+                Dual()._inner(smooth, settled, 3.0, share, deque())
                 assert seen["tol"] == tol
         seen.clear()
 
