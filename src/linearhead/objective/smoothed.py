@@ -208,7 +208,10 @@ class Smoothed(Objective):
             return (block.adjoint(dual),)
 
         own = held.design.from_rows(held.design.sweep(share)[0]) / self.total
+        held = replace(held, linear=settled.sums - own, count=self.count)
         free = np.flatnonzero(slack < 0)
+        if not len(free):
+            return held
         weight = float(len(free) if self.weights is None else np.sum(self.weights[free]))
         model = precondition(self, basis_of_rows(self, free), settled.theta, share=weight / self.total)
-        return replace(held, linear=settled.sums - own, count=self.count, model=model)
+        return replace(held, model=model)
