@@ -269,7 +269,7 @@ def test_inner_problems_go_to_lbfgs_or_to_the_proximal_method(monkeypatch):
 
 def test_what_the_dual_solver_is_and_takes_by_default():
     solver = Dual()
-    assert (solver.gamma, solver.shrink, solver.exactness, solver.inner, solver.reach) == (1.0, 0.5, 0.03, 100, 4.0)
+    assert (solver.gamma, solver.shrink, solver.exactness, solver.inner, solver.reach) == (1.0, 0.5, 0.03, 100, 2.0)
     assert solver.max_iter == 200
     assert solver.kinked_penalty
     assert solver.passes

@@ -66,7 +66,8 @@ def full_hessian(objective: Objective, theta: np.ndarray) -> np.ndarray:
 
     def share(block: Block) -> tuple:
         s = block.forward(stored)
-        w = namespace(s).ones_like(s[:, 0]) if here.weights is None else here.weights[block.rows]
+        xp = namespace(s)
+        w = xp.ones_like(s[:, 0]) if here.weights is None else xp.astype(here.weights[block.rows], s.dtype, copy=False)
         return (here.score_hessian_mean(s, block.rows, w),)
 
     objective.count.passes += objective.share
