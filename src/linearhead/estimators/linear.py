@@ -24,7 +24,6 @@ from ..errors import ConvergenceWarning, DataError, DataWarning, UsageError
 from ..losses import LOSSES
 from ..objective import Objective, check_combination, check_passes, choose_solver
 from ..objective.checking import check_drowned, check_scale, check_weights, combine_weights
-from ..objective.duality import balanced
 from ..objective.span import span, worth_spanning
 from ..path import RegularizationPath, follow, follow_leaving_one_out, held_out, hold_out, solvable
 from ..penalties import PENALTIES
@@ -287,9 +286,7 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
 
     def _keep(self, objective: Objective, solution: Any, kind: Any) -> np.ndarray:
         """Weights of this type, and what is proven of them, rounding included; θ as it is returned."""
-        converged = solution.status is Status.CONVERGED
-        theta = solution.point.theta if converged else balanced(objective, solution.point)
-        stored = objective.design.stored(theta).astype(kind)
+        stored = objective.design.stored(solution.point.theta).astype(kind)
         self.coef_, self.intercept_ = np.ascontiguousarray(stored[:-1].T), stored[-1].copy()
         returned = objective.design.from_stored(stored.astype(np.float64))
         multipliers = solution.extras.get("multipliers")

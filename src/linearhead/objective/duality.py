@@ -21,7 +21,6 @@ from .objective import Objective, Point
 SCORES = 8 << 20  # formed at a time
 DEAR = 0.3  # of the gap may be the price of an intercept off its optimum: less is not worth a pass
 MOST = 2048  # classes up to which a Hessian (k, k) is small, and summing it costs less than a pass; beyond, of a sample
-SHORT = 0.5  # a Newton step that lowers F, as d = δᵀHδ bounds its rise by d (e^R − R − 1)/R² < d, R = max δ − min δ ≤ 1
 
 
 @dataclass(frozen=True)
@@ -90,18 +89,6 @@ def _balanced_bound(objective: Objective, point: Point, steps: int = 3) -> float
         if price <= DEAR * bound:
             break
     return best
-
-
-def balanced(objective: Objective, point: Point) -> np.ndarray:
-    """The point's θ after a Newton step on the intercept alone, if it is a short one: F falls (Bach 2010, prop. 1), and
-    the gap at the answer is found in one pass where it would take two at θ."""
-    theta = point.theta
-    if objective.alpha and objective.loss.smoothness == 2 and objective.design.intercept:
-        step = _balancing(objective, theta, point.gradient[-1])
-        if np.max(np.abs(step)) <= SHORT:
-            theta = theta.copy()
-            theta[-1] += step
-    return theta
 
 
 def _balancing(objective: Objective, theta: np.ndarray, r: np.ndarray) -> np.ndarray:
