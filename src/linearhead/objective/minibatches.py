@@ -100,7 +100,8 @@ class MiniBatches:
             return
         rows = block.rows[:m]
         steps = rates * (self.n / self.total) * (1.0 if self.weights is None else self.weights[rows])
-        block.part(slice(0, m)).walk(theta, self.loss.row_gradient, self.y[rows].tolist(), steps, decay)
+        with np.errstate(over="ignore"):
+            block.part(slice(0, m)).walk(theta, self.loss.row_gradient, self.y[rows].tolist(), steps, decay)
         self.count.passes += m / self.n
 
     def _slope(self, block: Block, theta: np.ndarray, size: int) -> np.ndarray:
