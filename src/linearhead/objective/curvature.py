@@ -55,6 +55,12 @@ class Basis:
             return self.projected[part] @ inner.astype(kind) + theta[-1].astype(kind)
         return self.design.block(part).forward(self.design.to_rows(theta))
 
+    def inner(self, rows: Design, lead: int | None = None) -> np.ndarray:
+        """A design's few rows in the first `lead` directions (None: all), (m, lead)."""
+        z = rows.dense()
+        z = z / self.scale.astype(z.dtype)
+        return z[:, :lead] if self.U is None else z @ self.U[:, :lead].astype(z.dtype)
+
     def penalty(self, alpha: np.ndarray, lead: int) -> np.ndarray:
         """UᵀDU of the first `lead` directions, D = diag(alpha): (lead, lead)."""
         if self.U is None:
@@ -104,17 +110,10 @@ def basis_of_rows(objective: Objective, rows: np.ndarray) -> Basis:
     most = _most_rows(design.d)
     if len(rows) > most:
         rows = rows[np.linspace(0, len(rows) - 1, most).astype(int)]
-    scale = basis.scale.astype(design.dtype)
-    U = None if basis.U is None else basis.U.astype(design.dtype)
-
-    def project(start: int) -> np.ndarray:
-        z = design.take(rows[start : start + SLAB]).dense() / scale
-        return z if U is None else z @ U
-
     projected = np.empty((len(rows), basis.projected.shape[1]), design.dtype)
-    starts = list(range(0, len(rows), SLAB))
-    for start, part in zip(starts, in_turn(project, starts), strict=True):
-        projected[start : start + SLAB] = part
+    slabs = [slice(i, i + SLAB) for i in range(0, len(rows), SLAB)]
+    for slab, part in zip(slabs, in_turn(lambda slab: basis.inner(design.take(rows[slab])), slabs), strict=True):
+        projected[slab] = part
     return replace(basis, rows=rows, design=None if basis.full else design.take(rows), projected=projected)
 
 

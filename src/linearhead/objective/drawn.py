@@ -60,11 +60,9 @@ def draw(objective: Objective, basis: Any, theta: np.ndarray, lead: int) -> Lead
     kind, part = basis.projected.dtype, objective.of_rows(rows)
     z, s = np.empty((len(rows), lead + 1), kind), np.empty((len(rows), objective.k), kind)
     z[:, lead] = objective.design.intercept
-    U = None if basis.U is None else basis.U[:, :lead].astype(kind)
     for i in range(0, len(rows), SLAB):
         taken, here = objective.design.take(rows[i : i + SLAB]), slice(i, i + SLAB)
-        inner = taken.dense() / basis.scale.astype(kind)
-        z[here, :lead] = inner[:, :lead] if U is None else inner @ U
+        z[here, :lead] = basis.inner(taken, lead)
         s[here] = taken.block(slice(0, taken.n)).forward(taken.to_rows(theta))
     w = 1 / chances if part.weights is None else part.weights / chances
     return Leading(part, z, s, (w / objective.total).astype(kind))
