@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from linearhead import LeastSquaresClassifier, LinearClassifier, MarginClassifier, SoftmaxClassifier
 from linearhead.certificate.reach import Reach, inverted, remainder, self_bound
+from linearhead.objective import duality
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 from reference import Problem, newton, optimum, score_terms
@@ -182,3 +183,14 @@ def test_the_reference_is_an_optimum():
         assert problem.residual(theta) < 1e-12
     model = LeastSquaresClassifier(alpha=1e-2).fit(problem.X, problem.y)
     assert model.converged_
+
+
+def test_balanced_certificates_take_two_passes_whatever_the_sample(monkeypatch):
+    """The Hessian of all rows makes the intercept's slope fall quadratically, so that one more pass is enough."""
+    rng = np.random.default_rng(0)
+    X, taken, before = rng.standard_normal((20_000, 16)), [], duality._pass
+    y = np.argmax(X[:, :6] + 2 * rng.gumbel(size=(20_000, 6)), axis=1)
+    monkeypatch.setattr(duality, "_pass", lambda *args: taken.append(args) or before(*args))
+    model = SoftmaxClassifier(alpha=1e-4).fit(X, y)
+    assert model.converged_
+    assert len(taken) == 2

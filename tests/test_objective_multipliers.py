@@ -9,7 +9,7 @@ import pytest
 
 from linearhead.errors import UsageError
 from linearhead.objective import intercept, smoothed
-from linearhead.objective.intercept import downhill, intercept_step, mean_hessian
+from linearhead.objective.intercept import downhill, full_hessian, intercept_step, mean_hessian, newton_step
 from linearhead.objective.smoothed import Smoothed
 from linearhead.records import Status
 from linearhead.solvers.contract import Progress, Stop
@@ -46,14 +46,26 @@ def test_the_intercepts_newton_step_solves_its_system(loss, many, monkeypatch):
         unit[-1, j] = 1
         H[:, j] = objective.hessian_product(theta, unit)[-1]
     close(mean_hessian(objective, blocks()), H, 1e-12)
+    close(full_hessian(objective, theta), H, 1e-12)
     wanted = np.array([1.0, -2.0, 0.5, 0.25])
-    step = intercept_step(objective, -H @ wanted, blocks)
-    if objective.loss.shift_invariant:  # which H does not see
-        step, wanted = step - step.mean(), wanted - wanted.mean()
+    blind = objective.loss.shift_invariant
+    step, exact = intercept_step(objective, -H @ wanted, blocks), newton_step(H, -H @ wanted, blind)
+    if blind:  # which H does not see
+        step, exact, wanted = step - step.mean(), exact - exact.mean(), wanted - wanted.mean()
     close(step, wanted, 1e-7)
+    close(exact, wanted, 1e-7)
     if objective.loss.shift_invariant:  # a slope along the shift is rounding
         moved = intercept_step(objective, -H @ wanted + 0.3, blocks)
         close(moved - moved.mean(), step, 1e-7)
+
+
+@pytest.mark.parametrize("dense", [1, 256])
+@pytest.mark.parametrize("H", [np.zeros((3, 3)), np.diag([-1e-16, 0.0, 0.0])])
+def test_no_newton_step_where_nothing_bends(H, dense, monkeypatch):
+    """As when all probabilities have become 0 and 1: H is zero, or rounding and no longer definite."""
+    monkeypatch.setattr(intercept, "DENSE", dense)
+    for blind in (False, True):
+        assert not newton_step(H, np.array([0.5, -0.25, -0.25]), blind).any()
 
 
 # ── all rows at one θ ─────────────────────────────────────────────────────────────────────────────

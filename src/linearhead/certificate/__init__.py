@@ -38,7 +38,7 @@ def prove(
 ) -> tuple[Certificate, Reach]:
     """The certificate, and how far scores of any rows can still move."""
     precise = objective.precise()
-    found = objective.gap_at(theta, multipliers)
+    found = precise.gap_at(theta, multipliers)
     value = found.point.value
     if objective.loss.smoothness == 0 or relative:
         residual = found.estimate / max(abs(value), np.finfo(float).tiny)

@@ -34,9 +34,9 @@ class Gap:
 
 def gap_at(objective: Objective, theta: np.ndarray, g: np.ndarray | None = None) -> Gap:
     """The gap at θ (d+1, k) from the dual point g (n, k), by default ∇ℓ; never above F itself, as F* ≥ 0."""
-    precise = objective.precise()
-    point, rows_gap, U, r = _pass(precise, theta, g)
-    found, price = gap_from(precise, point, rows_gap, U, r)
+    objective = objective.precise()
+    point, rows_gap, U, r = _pass(objective, theta, g)
+    found, price = gap_from(objective, point, rows_gap, U, r)
     if g is None and objective.loss.smoothness and objective.alpha and price > DEAR * found.bound:
         bound = min(found.bound, _balanced_bound(objective, point))
         return Gap(point, bound, bound)
@@ -78,13 +78,12 @@ def _balanced_bound(objective: Objective, point: Point, steps: int = 3) -> float
 
     F(θ) − F* = [F(θ) − F(W, b + Δ)] + [F(W, b + Δ) − F*]; the first is of the order of rounding.
     """
-    precise = objective.precise()
     best, moved = np.inf, point
     for _ in range(steps):
         theta = moved.theta.copy()
         theta[-1] += _balancing(objective, theta, moved.gradient[-1])
-        moved, rows_gap, U, r = _pass(precise, theta, None)
-        bound, price = _bound(precise, moved, rows_gap, U, r)
+        moved, rows_gap, U, r = _pass(objective, theta, None)
+        bound, price = _bound(objective, moved, rows_gap, U, r)
         best = min(best, bound + max(point.value - moved.value, 0.0))
         if price <= DEAR * bound:
             break
@@ -96,13 +95,12 @@ def _balancing(objective: Objective, theta: np.ndarray, r: np.ndarray) -> np.nda
     by a tenth or a hundredth a step, where each costs a pass in float64."""
     if objective.k <= MOST:
         return newton_step(full_hessian(objective, theta), r, objective.loss.shift_invariant)
-    precise = objective.precise()
     most = int(np.clip(SCORES // objective.k, 256, 8192))
     rows = np.unique(np.linspace(0, objective.n - 1, min(objective.n, most)).astype(int))
-    part = precise.of_rows(rows)
+    part = objective.of_rows(rows)
     weights = np.ones(len(rows)) if part.weights is None else part.weights.astype(np.float64)
     weights = weights / weights.sum()
-    s = _scores(precise, theta, rows)
+    s = _scores(objective, theta, rows)
     return intercept_step(part, r, lambda: [(s, slice(None), weights)])
 
 

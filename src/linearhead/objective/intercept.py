@@ -7,10 +7,10 @@ It is what makes Σ wᵢ gᵢ vanish, as a dual point must. Many classes: conjug
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
-from scipy.linalg import solve
 
 from ..arrays import namespace, to_host
 from ..design import Block
@@ -60,7 +60,7 @@ def mean_hessian(objective: Objective, blocks: Scores) -> np.ndarray:
 
 
 def full_hessian(objective: Objective, theta: np.ndarray) -> np.ndarray:
-    """H from all rows at θ, (k, k) in the precision of the rows: one pass without its second half."""
+    """H from all rows at θ, (k, k), in the objective's precision: one pass without its second half."""
     here = objective.placed()
     stored = here.design.to_rows(here.into(theta))
 
@@ -75,9 +75,12 @@ def full_hessian(objective: Objective, theta: np.ndarray) -> np.ndarray:
 
 
 def newton_step(H: np.ndarray, r: np.ndarray, blind: bool) -> np.ndarray:
-    """−H⁻¹ r; blind: H does not see a shift of all classes, which is left out."""
-    if len(H) <= DENSE:
-        return downhill(H, r, 0.0)
-    size, k = float(np.max(H.diagonal())), len(H)
-    H = H + 1e-9 * size * np.eye(k) + (size / k if blind else 0.0)
-    return -solve(H, r - r.mean() if blind else r, assume_a="pos")
+    """−H⁻¹ r, none where H does not bend; blind: H does not see a shift of all classes, which is left out."""
+    if len(H) > DENSE:
+        from scipy.linalg import cho_factor, cho_solve
+
+        size, k = float(np.max(H.diagonal())), len(H)
+        damped = H + 1e-9 * size * np.eye(k) + (size / k if blind else 0.0)
+        with suppress(np.linalg.LinAlgError):  # of probabilities of 0 and 1 rounding is all that is left
+            return -cho_solve(cho_factor(damped), r - r.mean() if blind else r)
+    return downhill(H, r, 0.0)
