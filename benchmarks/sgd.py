@@ -5,8 +5,9 @@
 The torch loop is the usual one: nn.Linear, cross_entropy, optim.SGD, batches indexed by a permutation from tensors in
 memory, two threads. Both sides run the same number of steps at the same rate, in turn; medians of seconds. Both
 learning curves, F after each epoch by one float64 function, are written beside them. Batches of one, every loss: an
-epoch's seconds over its products' (x W and W − t x gᵀ, two BLAS calls on the same shapes) and over those of a bare
-step (the products, the loss's slope and W's decay, in a loop that does nothing else). Without --data pixels are random.
+epoch's seconds over its products' (x W and W − t x gᵀ, two BLAS calls for each row, read from memory in a random order
+as the epoch does, or as many for one row that stays in the cache) and over those of bare steps (the products, the
+loss's slope and W's decay, in a loop that does nothing else). Without --data pixels are random.
 """
 
 from __future__ import annotations
@@ -100,22 +101,23 @@ def peer(X: np.ndarray, y: np.ndarray, batch: int, epochs: int):
         yield seconds, layer.weight.detach().numpy().copy(), layer.bias.detach().numpy().copy()
 
 
-def arithmetic(d: int, k: int, slope=None, steps: int = 20_000) -> np.ndarray:
-    """(wall, processor) seconds a step of x W and the rank-one update, one BLAS call each; with slope(s, label), that
-    of a loss, and W's decay between them."""
+def arithmetic(rows: list[np.ndarray], k: int, slope=None) -> np.ndarray:
+    """(wall, processor) seconds of x W and the rank-one update for each of these rows, one BLAS call each, called as
+    cheaply as they can be; with slope(s, label), that of a loss, and W's decay between them."""
     from scipy.linalg.blas import sger
     from threadpoolctl import threadpool_limits
 
-    W, x, g, s = (np.zeros(shape, np.float32) for shape in ((k, d), d, k, k))
+    W, s = np.zeros((k, len(rows[0])), np.float32), np.zeros(k, np.float32)
+    scores, theta, g = W.dot, W.T, np.full(k, 1e-6, np.float32)
     with threadpool_limits(1):
         start = clocks()
-        for _ in range(steps):
-            np.dot(W, x, out=s)
+        for x in rows:
+            scores(x, s)
             if slope:
                 g = slope(s, 3)
                 np.multiply(W, 0.999, out=W)
-            sger(-0.1, x, g, a=W.T, overwrite_a=1)
-        return (clocks() - start) / steps
+            sger(-1e-4, x, g, 1, 1, theta, 1, 1, 1)
+        return clocks() - start
 
 
 def single_rows(X: np.ndarray, y: np.ndarray, repeats: int = 3) -> dict:
@@ -123,24 +125,33 @@ def single_rows(X: np.ndarray, y: np.ndarray, repeats: int = 3) -> dict:
     from linearhead.losses import LOSSES
 
     problems = {name: objective(X, y, name) for name in LOSSES}
-    epochs, products, bare = ({name: [] for name in LOSSES} for _ in range(3))
+    order = np.random.default_rng(1).permutation(len(X))
+    visited = [X[i] for i in order]  # rows in memory, as an epoch meets them; views, nothing is copied
+    cached = [X[0]] * len(X)
+    found = {name: {part: [] for part in ("epoch", "products", "in_cache", "bare")} for name in LOSSES}
     for _ in range(repeats):
         for name, problem in problems.items():
-            epochs[name] += [seconds for seconds, _, _ in ours(problem, 1, 1, rate=1e-4)]  # none diverges
-            products[name].append(len(X) * arithmetic(X.shape[1], problem.k))
-            bare[name].append(len(X) * arithmetic(X.shape[1], problem.k, problem.loss.row_gradient))
-    found = {}
-    for name in LOSSES:
-        own, product, step = (np.median(seconds[name], axis=0) for seconds in (epochs, products, bare))
-        found[name] = {
-            "seconds_per_epoch": float(own[0]),
-            "cpu_seconds_per_epoch": float(own[1]),
-            "arithmetic_seconds": float(product[1]),
-            "bare_step_seconds": float(step[1]),
-            "ratio": float(own[1] / product[1]),
-            "ratio_to_bare_steps": float(own[1] / step[1]),
-        }
-    return found
+            parts, k, slope = found[name], problem.k, problem.loss.row_gradient
+            parts["epoch"] += [seconds for seconds, _, _ in ours(problem, 1, 1, rate=1e-4)]  # none diverges
+            parts["products"].append(arithmetic(visited, k))
+            parts["in_cache"].append(arithmetic(cached, k))
+            parts["bare"].append(arithmetic(visited, k, slope))
+    return {name: _ratios({part: np.median(each, axis=0) for part, each in found[name].items()}) for name in LOSSES}
+
+
+def _ratios(seconds: dict[str, np.ndarray]) -> dict:
+    """Of (wall, processor) seconds by part: ratios are in processor time."""
+    wall, own = seconds["epoch"]
+    return {
+        "seconds_per_epoch": float(wall),
+        "cpu_seconds_per_epoch": float(own),
+        "arithmetic_seconds": float(seconds["products"][1]),
+        "arithmetic_in_cache_seconds": float(seconds["in_cache"][1]),
+        "bare_step_seconds": float(seconds["bare"][1]),
+        "ratio": float(own / seconds["products"][1]),
+        "ratio_to_arithmetic_in_cache": float(own / seconds["in_cache"][1]),
+        "ratio_to_bare_steps": float(own / seconds["bare"][1]),
+    }
 
 
 def main() -> None:

@@ -152,13 +152,14 @@ class CrammerSinger(KinkedHinge):
     def row_gradient(self, s: np.ndarray, y: Any) -> np.ndarray:
         z = s - (s[y] - self.margin)
         z[y] = 0.0
-        top = z[z.argmax()]
-        if not top > 0:
-            return np.zeros_like(s)
-        tied = z == top
-        v, many = tied.astype(s.dtype), np.count_nonzero(tied)
-        if many > 1:
-            v /= many
+        first, v = z.argmax(), np.zeros(len(s), s.dtype)
+        if not z[first] > 0:
+            return v
+        if z[::-1].argmax() == len(s) - 1 - first:  # the last is the first: half the calls that counting takes
+            v[first] = 1.0
+        else:
+            tied = z == z[first]
+            v[tied] = 1.0 / np.count_nonzero(tied)
         v[y] = -1.0
         return v
 
