@@ -7,7 +7,7 @@ import pytest
 
 from linearhead import diagnose
 from linearhead.metrics import evaluate
-from linearhead.records import Certificate, DataSummary, FitSummary, LearningCurve, Run, Status, Trace
+from linearhead.records import Certificate, DataSummary, Duplicates, FitSummary, LearningCurve, Run, Status, Trace
 
 CLASSES = ["cat", "dog"]
 
@@ -218,3 +218,60 @@ def test_a_fit_that_was_interrupted_is_not_said_to_lack_its_intercept():
     assert "intercept-frozen" in codes(run)
     run.fit.status = Status.INTERRUPTED.value
     assert "intercept-frozen" not in codes(run)
+
+
+def test_a_rare_class_that_is_found_is_not_called_worse_than_no_model():
+    y = np.repeat([0, 1], [186, 6])
+    predicted = np.where(np.arange(192) < 188, 0, 1)  # two of the six rare ones are missed
+    run = make_run(counts=(742, 24))
+    run.evaluations["test"] = evaluate(y, predicted, CLASSES)
+    found = codes(run)["no-better-than-majority"]
+    assert found.severity == "warning"
+    assert "83.3% on average" in found.evidence
+    assert found.command.endswith("--class-weight balanced")
+    run.evaluations["test"] = evaluate(y, np.zeros(192, int), CLASSES)
+    assert codes(run)["no-better-than-majority"].severity == "problem"
+
+
+def random_labels():
+    curve = LearningCurve([270, 540], [0.49, 0.5], judged=720, twice=0.5, gain=0.0, gain_error=0.004)
+    run = make_run(train=(580, 1000), test=(490, 1000))
+    return replace(run, learning_curve=curve, probes={"labels": {"n": 1000.0, "wrong": 0.5}})
+
+
+def test_labels_given_at_random_are_named_and_nothing_else_is_promised():
+    found = codes(random_labels())
+    assert "labels given at random look like this" in found["no-better-than-majority"].evidence
+    assert "every label belongs to its picture" in found["no-better-than-majority"].advice
+    assert not {"underfitting", "richer-features", "enough-pictures"} & set(found)
+    better = replace(random_labels(), probes={"labels": {"n": 1000.0, "wrong": 0.3}})
+    assert "at random" not in codes(better)["no-better-than-majority"].evidence
+
+
+def test_pictures_and_features_are_not_both_said_to_help_most():
+    curve = LearningCurve([50, 100], [0.7, 0.75], judged=1000, twice=0.77, gain=0.02, gain_error=0.01)
+    run = replace(make_run(train=(1000, 1000), test=(750, 1000)), learning_curve=curve)
+    assert "more-pictures" in codes(run)
+    assert "richer-features" not in codes(run)
+    assert codes(run)["overfitting"].advice.startswith("More pictures help most")
+    flat = replace(run, learning_curve=replace(curve, gain=0.002, gain_error=0.004))
+    assert {"richer-features", "enough-pictures"} <= set(codes(flat))
+    assert codes(flat)["overfitting"].advice.startswith("Fewer or more robust features")
+
+
+def test_the_remedy_for_a_bright_class_changes_what_sees_brightness():
+    run = replace(make_run(), probes={"brightness": PROBES["brightness"]})
+    assert codes(replace(run, features={"name": "color"}))["shortcut"].command.endswith("--features hog")
+    assert "--features" not in codes(run)["shortcut"].advice  # hog it is already
+    rim = codes(replace(run, probes={"border": PROBES["brightness"]}))["shortcut"]
+    assert "cut the rim off" in rim.advice
+    assert "--fit" not in rim.command
+
+
+def test_copies_in_a_split_that_came_with_the_data_are_not_to_be_grouped():
+    copies = Duplicates(compared=2000, exact=100, near=0, conflicting=0, judged=100)
+    run = replace(make_run(train=(1000, 1000), test=(800, 1000)), duplicates=copies)
+    assert "--group" in codes(run)["duplicates-across-splits"].command
+    assert "without the copies" in codes(run)["overfitting"].advice
+    own = replace(run, data=replace(run.data, split_given=True))
+    assert codes(own)["duplicates-across-splits"].command == ""

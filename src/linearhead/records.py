@@ -112,6 +112,7 @@ class DataSummary:
     counts: dict[str, list[int]]  # split name ('train', 'valid', 'test') -> pictures per class
     roles: dict[str, str]  # 'trained' | 'chose' | 'judged' -> a sentence
     conversions: dict[str, int] = field(default_factory=dict)  # e.g. {"turned by EXIF": 12}
+    split_given: bool = False  # the test pictures are those of the data's own split
 
 
 @dataclass

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ..records import Finding, Run
 from .next_command import richer
+from .no_better_than_majority import blind
 
 CODE = "enough-pictures"
 ERROR, GAIN, NOISE = 0.05, 0.005, 0.005
@@ -17,7 +18,7 @@ def check(run: Run) -> Finding | None:
     curve = run.learning_curve
     if curve is None or curve.gain is None or len(curve.accuracy) < 2:
         return None
-    if 1 - curve.accuracy[-1] <= ERROR or curve.gain >= GAIN or (curve.gain_error or 1.0) > NOISE:
+    if 1 - curve.accuracy[-1] <= ERROR or curve.gain >= GAIN or (curve.gain_error or 1.0) > NOISE or blind(run):
         return None
     return Finding(
         code=CODE,

@@ -1,12 +1,19 @@
-"""Whether the model beats the best constant answer. Threshold: its Wilson 95 % interval must lie above that."""
+"""Whether the model beats the best constant answer. Threshold: its Wilson 95 % interval must lie above that.
+
+Where one class is nearly everything a useful model may not: if the mean recall's interval lies above that of a constant
+answer, 1 / classes, the classes are told apart and it is a warning. Where classifiers that had not seen them are no
+better on the training pictures either, the labels are doubted before the features are.
+"""
 
 from __future__ import annotations
 
-from ..records import Finding, Run
+from ..metrics import wilson
+from ..records import Evaluation, Finding, Run
 from . import few_judged
-from .next_command import richer, with_more
+from .next_command import again, richer, with_more
 
 CODE = "no-better-than-majority"
+LEAST = 50  # training pictures that say something about their labels
 
 
 def check(run: Run) -> Finding | None:
@@ -14,18 +21,72 @@ def check(run: Run) -> Finding | None:
     if judged is None or judged.accuracy_interval[0] > judged.majority_accuracy:
         return None
     low, high = judged.accuracy_interval
+    evidence = (
+        f"Test accuracy {judged.accuracy:.1%} (95 % interval {low:.1%} to {high:.1%}) on {judged.n} pictures; the "
+        f"largest class alone scores {judged.majority_accuracy:.1%}."
+    )
+    if _told_apart(judged):
+        low, high = judged.intervals["balanced_accuracy"]
+        return Finding(
+            code=CODE,
+            title="The classes are told apart, but accuracy hardly shows it: one class is nearly everything",
+            severity="warning",
+            evidence=f"{evidence} Of each class the model finds {judged.balanced_accuracy:.1%} on average (95 % "
+            f"interval {low:.1%} to {high:.1%}), one constant answer {1 / _present(judged):.1%}.",
+            advice="Read the recall per class; train and judge on more pictures of the small classes, or train with "
+            "--class-weight balanced if every class matters alike.",
+            command=again(run, "--class-weight", "balanced"),
+        )
+    nothing = _nothing_learned(run)
     return Finding(
         code=CODE,
         title="Not shown to be better than always giving the largest class",
         severity="problem",
-        evidence=f"Test accuracy {judged.accuracy:.1%} (95 % interval {low:.1%} to {high:.1%}) on {judged.n} pictures; "
-        f"the largest class alone scores {judged.majority_accuracy:.1%}.",
-        **_remedy(run),
+        evidence=f"{evidence}{nothing}",
+        **_remedy(run, bool(nothing)),
     )
 
 
-def _remedy(run: Run) -> dict[str, str]:
-    """More pictures where those that judged cannot tell a useful model from a guess; else other features."""
+def blind(run: Run) -> bool:
+    """Whether nothing is shown to have been learned: what to add, features or pictures, cannot be told then."""
+    found = check(run)
+    return found is not None and found.severity == "problem"
+
+
+def _present(judged: Evaluation) -> int:
+    return sum(c.n > 0 for c in judged.per_class)
+
+
+def _told_apart(judged: Evaluation) -> bool:
+    bounds = judged.intervals.get("balanced_accuracy")
+    return bounds is not None and _present(judged) > 1 and bounds[0] > 1 / _present(judged)
+
+
+def _nothing_learned(run: Run) -> str:
+    """The same of the training pictures, in a sentence, where those say so, too."""
+    seen = run.probes.get("labels", {})
+    n, wrong = round(seen.get("n") or 0), seen.get("wrong")
+    if n < LEAST or wrong is None:
+        return ""
+    counts = [sum(parts) for parts in zip(*(run.data.counts.get(s) or [] for s in ("train", "valid")), strict=False)]
+    largest = max(counts, default=0) / n
+    if wilson(round(n * (1 - wrong)), n)[0] > largest:
+        return ""
+    return (
+        f" Classifiers that had not seen them were right on {1 - wrong:.1%} of the {n} training pictures, where the "
+        f"largest class alone scores {largest:.1%}: labels given at random look like this."
+    )
+
+
+def _remedy(run: Run, doubted: bool) -> dict[str, str]:
+    """The labels first where nothing goes with them; more pictures where those that judged cannot tell a useful model
+    from a guess; else other features."""
+    if doubted:
+        return richer(
+            run,
+            "Do not use this model. Check first that every label belongs to its picture: a list that was shifted or "
+            "shuffled looks like this. If they do, try other features.",
+        )
     if few_judged.check(run) is not None:
         return {
             "advice": "Do not use this model yet: so few pictures cannot tell a useful one from a guess. Add pictures "

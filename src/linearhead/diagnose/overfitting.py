@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ..metrics import difference
 from ..records import Finding, Run
+from . import enough_pictures, richer_features
 from .next_command import again, plain, with_more
 
 CODE = "overfitting"
@@ -34,7 +35,18 @@ def check(run: Run) -> Finding | None:
         severity="problem" if low > LARGE_GAP else "warning",
         evidence=f"Accuracy {train.accuracy:.1%} on the {train.n} training pictures, {test.accuracy:.1%} on the "
         f"{test.n} test pictures: a gap of {100 * gap:.1f} points (95 % interval {100 * low:.1f} to {100 * high:.1f}).",
-        advice="More pictures help most. Otherwise: fewer or more robust features (--features)"
-        f"{'; ' if stronger else ', or '}{penalty}. The test accuracy above is already the honest one.",
+        advice=f"{_first(run)}ewer or more robust features (--features){'; ' if stronger else ', or '}{penalty}. "
+        f"The test accuracy {_honest(run)}.",
         command=with_more(run) if stronger else again(run, "--alpha", plain(10 * alpha)),
     )
+
+
+def _first(run: Run) -> str:
+    """What helps most, unless the learning curve says that more pictures would not; then the others' beginning."""
+    flat = enough_pictures.check(run) is not None or richer_features.check(run) is not None
+    return "F" if flat else "More pictures help most. Otherwise: f"
+
+
+def _honest(run: Run) -> str:
+    copies = run.duplicates is not None and run.duplicates.judged > 0
+    return "without the copies of training pictures is the honest one" if copies else "above is already the honest one"

@@ -1,13 +1,16 @@
 """Whether the features limit the classifier: many mistakes that neither more pictures nor another penalty would mend.
 
 Threshold: over 10 % of the test pictures wrong (lower Wilson end) and a forecast gain from twice the pictures below a
-tenth of those mistakes. It differs from underfitting, which asks the training pictures.
+tenth of those mistakes. It differs from underfitting, which asks the training pictures. Silent where more pictures
+are worth collecting, and where nothing is shown to have been learned.
 """
 
 from __future__ import annotations
 
 from ..records import Finding, Run
+from . import more_pictures
 from .next_command import richer
+from .no_better_than_majority import blind
 
 CODE = "richer-features"
 ERROR, SHARE = 0.10, 0.10
@@ -18,6 +21,8 @@ def check(run: Run) -> Finding | None:
     if curve is None or curve.gain is None or test is None or (curve.gain_error or 1.0) > 0.02:
         return None
     if 1 - test.accuracy_interval[1] <= ERROR or curve.gain > SHARE * (1 - test.accuracy):
+        return None
+    if more_pictures.check(run) is not None or blind(run):
         return None
     return Finding(
         code=CODE,

@@ -32,8 +32,22 @@ def check(run: Run) -> Finding | None:
             severity="warning",
             evidence=f"Knowing nothing but the {WORDS[cue]}, {found:.1%} of {n:.0f} training pictures are put into "
             f"the right class (guessing: {guess:.1%}; the classifier: {test.accuracy:.1%}).",
-            advice="Take pictures of every class in the same places and light, or crop the rim away (--fit crop); "
-            "judge on pictures from elsewhere before trusting the accuracy.",
-            command=again(run, "--fit", "crop"),
+            **_remedy(run, cue),
         )
     return None
+
+
+def _remedy(run: Run, cue: str) -> dict[str, str]:
+    """Other pictures; against brightness also features that do not see it. (--fit crop leaves two sides of the rim.)"""
+    judge = "judge on pictures from elsewhere before trusting the accuracy."
+    if cue == "brightness" and run.features.get("name") not in ("hog", "given"):
+        return {
+            "advice": "Take pictures of every class in the same light, or use features that see edges, not brightness "
+            f"(--features hog); {judge}",
+            "command": again(run, "--features", "hog"),
+        }
+    where = "in the same light" if cue == "brightness" else "in the same places, or cut the rim off all of them"
+    return {
+        "advice": f"Take pictures of every class {where}; {judge}",
+        "command": "linearhead evaluate RUN PICTURES_FROM_ELSEWHERE",
+    }

@@ -2,6 +2,7 @@
 
 Threshold: at least 10 % of the training pictures wrong (lower Wilson 95 % end) while the gap to the test set is not
 shown to exceed 5 points: then more pictures cannot help, other features can. Both are conventions of this program.
+Where nothing is shown to have been learned, that is said instead.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from ..metrics import difference
 from ..records import Finding, Run
 from . import more_pictures
+from .no_better_than_majority import blind
 from .next_command import richer
 
 CODE = "underfitting"
@@ -20,7 +22,7 @@ def check(run: Run) -> Finding | None:
     if train is None or test is None:
         return None
     error_low = 1 - train.accuracy_interval[1]
-    if error_low <= ERROR or difference(train, test)[0] > GAP:
+    if error_low <= ERROR or difference(train, test)[0] > GAP or blind(run):
         return None
     return Finding(
         code=CODE,

@@ -293,6 +293,7 @@ def summarise(prepared: Prepared, plan: Recipe, updated: bool) -> DataSummary:
         counts=amounts,
         roles=roles.sentences(dataset, plan, amounts, updated),
         conversions=dict(extracted.conversions),
+        split_given=bool(np.any(dataset.splits == "test")),
     )
 
 
