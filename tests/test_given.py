@@ -1,13 +1,15 @@
 """Features computed elsewhere go through train, evaluate and predict as photos do."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from sklearn.datasets import load_digits
 
-from linearhead import SoftmaxClassifier, evaluate, store, train
+from linearhead import SoftmaxClassifier, evaluate, store, train, update
+from linearhead.charts.words import of_rows
 from linearhead.cli import cli
 from linearhead.errors import DataError
 
@@ -103,7 +105,7 @@ def test_an_array_without_labels_is_refused_and_what_is_returned_prints_in_a_lin
     with pytest.raises(DataError, match=r"one ndarray.*\(X, y\)"):
         train(rows[0])
     judged = evaluate(out, folder / "features.npz", max_bad=0.1)
-    assert repr(judged).endswith(f"accuracy {judged.evaluation.accuracy:.3f} of {judged.evaluation.n} pictures)")
+    assert repr(judged).endswith(f"accuracy {judged.evaluation.accuracy:.3f} of {judged.evaluation.n} rows)")
     assert len(repr(judged)) < 300
 
 
@@ -117,3 +119,41 @@ def test_a_class_of_another_name_and_a_run_that_is_not_there_are_named(trained, 
         result = run(*words)
         assert result.exit_code == 4
         assert str(tmp_path / "nothing") in result.stderr
+
+
+def test_rows_are_not_called_pictures(trained, tmp_path):
+    folder, out, got = trained
+    said = run("train", folder / "features.npz", "--out", tmp_path / "run", "--max-bad", "0.1").stdout
+    said += run("evaluate", out, folder / "features.npz", "--max-bad", "0.1").stdout
+    said += json.dumps([got["findings"], got["roles"], got["trust"], got["evaluations"]["test"]["nearest"]])
+    assert "picture" not in said.lower()
+    page = (out / "report.html").read_text()
+    page = re.sub(r'<section id="words".*?</section>|<(script|style)\b.*?</\1>|<[^>]*>', " ", page, flags=re.DOTALL)
+    assert re.findall(r"[^.]*[Pp]icture[^.]*", page) == []
+    assert "training rows" in page
+
+
+def test_names_and_paths_keep_their_pictures_where_rows_are_spoken_of():
+    said = "the picture 'a picture' of 2 pictures in /my/pictures/pictures.npz, `pictures`; Pictures"
+    assert of_rows(said) == "the row 'a picture' of 2 rows in /my/pictures/pictures.npz, `pictures`; Rows"
+
+
+def test_rows_are_updated_to_the_optimum_of_all_rows(rows, tmp_path):
+    X, y = rows
+    np.savez(tmp_path / "old.npz", X=X[:400][y[:400] != 9], y=y[:400][y[:400] != 9])
+    np.savez(tmp_path / "new.npz", X=X[400:], y=y[400:])
+    train(tmp_path / "old.npz", out=tmp_path / "run", alpha=0.01)
+    outcome = update(tmp_path / "run", tmp_path / "new.npz", out=tmp_path / "updated")
+    data = outcome.run.data
+    assert data.used == 200 + np.sum(y[:400] != 9)
+    assert data.classes[-1] == "9"
+    assert outcome.run.fit.converged
+    assert outcome.run.evaluations["test"].accuracy > 0.9
+    again = update(tmp_path / "updated", tmp_path / "new.npz", out=tmp_path / "again")  # parts of an update are kept
+    assert again.run.data.used == data.used + 200
+    np.savez(tmp_path / "narrow.npz", X=X[400:, :30], y=y[400:])
+    with pytest.raises(DataError, match="rows of 30 numbers"):
+        update(tmp_path / "run", tmp_path / "narrow.npz", out=tmp_path / "x")
+    np.savez(tmp_path / "old.npz", X=X[:300], y=y[:300])
+    with pytest.raises(DataError, match=r"The rows in .* are not those that made the model"):
+        update(tmp_path / "run", tmp_path / "new.npz", out=tmp_path / "x")

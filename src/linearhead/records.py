@@ -17,6 +17,7 @@ from typing import Any
 from .errors import FileError
 
 SCHEMA = 1
+GIVEN = "given"  # the name of features that were computed elsewhere
 
 
 class Status(Enum):
@@ -311,6 +312,11 @@ class Run:
     model: str = ""  # the model's identity: 16 hexadecimal digits of its weights' SHA-256
     muted: list[str] = field(default_factory=list)  # codes of findings that the user does not want to hear
     schema: int = SCHEMA
+
+    @property
+    def of_rows(self) -> bool:
+        """Whether rows of features computed elsewhere stand in the place of pictures."""
+        return self.features.get("name") == GIVEN
 
 
 def to_json(record: Any) -> Any:

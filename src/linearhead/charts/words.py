@@ -13,6 +13,9 @@ from html import escape
 THIN = "\u202f"  # narrow no-break space: between digits, before the per cent sign
 QUOTED = r"(?<!\w)'.*?'(?!\w)|`[^`]*`"
 ALONE = re.compile(rf"--[a-z][a-z-]* \S+|{QUOTED}|(?<![^\s(])(\d{{4,6}})(?=[\s),;:]|\.?(?:\s|$))")
+PICTURE = re.compile(
+    rf"{QUOTED}|(?<!\w)&#39;.*?&#39;(?!\w)|(?<![\w./\\-])([Pp])icture(s?)(?![\w/\\-]|\.\w)"  # &#39; is HTML's quote
+)
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -70,6 +73,15 @@ def grouped(text: str) -> str:
         return found[0] if found[1] is None else number(int(found[1]))
 
     return ALONE.sub(shown, text)
+
+
+def of_rows(text: str) -> str:
+    """The same of rows of features: 5 pictures → 5 rows. Names, which stand in quotes, and parts of paths stay."""
+
+    def shown(found: re.Match[str]) -> str:
+        return f"{'R' if found[1] == 'P' else 'r'}ow{found[2]}" if found[1] else found[0]
+
+    return PICTURE.sub(shown, text)
 
 
 def percent(value: float | None, decimals: int = 1) -> str:

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..charts.words import of_rows
+
 if TYPE_CHECKING:
     from ..course import Report
     from ..experiment import Judged, Outcome, Planned, Prediction, Raced
-    from ..records import Duplicates, Evaluation, Finding, Skipped, Trust
+    from ..records import Duplicates, Evaluation, Finding, Run, Skipped, Trust
 
 RARE = 0.01  # below this share of training pictures at least as unusual, a picture is called unlike them
 COLOURS = {"good": "green", "note": "blue", "warning": "yellow", "problem": "red"}
@@ -38,17 +40,26 @@ def accuracy_line(name: str, judged: Evaluation) -> str:
 
 def outcome_lines(outcome: Outcome) -> Iterator[str]:
     """About ten lines: the headline, what was done, the findings, the files, one next step."""
-    run = outcome.run
-    data, fit = run.data, run.fit
-    test = run.evaluations.get("test")
+    run, features = outcome.run, outcome.run.features
     if outcome.interrupted:
-        what = "the finished classifier, judged in brief" if fit.converged else "the best classifier so far"
+        what = "the finished classifier, judged in brief" if run.fit.converged else "the best classifier so far"
         yield click.style(f"Interrupted: this is {what}.", fg="yellow")
+    yield from (of_rows(line) if run.of_rows else line for line in _run_lines(run))
+    yield from finding_lines(run.findings)
+    yield f"Took {run.seconds['total']:.1f} s"
+    yield f"Model   {outcome.model}"
+    yield f"Report  {outcome.report}"
+    what = "PICTURE_OR_FOLDER" if "picture" in features else "ROWS.npy"
+    yield f"Next    linearhead predict {shlex.quote(_near(outcome.folder))} {what}"
+
+
+def _run_lines(run: Run) -> Iterator[str]:
+    """The headline, and what was done."""
+    data, fit, features, test = run.data, run.fit, run.features, run.evaluations.get("test")
     if test is not None:
         yield click.style(accuracy_line("Test", test), bold=True)
     yield accuracy_line("Training", run.evaluations["train"])
     yield f"Pictures: {data.found} found = {data.used} used + {len(data.skipped)} skipped; {len(data.classes)} classes"
-    features = run.features
     seen = f" from {features['picture']} pictures" if "picture" in features else " a row"
     yield f"Features: {features['name']}, {features['dimension']} numbers{seen}"
     yield f"Fit: {fit.loss_label} + {fit.penalty}, alpha {fit.alpha:.3g} ({fit.alpha_from}), {fit.solver}: {fit.status}"
@@ -56,12 +67,6 @@ def outcome_lines(outcome: Outcome) -> Iterator[str]:
         yield copies_line(run.duplicates)
     if run.trust is not None and run.trust.judged is not None:
         yield trust_line(run.trust)
-    yield from finding_lines(run.findings)
-    yield f"Took {run.seconds['total']:.1f} s"
-    yield f"Model   {outcome.model}"
-    yield f"Report  {outcome.report}"
-    what = "PICTURE_OR_FOLDER" if "picture" in features else "ROWS.npy"
-    yield f"Next    linearhead predict {shlex.quote(_near(outcome.folder))} {what}"
 
 
 def copies_line(found: Duplicates) -> str:
@@ -79,7 +84,18 @@ def copies_line(found: Duplicates) -> str:
 def judged_lines(judged: Judged) -> Iterator[str]:
     """About ten lines: the headline, on what, the findings, and the classes with the lowest recall."""
     numbers = judged.evaluation
-    yield click.style(accuracy_line("Accuracy:", numbers).replace(": accuracy", ""), bold=True)
+    yield from (of_rows(line) if judged.of_rows else line for line in _numbers_lines(judged))
+    yield from finding_lines(judged.findings)
+    known = sorted((c for c in numbers.per_class if c.recall is not None), key=lambda c: c.recall or 0.0)
+    worst = [f"{c.label} {percent(c.recall or 0.0)} of {c.n}" for c in known[:LISTED]]
+    others = len(known) - LISTED
+    more = f", … {others} {'class has' if others == 1 else 'classes have'} more (--json)" if others > 0 else ""
+    yield f"Lowest recall: {', '.join(worst)}{more}"
+
+
+def _numbers_lines(judged: Judged) -> Iterator[str]:
+    """The headline, and on what."""
+    yield click.style(accuracy_line("Accuracy:", judged.evaluation).replace(": accuracy", ""), bold=True)
     yield f"Judged on {judged.sentence}"
     used = judged.found - len(judged.skipped)
     yield f"Pictures: {judged.found} found = {used} used + {len(judged.skipped)} skipped{_reasons(judged.skipped)}"
@@ -87,12 +103,6 @@ def judged_lines(judged: Judged) -> Iterator[str]:
         yield f"{copies_line(judged.duplicates)} (compared with {judged.compared})"
     if judged.trust is not None and judged.trust.judged is not None:
         yield trust_line(judged.trust)
-    yield from finding_lines(judged.findings)
-    known = sorted((c for c in numbers.per_class if c.recall is not None), key=lambda c: c.recall or 0.0)
-    worst = [f"{c.label} {percent(c.recall or 0.0)} of {c.n}" for c in known[:LISTED]]
-    others = len(known) - LISTED
-    more = f", … {others} {'class has' if others == 1 else 'classes have'} more (--json)" if others > 0 else ""
-    yield f"Lowest recall: {', '.join(worst)}{more}"
 
 
 def _reasons(skipped: Sequence[Skipped]) -> str:

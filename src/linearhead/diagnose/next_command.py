@@ -59,7 +59,7 @@ def with_lbfgs(run: Run) -> str:
 
 def richer(run: Run, advice: str, quality: str = "auto") -> dict[str, str]:
     """Advice and command where better features are wanted; rows that came as features get them from elsewhere."""
-    if run.features.get("name") == "given":
+    if run.of_rows:
         elsewhere = "Compute the rows by a stronger network, by another of its layers, or from larger pictures."
         return {"advice": elsewhere}
     return {"advice": advice, "command": again(run, "--features", quality, "--quality", "best")}

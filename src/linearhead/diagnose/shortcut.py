@@ -40,7 +40,7 @@ def check(run: Run) -> Finding | None:
 def _remedy(run: Run, cue: str) -> dict[str, str]:
     """Other pictures; against brightness also features that do not see it. (--fit crop leaves two sides of the rim.)"""
     judge = "judge on pictures from elsewhere before trusting the accuracy."
-    if cue == "brightness" and run.features.get("name") not in ("hog", "given"):
+    if cue == "brightness" and run.features.get("name") != "hog":
         return {
             "advice": "Take pictures of every class in the same light, or use features that see edges, not brightness "
             f"(--features hog); {judge}",

@@ -10,8 +10,8 @@ from __future__ import annotations
 from ..metrics import difference
 from ..records import Finding, Run
 from . import more_pictures
-from .no_better_than_majority import blind
 from .next_command import richer
+from .no_better_than_majority import blind
 
 CODE = "underfitting"
 ERROR, GAP = 0.10, 0.05

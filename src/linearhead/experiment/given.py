@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..charts.words import of_rows
 from ..data import Dataset
 from ..data.feature_store import Store
 from ..data.numpy_files import inputs
@@ -19,11 +22,10 @@ from ..data.stored_rows import StoredRows
 from ..errors import DataError, UsageError
 from ..files import sha256
 from ..images import Preprocessing
-from ..records import Skipped
+from ..records import Evaluation, Finding, Run, Skipped
 from .extract import BATCH, Extracted, Pictures, Tolerance
 from .progress import Progress
 
-NAME = "given"  # what such features are called in records
 FLOATS = (np.float16, np.float32, np.float64, np.uint8)  # types of rows that fits read as they are
 
 
@@ -120,3 +122,33 @@ def read(path: Path, dimension: int) -> np.ndarray:
     if X.ndim != 2 or X.shape[1] != dimension:
         raise DataError(f"{path} holds {X.dtype} of shape {X.shape}; rows of features, (n, {dimension}), are needed.")
     return X if X.dtype in FLOATS else np.asarray(X, dtype=np.float32)
+
+
+def said(run: Run) -> None:
+    """Has the sentences of a record speak of rows, not of pictures."""
+    run.findings = findings_said(run.findings)
+    run.data.roles = {role: of_rows(text) for role, text in run.data.roles.items()}
+    for judged in run.evaluations.values():
+        evaluation_said(judged)
+    if run.trust is not None:
+        run.trust.source = of_rows(run.trust.source)
+
+
+def evaluation_said(judged: Evaluation) -> None:
+    """The same for numbers alone."""
+    judged.audit = {role: of_rows(text) for role, text in judged.audit.items()}
+    judged.nearest = of_rows(judged.nearest)
+
+
+def findings_said(findings: Sequence[Finding]) -> list[Finding]:
+    """The same for findings; of a command only what is to be filled in is no name."""
+    return [
+        replace(
+            finding,
+            title=of_rows(finding.title),
+            evidence=of_rows(finding.evidence),
+            advice=of_rows(finding.advice),
+            command=finding.command.replace("_PICTURES", "_ROWS"),
+        )
+        for finding in findings
+    ]

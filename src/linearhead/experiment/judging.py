@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..charts.words import of_rows
 from ..data import Data, Dataset
 from ..data.cache import AUTO, open_store
 from ..data.folder import hidden
@@ -46,9 +47,11 @@ class Judged:
     findings: list[Finding] = field(default_factory=list)
     trust: Trust | None = None  # what the model may be believed on these pictures
     reuse: dict[str, float | None] = field(default_factory=dict)  # how often they have judged before (`ledger.seen`)
+    of_rows: bool = False  # rows of features judged, not pictures
 
     def __repr__(self) -> str:
-        return f"Judged({str(self.model)!r}, accuracy {self.evaluation.accuracy:.3f} of {self.evaluation.n} pictures)"
+        what = "rows" if self.of_rows else "pictures"
+        return f"Judged({str(self.model)!r}, accuracy {self.evaluation.accuracy:.3f} of {self.evaluation.n} {what})"
 
     def to_json(self) -> dict[str, Any]:
         """The object of `evaluate --json`."""
@@ -139,7 +142,8 @@ def evaluate(
     which, rows, sentence = choose_rows(dataset, model, split)
     y, known, skipped = match_classes(dataset, rows, model)
     if len(skipped):
-        progress.say(_unknown(dataset, model, len(skipped)))
+        unknown = _unknown(dataset, model, len(skipped))
+        progress.say(unknown if model.extractor is not None else of_rows(unknown))
     tolerance, store = Tolerance(len(known), max_bad, strict), open_store(cache, progress.say)
     pictures = given.source(dataset, known, model.preprocessing, tolerance, progress, store)
     extracted = pictures.features(model.extractor)  # pyright: ignore[reportArgumentType]
@@ -159,7 +163,15 @@ def evaluate(
             remember_nearest(judged, record.evaluations["test"])
         out.reuse = counted(out.model.parent, shown, model, judged)
         out.findings, out.trust = second_look.look(record, model, judged, answers, (extracted.X, y), found, out.reuse)
-    return out
+    return out if model.extractor is not None else said_of_rows(out)
+
+
+def said_of_rows(judged: Judged) -> Judged:
+    """Its sentences speak of rows, not of pictures."""
+    judged.of_rows, judged.findings = True, given.findings_said(judged.findings)
+    judged.sentence, judged.compared = of_rows(judged.sentence), of_rows(judged.compared)
+    given.evaluation_said(judged.evaluation)
+    return judged
 
 
 def remember_nearest(judged: Evaluation, before: Evaluation) -> None:

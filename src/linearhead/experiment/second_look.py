@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import diagnose
 from ..errors import FileError
-from ..records import DataSummary, Duplicates, Evaluation, Finding, FitSummary, Run, Trace, Trust
+from ..records import GIVEN, DataSummary, Duplicates, Evaluation, Finding, FitSummary, Run, Trace, Trust
 from ..store import Model
 from . import trusting
 from .judge import Answers
@@ -31,7 +31,7 @@ def record_of(run: Any, model: Model) -> Run:
 
 def bare(model: Model) -> Run:
     """A record of which only the judged numbers are to be asked."""
-    facts, spec = model.facts, "" if model.extractor is None else model.extractor.spec
+    facts, spec = model.facts, GIVEN if model.extractor is None else model.extractor.spec
     source, alpha = str(facts.get("source", "")), float(facts.get("alpha", 0))
     data = DataSummary(source, "", model.classes, 0, 0, [], {}, {})
     fit = FitSummary(model.loss, "", "", alpha, False, str(facts.get("status", "")), True, 0, 0, None, Trace())

@@ -14,7 +14,7 @@ from ..data import Data
 from ..data.cache import AUTO, open_store
 from ..errors import UsageError
 from ..files import new_folder, sha256
-from ..records import DataSummary, Duplicates, Evaluation, Finding, Run, to_json
+from ..records import GIVEN, DataSummary, Duplicates, Evaluation, Finding, Run, to_json
 from ..store import Model
 from . import copies as copying
 from . import examine as examining
@@ -48,7 +48,8 @@ class Outcome:
     def __repr__(self) -> str:
         name = "test" if "test" in self.run.evaluations else "train"
         judged = self.run.evaluations[name]
-        return f"Outcome({str(self.folder)!r}, accuracy {judged.accuracy:.3f} of {judged.n} {name} pictures)"
+        what = "rows" if self.run.of_rows else "pictures"
+        return f"Outcome({str(self.folder)!r}, accuracy {judged.accuracy:.3f} of {judged.n} {name} {what})"
 
     def _repr_html_(self) -> str:
         from ..displays import EvaluationDisplay
@@ -260,6 +261,8 @@ def record(
         if place is not None and len(y) > n:
             run.probes["reuse"] = ledger.seen(place, run.judged_pictures, run.model)
     run.findings = [*diagnose.verdict(run), *(warned(text) for text in fitted.warned)]
+    if run.of_rows:
+        given.said(run)
     return run, answers, doubted
 
 
@@ -301,7 +304,7 @@ def describe(prepared: Prepared) -> dict[str, Any]:
     """What the record says about the features."""
     p, extractor = prepared.preprocessing, prepared.extractor
     if p is None or extractor is None:
-        return {"name": given.NAME, "dimension": int(prepared.extracted.stored.shape[1])}
+        return {"name": GIVEN, "dimension": int(prepared.extracted.stored.shape[1])}
     return {
         "name": prepared.plan.features,
         "dimension": int(prepared.extracted.X.shape[1]),

@@ -14,16 +14,16 @@ from typing import Any
 
 import numpy as np
 
+from ..charts.words import of_rows
 from ..data import Data, Dataset
 from ..data.cache import AUTO, open_store
 from ..data.feature_store import Store
 from ..errors import ConvergenceWarning, DataError, DataWarning, UsageError
 from ..files import new_folder
 from ..store import Model
-from . import mending, roles, run_folder
-from .extract import Pictures, Tolerance
+from . import given, mending, roles, run_folder
+from .extract import Tolerance
 from .fitting import KEPT, Fit, timed
-from .judging import looks
 from .names import open_readable, unnamed_run
 from .preparing import Clock, Prepared, described
 from .progress import Progress
@@ -42,7 +42,8 @@ def update(
     progress: Progress | None = None,
     command: str = "linearhead.update",
 ) -> Outcome:
-    """Adds the pictures in `data`, of classes old or new, to the model of RUN and writes a new run folder.
+    """Adds the pictures in `data`, of classes old or new, to the model of RUN and writes a new run folder. To a model of
+    feature rows more such rows are added.
 
     The pictures that made the model are needed where they were (with `cache` their features are only read). DataError
     where they are gone or have changed, or where the model and the pictures do not fit.
@@ -58,9 +59,10 @@ def update(
     plan = replace(Recipe.from_dict(model.facts["recipe"]), alpha=float(model.facts["alpha"]))
     with new_folder(out or unnamed_run(data), force, marker=run_folder.RECORD) as folder:
         with clock.stage("list pictures"):
-            parts = [*_made_of(model, plan), (open_readable(data, reader), reader)]
+            parts = [*_made_of(model, plan), (open_readable(data, reader, rows=True), reader)]
             for part, _ in parts:
                 check_apart(part.source, out)
+                given.match(part, model.extractor, model.dimension)
             joined, role = join([part for part, _ in parts], list(model.classes), plan)
         prepared = _prepare(joined, role, model, plan, open_store(cache, progress.say), progress, clock)
         fitted = refit(model, prepared, plan, progress)
@@ -79,14 +81,15 @@ def _made_of(model: Model, plan: Recipe) -> list[tuple[Dataset, str]]:
     facts = model.facts
     sources = facts.get("parts") or [{"source": facts.get("source", ""), "reader": plan.reader}]
     prints = facts.get("fingerprints") or [facts.get("fingerprint")]
-    found = [(open_readable(part["source"], part["reader"]), part["reader"]) for part in sources]
+    found = [(open_readable(part["source"], part["reader"], rows=True), part["reader"]) for part in sources]
     for (dataset, _), expected in zip(found, prints, strict=True):
         if roles.fingerprint(dataset) != expected:
-            raise DataError(
+            told = (
                 f"The pictures in {dataset.source} are not those that made the model: some were added, removed or "
                 "renamed since. An update needs the old pictures as they were, with the new ones in a place of their "
                 "own; or train again on everything."
             )
+            raise DataError(told if model.extractor is not None else of_rows(told))
     return found
 
 
@@ -115,6 +118,7 @@ def join(parts: list[Dataset], classes: list[str], plan: Recipe) -> tuple[Datase
         read=read,
         groups=None if named is None else np.array(named),
         skipped=[skipped for part in parts for skipped in part.skipped],
+        features=None if parts[0].features is None else np.concatenate([part.features for part in parts]),
     )
     role = np.concatenate([roles.held_out(part, plan) for part in parts])
     if joined.groups is not None:
@@ -137,12 +141,11 @@ def _kept_together(groups: np.ndarray, splits: np.ndarray, role: np.ndarray) -> 
 def _prepare(
     dataset: Dataset, role: np.ndarray, model: Model, plan: Recipe, store: Store, progress: Progress, clock: Clock
 ) -> Prepared:
-    """The rows, by the model's own extractor."""
-    extractor, preprocessing = looks(model)
+    """The rows, by the model's own extractor or as they were given."""
     order = np.concatenate([np.flatnonzero(role == name) for name in roles.ROLES])
     tolerance = Tolerance(len(order), plan.max_bad, plan.strict)
-    pictures = Pictures(dataset, order, preprocessing, tolerance, progress, store)
-    return described(dataset, plan, None, role, pictures, extractor, clock)
+    pictures = given.source(dataset, order, model.preprocessing, tolerance, progress, store)
+    return described(dataset, plan, None, role, pictures, model.extractor, clock)
 
 
 def start(model: Model, k: int) -> tuple[np.ndarray, np.ndarray]:

@@ -21,7 +21,7 @@ from .confusion import pictures_behind
 from .glossary import anchor, glossary
 from .numbers import numbers, script_text
 from .pictures import Kept, cost, everything, within
-from .prose import prose
+from .prose import page_of_rows, prose
 from .view import view
 
 LIMIT = 2_000_000  # bytes of UTF-8
@@ -46,7 +46,7 @@ def _page(run: Run, kept: Kept) -> str:
     from markupsafe import Markup
 
     style, script = _asset("page.css") + STYLE + _asset("theme.css"), _asset("page.js")
-    return _template().render(
+    page = _template().render(
         **view(run, kept),
         behind=pictures_behind(run, set(kept.pictures)),
         policy=policy(style, script),
@@ -54,6 +54,7 @@ def _page(run: Run, kept: Kept) -> str:
         script=Markup(script),
         data=Markup(script_text(numbers(run))),
     )
+    return page_of_rows(page, {*run.data.classes, run.data.source}) if run.of_rows else page
 
 
 def policy(style: str, script: str) -> str:

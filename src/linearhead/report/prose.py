@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from typing import Any
 
-from ..charts.words import THIN, grouped, printable
+from ..charts.words import THIN, grouped, of_rows, printable
 
 OPTION = re.compile(r"`([^`]+)`|(?<![\w-])(--[a-z][a-z0-9-]{1,30}(?![\w-]))")
+TOKEN = re.compile(r"<(style|script|code|pre)\b.*?</\1>|<section id=\"words\".*?</section>|<[^>]*>|([^<]+)", re.DOTALL)
 PER_CENT = re.compile(r"(?<=\d) ?%")
 
 
@@ -25,3 +27,13 @@ def prose(text: str) -> Any:
         parts += [escape(text[end : found.start()]), code.format(found[1] or found[2])]
         end = found.end()
     return Markup("").join([*parts, escape(text[end:])])
+
+
+def page_of_rows(page: str, names: set[str]) -> str:
+    """The page of rows of features, which are no pictures: its texts say so, but not the glossary and not `names`."""
+
+    def shown(found: re.Match[str]) -> str:
+        text = found[2]
+        return found[0] if text is None or unescape(text).strip() in names else of_rows(text)
+
+    return TOKEN.sub(shown, page)
