@@ -189,6 +189,12 @@ def test_few_rows_at_their_margin_are_told_by_a_young_model(seed):
     check_solvers("squared_hinge", "condition 1e8", (seed,))
 
 
+@pytest.mark.parametrize("loss", ["cross_entropy", "logistic"])
+def test_a_class_that_hardly_bends_is_not_taken_for_one_that_the_loss_does_not_see(loss):
+    """A curvature of 1e-8 of the largest along one class: Newton took no step there, and ended 2e-8 off."""
+    check_solvers(loss, "condition 1e8", (16,))
+
+
 @pytest.mark.parametrize("solver", ["lbfgs", "newton"])
 @pytest.mark.parametrize("loss", SMOOTH)
 def test_directions_that_nothing_sees_are_left_alone(loss, solver):

@@ -74,10 +74,12 @@ def exact_optimum(loss, X, y, w, alpha, W, b, intercept, slack=1e-5):
     if not intercept:  # b stays 0, and nothing is asked of its slope
         last = np.arange(size - k, size)
         system, right = np.delete(np.delete(system, last, axis=0), last, axis=1), np.delete(right, last)
-    found, *_ = np.linalg.lstsq(system, right, rcond=1e-12)
+    own = size if intercept else size - k
+    start = np.concatenate([np.vstack([W, b]).ravel()[:own], np.zeros(m + t)])
+    # the smallest step from the guess: where many intercepts are optimal, its own stays
+    found = start + np.linalg.lstsq(system, right - system @ start, rcond=1e-12)[0]
     assert np.abs(system @ found - right).max() <= 1e-11, "the guess contradicts itself"
     theta = np.zeros(size)
-    own = size if intercept else size - k
     theta[:own] = found[:own]
     v, levels = found[own : own + m], found[own + m :]
     sums = (free[:, 0] == rows[:, None]).astype(float) if loss == "crammer_singer" else np.zeros((0, m))
@@ -143,6 +145,10 @@ def check_optimum(loss, kind, seeds):
         F = value(loss, X, y, w, W, b) + alpha / 2 * np.sum(W**2)
         assert abs(model.certificate_.value - F) <= 1e-9 * F
         assert model.certificate_.value - F <= model.certificate_.gap + 1e-14
+
+
+def test_an_intercept_that_is_not_unique_is_an_optimum_all_the_same():
+    check_optimum("crammer_singer", "imbalanced", (12,))
 
 
 @pytest.mark.parametrize("kind", PROBLEMS)

@@ -244,7 +244,7 @@ def precondition(
     diagonal += alpha * (shrink if basis.U is None else shrink @ basis.U**2)[:, None]
     rest = basis.rest * lone + alpha * (np.mean(shrink) if np.ptp(shrink) == 0 else shrink[:, None])
     # directions of the scores that the loss does not see (a shift of all of them): no step, rounding would be amplified
-    blind = values <= 1e-7 * max(values[-1], 0.0)
+    blind = values <= (1e-13 if w.dtype == np.float64 else 1e-7) * max(values[-1], 0.0)
     lead = leading(objective, basis, fine)
     coupled = None
     if Q is not None and s is not None and lead > 0:
