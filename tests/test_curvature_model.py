@@ -150,7 +150,7 @@ def test_the_sample_has_rows_with_weight_alone_and_is_the_same_every_time(monkey
     theta = rng.normal(size=(5, 3))
     for part in (slice(None), slice(10, 90)):
         s = plain.design.dense()[sample_basis(plain).rows][part] @ theta[:-1] + theta[-1]
-        np.testing.assert_allclose(sample_basis(plain).scores(theta, part), s, atol=1e-12)
+        np.testing.assert_allclose(sample_basis(plain).scores(theta)(part), s, atol=1e-12)
 
 
 def test_slabs_do_not_matter(monkeypatch):

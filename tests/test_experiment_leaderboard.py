@@ -15,6 +15,7 @@ from linearhead.experiment.leaderboard import Contest, Sample, Tried
 from linearhead.experiment.progress import Progress
 from linearhead.features import FEATURES
 from linearhead.images import Preprocessing
+from linearhead.records import Candidate, Leaderboard
 
 
 def pictures_of(images, labels, classes, groups=None):
@@ -70,7 +71,7 @@ def test_only_pictures_that_may_be_trained_on_are_looked_at(digits, monkeypatch)
 
 
 def test_the_table_says_what_was_tried_and_what_it_cost(held):
-    lines = list(leaderboard.lines(held[1]))
+    lines = list(leaderboard.lines(held[1], 10))
     assert lines[0].split()[:2] == ["Features", "loss"]
     assert sum("← chosen" in line for line in lines) == 1
     assert f"in {held[1].seconds:.1f} s" in lines[-1]
@@ -82,7 +83,7 @@ def test_without_time_the_first_candidate_alone_is_tried_and_the_others_named(di
     plan, board = leaderboard.hold(digits, np.arange(100), Recipe(loss="squared"), Progress())
     assert (len(board.candidates), plan.features, plan.loss) == (1, "patches", "squared")
     assert "hog with squared" in board.not_tried
-    assert "Not tried for want of time" in list(leaderboard.lines(board))[-2]
+    assert "Not tried for want of time" in list(leaderboard.lines(board, 10))[-2]
 
 
 def test_the_clock_decides_nothing(digits, held, monkeypatch):
@@ -103,16 +104,36 @@ def test_too_few_pictures_to_compare_get_the_last_that_applies(digits):
 
 
 @pytest.mark.parametrize(
-    ("n", "k", "dimensions", "size"),
+    ("n", "k", "dimensions", "size", "classes"),
     [
-        (500, 10, [100, 1000], 500),
-        (60_000, 10, [100, 1000], 3000),
-        (60_000, 1000, [500, 2000], 10_000),
-        (15, 2, [5], 15),
+        (500, 10, [100, 1000], 500, 10),
+        (60_000, 10, [100, 1000], 3000, 10),
+        (60_000, 1000, [500, 2000], 2350, 235),
+        (4000, 3000, [500, 2000], 860, 645),
+        (15, 2, [5], 15, 2),
     ],
 )
-def test_the_sample_is_bounded_by_arithmetic_and_has_ten_of_every_class(n, k, dimensions, size):
-    assert leaderboard.sample_size(n, k, dimensions) == min(size, leaderboard.MOST, n)
+def test_the_sample_is_bounded_by_arithmetic(n, k, dimensions, size, classes):
+    """Ten pictures of every class, or of as many classes as there is work for, however many there are."""
+    assert leaderboard.sample_size(n, k, dimensions) == (size, classes)
+    columns = 2 * sum(dimensions) + max(dimensions) * len(dimensions)
+    assert size * classes * columns * 400 <= leaderboard.WORK
+
+
+def test_of_many_classes_those_are_tried_that_can_be_judged(monkeypatch):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 255, (300, 8, 8), dtype=np.uint8)
+    y = np.concatenate([np.repeat(np.arange(50), 4), np.arange(50, 150)])  # 100 of the classes have one picture each
+    some = pictures_of(images, y, tuple(f"{i:03}" for i in range(150)))
+    monkeypatch.setattr(leaderboard, "sample_size", lambda n, k, dimensions: (120, 30))
+    sample = leaderboard.draw(some, np.arange(300), Recipe(), ["pixels"])
+    assert sorted(np.bincount(sample.y)) == [4] * 30
+    assert leaderboard.draw(some, np.arange(200, 300), Recipe(), ["pixels"]) is None  # nothing there can be judged
+    board = Leaderboard(
+        [Candidate("hog", "cross_entropy", 9, 1.0, 120, 0.5, [0.4, 0.6], 1.0, 1.0)], [], 120, "", 1.0, 30
+    )
+    assert "120 training pictures of 30 of the classes" in list(leaderboard.lines(board, 150))[-1]
+    assert "of the classes" not in list(leaderboard.lines(board, 30))[-1]
 
 
 def test_groups_stay_on_one_side(monkeypatch):

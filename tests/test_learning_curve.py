@@ -1,10 +1,15 @@
 """The learning curve's forecast where the truth is known, and the point that the validation pictures add."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from linearhead import SoftmaxClassifier
 from linearhead.experiment.curve import curve_of, extended, forecast
+from linearhead.experiment.outside import _subset
 from linearhead.records import LearningCurve
+from linearhead.solvers import SOLVERS
 
 N = [100, 200, 400, 800, 1600]
 
@@ -84,3 +89,23 @@ def test_validation_pictures_add_the_point_of_the_fit_on_all_train_pictures():
     nothing = LearningCurve()
     extended(nothing, 2000, np.ones(300, bool))
     assert nothing.n == []
+
+
+def test_small_subsets_are_fitted_on_their_rows_alone_to_the_same_optimum():
+    rng = np.random.default_rng(2)
+    y = np.arange(600) % 5
+    X = (rng.normal(size=(5, 40))[y] + 1.5 * rng.normal(size=(600, 40))).astype(np.float32)
+    objective = SoftmaxClassifier(alpha=0.05)._objective(X, y)
+    objective = replace(objective, weights=rng.uniform(0.5, 2, 600), total=0.0, alpha=0.05)
+    used = np.zeros(600, bool)
+    used[rng.permutation(600)[:150]] = True
+    few, solver = _subset(objective, used), SOLVERS["lbfgs"](tol=1e-8)
+    assert (few.n, _subset(objective, ~used).n) == (150, 600)
+    all_rows = replace(objective, weights=objective.weights * used, total=0.0)
+    before = objective.count.passes
+    found = solver(few, few.start()).point.theta
+    assert objective.count.passes - before < 8  # of all rows
+    wanted = solver(all_rows, few.start()).point.theta
+    for theta in (found, wanted):
+        theta[-1] -= theta[-1].mean()  # a shift of all intercepts changes no loss
+    np.testing.assert_allclose(found, wanted, atol=1e-5)

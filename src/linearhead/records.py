@@ -209,6 +209,7 @@ class Leaderboard:
     pictures: int  # of the sample; no test picture among them
     rule: str
     seconds: float
+    classes: int = 0  # of the sample; 0: it is not known
 
 
 @dataclass

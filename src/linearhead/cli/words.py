@@ -74,10 +74,11 @@ def copies_line(found: Duplicates) -> str:
     line = f"Copies: {found.exact} equal and {found.near} nearly equal to another of {found.compared} pictures"
     if found.conflicting:
         line += f", {found.conflicting} of them under several labels"
-    line += f"; {found.judged} judged pictures are copies of trained ones"
+    one = found.judged == 1
+    line += f"; {found.judged} judged picture{' is a copy of a trained one' if one else 's are copies of trained ones'}"
     if found.without is not None:
-        low, high = found.without.accuracy_interval
-        line += f", without them {percent(found.without.accuracy)} ({100 * low:.1f} to {100 * high:.1f} %)"
+        low, high = (100 * bound for bound in found.without.accuracy_interval)
+        line += f", without {'it' if one else 'them'} {percent(found.without.accuracy)} ({low:.1f} to {high:.1f} %)"
     return line
 
 

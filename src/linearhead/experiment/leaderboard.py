@@ -31,6 +31,7 @@ from .recipe import Recipe
 
 QUALITY = "fast"  # at which candidates are tried, where they have one: they rank alike at a fraction of the cost
 LEAST, MOST = 20, 3000  # pictures of a sample: fewer judge nothing, more change no choice
+EACH_CLASS = 10  # pictures of a class, at least, where it has them
 THRICE = 1200  # up to so many pictures all of them judge, in three parts; of more, a third does
 WORK = 2e12  # multiply-adds that all fits together may take, by the estimate of `sample_size`
 ROUGH = 2e-3  # tolerance of the fits: the ranks are settled long before the last digits
@@ -103,6 +104,7 @@ def hold(pictures: Pictures, among: np.ndarray, plan: Recipe, progress: Progress
         not_tried=contest.left_out,
         pictures=len(sample.y),
         rule=RULE,
+        classes=int(sample.y.max()) + 1,
         seconds=time.perf_counter() - start,
     )
     return settled(plan, winner.spec, winner.loss), board
@@ -111,8 +113,8 @@ def hold(pictures: Pictures, among: np.ndarray, plan: Recipe, progress: Progress
 RULE = "Chosen: the fewest numbers among those within one standard error of the best, by paired differences."
 
 
-def lines(board: Leaderboard) -> Iterator[str]:
-    """The board as a table for a terminal, then how it chose and what it cost."""
+def lines(board: Leaderboard, classes: int) -> Iterator[str]:
+    """The board as a table for a terminal, then how it chose, of how many classes all in all, and what it cost."""
     width = max(len(c.features) for c in board.candidates)
     yield f"{'Features':<{width}}  {'loss':<13}  numbers  accuracy  95 % interval  log loss     alpha  seconds"
     for c in board.candidates:
@@ -126,7 +128,9 @@ def lines(board: Leaderboard) -> Iterator[str]:
     if board.not_tried:
         yield f"Not tried for want of time: {', '.join(board.not_tried)}."
     n = board.candidates[0].n
-    yield f"Tried on {board.pictures} training pictures, {n} of them judged, in {board.seconds:.1f} s. {board.rule}"
+    some = f" of {board.classes} of the classes" if 0 < board.classes < classes else ""
+    tried = f"{board.pictures} training pictures{some}, {n} of them judged, in {board.seconds:.1f} s"
+    yield f"Tried on {tried}. {board.rule}"
 
 
 def settled(plan: Recipe, features: str, loss: str) -> Recipe:
@@ -165,26 +169,45 @@ def draw(pictures: Pictures, among: np.ndarray, plan: Recipe, specs: list[str]) 
     dataset = pictures.dataset
     labels = dataset.labels[among]
     dimensions = [make(spec, QUALITY).dimension(*pictures.preprocessing.shape) for spec in specs]
-    size = min(sample_size(len(among), len(dataset.classes), dimensions), pictures.most_held)
-    rows = among
-    if size < len(among):
-        rows = among[split(labels, {"in": size / len(among), "out": 1 - size / len(among)}, plan.seed) == "in"]
+    k = len(np.unique(labels))
+    size, kinds = sample_size(len(among), k, dimensions)
+    rows = among if kinds == k else among[np.isin(labels, some_classes(labels, kinds, plan.seed))]
+    size = min(size, pictures.most_held)
+    if size < len(rows):
+        shares = {"in": size / len(rows), "out": 1 - size / len(rows)}
+        rows = rows[split(dataset.labels[rows], shares, plan.seed) == "in"]
     rows, held = pictures.seen(rows)
     y = dataset.labels[rows]
     if len(rows) < LEAST or len(np.unique(y)) < 2:
         return None
     groups = None if dataset.groups is None else dataset.groups[rows]
     part = split(y, {"0": 1.0, "1": 1.0, "2": 1.0}, plan.seed + 1, groups).astype(int)
-    judges = [
-        p for p in range(3 if len(rows) <= THRICE else 1) if np.any(part == p) and len(np.unique(y[part != p])) > 1
-    ]
-    return Sample(held, np.unique(y, return_inverse=True)[1], part, tuple(judges), plan.seed) if judges else None
+    judges = tuple(p for p in range(3 if len(rows) <= THRICE else 1) if _judges(y, part == p))
+    return Sample(held, np.unique(y, return_inverse=True)[1], part, judges, plan.seed) if judges else None
 
 
-def sample_size(n: int, k: int, dimensions: list[int]) -> int:
-    """Pictures so that about 200 passes a candidate over all candidates stay within WORK."""
+def _judges(y: np.ndarray, held: np.ndarray) -> bool:
+    """Whether the rows held say anything about a fit to the others: some are of a class that those have, beside one."""
+    taught = np.unique(y[~held])
+    return len(taught) > 1 and bool(np.isin(y[held], taught).any())
+
+
+def sample_size(n: int, k: int, dimensions: list[int]) -> tuple[int, int]:
+    """(pictures, classes) so that about 200 passes a candidate over all candidates stay within WORK: of all classes or,
+    where a few of each would be too many, of as many as there is work for."""
     columns = 2 * sum(dimensions) + max(dimensions) * len(dimensions)
-    return int(min(n, MOST, max(LEAST, 10 * k, WORK / (200 * 2 * k * columns))))
+    most = WORK / (200 * 2 * columns)  # pictures times classes
+    each = min(EACH_CLASS, n / k)
+    kinds = int(min(k, max(2, (most / each) ** 0.5)))
+    wanted = max(LEAST, each * kinds, most / kinds if kinds == k else 0)
+    return int(min(n, MOST, wanted)), kinds
+
+
+def some_classes(labels: np.ndarray, kinds: int, seed: int) -> np.ndarray:
+    """So many of the classes, drawn among those of at least three pictures, one for each part; then of two, of one."""
+    names, amounts = np.unique(labels, return_counts=True)
+    drawn = np.random.default_rng(seed).permutation(len(names))
+    return names[drawn[np.argsort(-np.minimum(amounts[drawn], 3), kind="stable")[:kinds]]]
 
 
 def price(sample: Sample, spec: str) -> float:

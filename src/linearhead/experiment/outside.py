@@ -1,11 +1,12 @@
 """What classifiers say of pictures that they were not trained on: out-of-fold scores and the learning curve.
 
 The trained rows are cut into K stratified folds. For each, a chain of nested subsets of the others, 1/16, 1/8 … 1 of
-them, is fitted at the chosen alpha, each from the last optimum, all on one curvature model (subsets are weights on the
-same rows, nothing is copied). Its links, judged on all folds, draw the curve. From its end all rows but one of J parts
-of the fold are fitted, and score that part: fits on 1 − 1/(K J) of the rows, as sure of themselves as the model, that
-come from a θ which saw nothing of the fold. Rows beyond what the budget holds are in no chain and get the mean of all
-K ends. Where d > n every fit is in the rows' span.
+them, is fitted at the chosen alpha, each from the last optimum, all on one curvature model: large subsets as weights on
+the same rows, with nothing copied, small ones on their rows alone, as a pass over all costs many times as much. Its
+links, judged on all folds, draw the curve. From its end all rows but one of J parts of the fold are fitted, and score
+that part: fits on 1 − 1/(K J) of the rows, as sure of themselves as the model, that come from a θ which saw nothing of
+the fold. Rows beyond what the budget holds are in no chain and get the mean of all K ends. Where d > n every fit is in
+the rows' span.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ LEAST = 1  # pictures per class, on average, from which a link is worth fitting
 # accuracy's digits, not the model's; but a gradient g leaves W free by g / alpha: hands at alpha = 1e-3 scored 69 % at
 # 1e-3 and 80 % at 1e-4, where they stay
 TOL, SHARP, KINKED_TOL, MAX_ITER, WEAK_MAX_ITER = 1e-3, 0.1, 3e-2, 60, 200
+FEW = 0.5  # of the rows, up to which a subset's are taken
 SETTLED = 1.0  # times alpha: scores of fits whose gradient is larger at the end are not believed
 
 
@@ -101,9 +103,10 @@ def _chains(
     solver = SOLVERS[choose_solver(objective.loss.name, objective.penalty.name)](tol=tol, max_iter=steps)
     weights = np.ones(objective.n) if objective.weights is None else objective.weights
     shared = Shared(basis=objective.basis() if kinked else _leading(objective.basis()))  # of all rows, not of a link's
+    objective = replace(objective, weights=weights, shared=shared, alpha=alpha)
 
     def fitted(used: np.ndarray, theta: np.ndarray) -> Any:
-        return solver(replace(objective, weights=weights * used, total=0.0, shared=shared, alpha=alpha), theta).point
+        return solver(_subset(objective, used), theta).point
 
     def stored(theta: np.ndarray) -> np.ndarray:
         return design.stored(theta if rows is None else rows.back(theta))
@@ -127,6 +130,20 @@ def _chains(
             ends.append((left, links[-1] if whole else stored(fitted(_but(left, objective.n), theta).theta)))
         chains.append(Chain(own, links, ends))
     return chains
+
+
+def _subset(objective: Any, used: np.ndarray) -> Any:
+    """The objective on the rows `used` (n,) alone, with their part of the curvature model's rows."""
+    from ..objective import Shared
+
+    rows, basis = np.flatnonzero(used), objective.basis()
+    part = np.flatnonzero(used[basis.rows])
+    if len(rows) > FEW * objective.n or not len(part):
+        return replace(objective, weights=objective.weights * used, total=0.0)
+    design = None if basis.design is None else basis.design.take(part)
+    place = np.searchsorted(rows, basis.rows[part])
+    own = replace(basis, rows=place, design=design, projected=basis.projected[part])
+    return replace(objective.take(rows), total=0.0, shared=Shared(basis=own))
 
 
 def _but(rows: np.ndarray, n: int) -> np.ndarray:

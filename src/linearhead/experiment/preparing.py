@@ -126,7 +126,7 @@ def choose_features(
         return leaderboard.settled(plan, plan.features, plan.loss_name), None
     with clock.stage("leaderboard"):
         plan, board = leaderboard.hold(pictures, among, plan, progress)
-    for line in leaderboard.lines(board) if board else ():
+    for line in leaderboard.lines(board, len(pictures.dataset.classes)) if board else ():
         progress.say(line)
     return plan, board
 

@@ -42,8 +42,8 @@ def update(
     progress: Progress | None = None,
     command: str = "linearhead.update",
 ) -> Outcome:
-    """Adds the pictures in `data`, of classes old or new, to the model of RUN and writes a new run folder. To a model of
-    feature rows more such rows are added.
+    """Adds the pictures in `data`, of classes old or new, to the model of RUN and writes a new run folder. To a model
+    of feature rows more such rows are added.
 
     The pictures that made the model are needed where they were (with `cache` their features are only read). DataError
     where they are gone or have changed, or where the model and the pictures do not fit.

@@ -10,6 +10,7 @@ one mean energy.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -46,14 +47,15 @@ class Basis:
     def full(self) -> bool:
         return self.projected.shape[1] == len(self.scale)
 
-    def scores(self, theta: np.ndarray, part: slice = slice(None)) -> np.ndarray:
-        """Of the sampled rows, or a part of them, at θ, (m, k)."""
-        kind = self.projected.dtype
-        if self.design is None:
-            inner = theta[:-1] * self.scale[:, None]
-            inner = inner if self.U is None else self.U.T @ inner
-            return self.projected[part] @ inner.astype(kind) + theta[-1].astype(kind)
-        return self.design.block(part).forward(self.design.to_rows(theta))
+    def scores(self, theta: np.ndarray) -> Callable[[slice], np.ndarray]:
+        """A part of the sampled rows → its scores at θ, (m, k). For many classes θ is dear to turn, so that is done
+        once for all parts."""
+        if self.design is not None:
+            design, stored = self.design, self.design.to_rows(theta)
+            return lambda part: design.block(part).forward(stored)
+        kind, inner = self.projected.dtype, theta[:-1] * self.scale[:, None]
+        inner = (inner if self.U is None else self.U.T @ inner).astype(kind)
+        return lambda part: self.projected[part] @ inner + theta[-1].astype(kind)
 
     def inner(self, rows: Design, lead: int | None = None) -> np.ndarray:
         """A design's few rows in the first `lead` directions (None: all), (m, lead)."""
@@ -225,13 +227,14 @@ def precondition(
     if w is None or not w.any():  # rows with weight may all lie outside a shared sample
         w = np.ones(m)
     w = (share * w / w.sum()).astype(basis.projected.dtype)
-    s = basis.scores(theta) if k <= ROTATED else None
+    scores = basis.scores(theta)
+    s = scores(slice(None)) if k <= ROTATED else None
     values, Q = (np.ones(k), None) if s is None else np.linalg.eigh(_mean_hessian(sample, s, w))
     diagonal, lone = np.zeros((basis.projected.shape[1], k)), np.zeros(k)
     turn = None if Q is None else Q.astype(w.dtype)
 
     def terms(part: slice) -> tuple[np.ndarray, np.ndarray]:
-        form = sample.score_hessian_form(basis.scores(theta, part) if s is None else s[part], part, turn)
+        form = sample.score_hessian_form(scores(part) if s is None else s[part], part, turn)
         form *= w[part, None]
         return (basis.projected[part] ** 2).T @ form, form.sum(axis=0, dtype=np.float64)
 
