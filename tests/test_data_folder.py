@@ -277,3 +277,17 @@ def test_real_folders(shared_data, name, n, k):
     dataset = open_dataset(shared_data / name, min_classes=2)
     assert (len(dataset), len(dataset.classes), len(dataset.skipped)) == (n, k, 0)
     assert set(dataset.splits.tolist()) == {""}
+
+
+@pytest.mark.parametrize("place", ["", "images/"])
+def test_a_table_beside_the_pictures_is_pointed_at(tmp_path, place):
+    for name in ("1.png", "2.png"):
+        (tmp_path / place).mkdir(exist_ok=True)
+        Image.new("RGB", (4, 4)).save(tmp_path / f"{place}{name}")
+    (tmp_path / "train.csv").write_text("image_id,category\n1.png,cat\n2.png,dog\n")
+    table = open_dataset(
+        tmp_path / "train.csv"
+    )  # its paths lead to files beside it, or in the one folder that has them
+    assert (table.classes, [table.read(i).exists() for i in (0, 1)]) == (("cat", "dog"), [True, True])
+    with pytest.raises(DataError, match=r"if train.csv says what each picture shows, give .*train\.csv itself"):
+        open_dataset(tmp_path, min_classes=2)

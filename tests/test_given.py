@@ -149,11 +149,26 @@ def test_rows_are_updated_to_the_optimum_of_all_rows(rows, tmp_path):
     assert data.classes[-1] == "9"
     assert outcome.run.fit.converged
     assert outcome.run.evaluations["test"].accuracy > 0.9
-    again = update(tmp_path / "updated", tmp_path / "new.npz", out=tmp_path / "again")  # parts of an update are kept
-    assert again.run.data.used == data.used + 200
+    with pytest.raises(DataError, match="very rows that made the model"):
+        update(tmp_path / "updated", tmp_path / "new.npz", out=tmp_path / "x")
+    np.savez(tmp_path / "more.npz", X=X[:50], y=y[:50])
+    again = update(tmp_path / "updated", tmp_path / "more.npz", out=tmp_path / "again")  # parts of an update are kept
+    assert again.run.data.used == data.used + 50
     np.savez(tmp_path / "narrow.npz", X=X[400:, :30], y=y[400:])
     with pytest.raises(DataError, match="rows of 30 numbers"):
         update(tmp_path / "run", tmp_path / "narrow.npz", out=tmp_path / "x")
     np.savez(tmp_path / "old.npz", X=X[:300], y=y[:300])
     with pytest.raises(DataError, match=r"The rows in .* are not those that made the model"):
         update(tmp_path / "run", tmp_path / "new.npz", out=tmp_path / "x")
+
+
+def test_copies_among_the_trained_rows_do_not_make_the_model_surer_than_it_may_be(rows, tmp_path):
+    """The data's own split: every trained row is there twice, no judged one is."""
+    rng = np.random.default_rng(0)
+    order = rng.permutation(600)
+    X, y = (rows[0] + rng.normal(0, 6, rows[0].shape).astype(np.float32))[order], rows[1][order]
+    data = {"x_train": np.repeat(X[:250], 2, axis=0), "y_train": np.repeat(y[:250], 2), "x_test": X[250:]}
+    trust = train(data | {"y_test": y[250:]}, out=tmp_path / "run", alpha=0.02).run.trust
+    held = {row["asked"]: row["covered"] for row in trust.coverage}
+    assert held[0.9] > 0.84
+    assert trust.unlike < 0.05

@@ -98,6 +98,7 @@ def _too_few_classes(dataset: Dataset, needed: int) -> str:
     return (
         f"{dataset.source} holds {pictures} of {len(dataset.classes)} class ({listed(dataset.classes)}), "
         f"but a classifier tells classes apart and needs at least {needed}.{hint}"
+        f"{folder.table_hint(Path(dataset.source), dataset.skipped) if dataset.reader == 'folder' else ''}"
     )
 
 

@@ -214,4 +214,11 @@ def _no_class_folders(path: Path, tree: _Tree) -> str:
     return (
         f"{path} holds {n} pictures but no class folders: {tree.pictures[0][-1]} and the others lie directly in "
         f"{path.joinpath(*tree.pictures[0][:-1])}, and nothing says what they show. Needed: {layout(path)}."
+        f"{table_hint(path, tree.skipped)}"
     )
+
+
+def table_hint(path: Path, skipped: list[Skipped]) -> str:
+    """A sentence about a table that lies beside the pictures and may say what they show; "" where none does."""
+    tables = [one.path for one in skipped if one.path.lower().endswith((".csv", ".tsv", ".jsonl", ".ndjson"))]
+    return f" Or, if {tables[0]} says what each picture shows, give {path / tables[0]} itself." if tables else ""

@@ -2,13 +2,15 @@
 
 Columns, in any order and case: where the picture is (`file_name` or an alias), what it shows (`label` or an alias), and
 optionally `split` (the words of `SPLIT_WORDS`) and `group`; others are kept by name. Paths are relative to the
-manifest. Lines that name no picture or no label, and pictures named twice, are skipped with their line number.
+manifest, or to the one folder beside it where they lead to files. Lines that name no picture or no label, and pictures
+named twice, are skipped with their line number.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,13 +23,26 @@ from ..records import Skipped
 from .contract import Dataset, by_name, listed, split_named
 
 COLUMNS = {  # the first alias that is there counts
-    "path": ("file_name", "path", "image", "filepath", "filename", "file", "image_path", "img", "img_path"),
+    "path": (
+        "file_name",
+        "path",
+        "image",
+        "filepath",
+        "filename",
+        "file",
+        "image_path",
+        "img",
+        "img_path",
+        "image_name",
+        "image_id",
+    ),
     "label": ("label", "class", "target", "category", "class_name", "label_name"),
     "split": ("split", "subset"),
     "group": ("group", "group_id"),
 }
 CSV_ENDINGS, JSON_ENDINGS = (".csv", ".tsv"), (".jsonl", ".ndjson")
 NAMES = ("metadata", "manifest", "labels")
+FIRST = 20  # places that are looked for
 DELIMITERS = ",;\t|"
 
 
@@ -62,7 +77,7 @@ def read(path: Path) -> Dataset:
     for line, record in records:
         _add(rows, record, columns, line, manifest)
     labels, classes = by_name(rows.labels)
-    base = manifest.parent
+    base = _base(manifest.parent, rows.places)
     others = [str(key) for key in keys if key is not None and key not in columns.values()]
     return Dataset(
         source=str(path),
@@ -76,6 +91,14 @@ def read(path: Path) -> Dataset:
         skipped=rows.skipped,
         columns={key.strip(): np.array([other.get(key, "") for other in rows.others]) for key in others},
     )
+
+
+def _base(beside: Path, places: list[str]) -> Path:
+    """What the places are relative to: the manifest's folder, unless nothing lies there but in just one below it."""
+    first = places[:FIRST]
+    below = [beside, *sorted(entry for entry in beside.iterdir() if entry.is_dir())]
+    found = [folder for folder in below if any(os.path.exists(os.path.join(folder, place)) for place in first)]
+    return found[0] if len(found) == 1 else beside
 
 
 def _add(rows: _Rows, record: Any, columns: dict[str, str], line: int, manifest: Path) -> None:

@@ -23,6 +23,7 @@ from .progress import Progress
 from .recipe import Recipe
 
 SUSPECTS, UNSURE, EXPLAINED = 24, 24, 60  # pictures shown of each kind
+COPIED = 0.01  # of the trained pictures are copies of others, at least, for folds to be made around them
 GROUPS, COPIES = 8, 3  # groups of copies shown, and pictures of each
 
 
@@ -39,8 +40,7 @@ def examine(prepared: Any, plan: Recipe, fitted: Fit, model: Model, run: Run) ->
     X, y, n = prepared.extracted.X, prepared.y, prepared.n_trained
     if prepared.preprocessing is not None:
         run.probes |= probes.cues(prepared.dataset, prepared.extracted.rows[:n], prepared.preprocessing, plan.seed)
-    groups = prepared.dataset.groups
-    groups = None if groups is None else groups[prepared.extracted.rows[:n]]
+    groups, single = together(prepared)
     seen = None if fitted.hurried else outside(X[:n], y[:n], plan, fitted.alpha, plan.seed, groups)
     if seen is None:
         return None
@@ -48,11 +48,25 @@ def examine(prepared: Any, plan: Recipe, fitted: Fit, model: Model, run: Run) ->
         extended(seen.curve, prepared.n_train, fitted.held.argmax(axis=1) == y[prepared.n_train : n])
     run.learning_curve = seen.curve
     unseen = trusting.unseen(seen, fitted, y[:n], prepared.n_train)
-    run.trust = trusting.calibrate(model, unseen, X[:n], plan.seed)
+    run.trust = trusting.calibrate(model, unseen, X[:n] if single is None else X[single], plan.seed)
     doubted, run.probes["labels"] = trusting.suspects(model, seen.scores, y[:n])
     names = prepared.dataset.names
     run.doubted = [names[prepared.extracted.rows[i]] for i in doubted[:SUSPECTS]]
     return Doubted(doubted.tolist(), answer_scores(model, seen.scores, y[:n]))
+
+
+def together(prepared: Any) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """What must not lie on both sides of a cut of the trained rows, (n,): the data's groups, else copies of one another
+    where they are many; and then the rows without those copies. A copy in another fold is no unseen picture: scores of
+    such would call the classifier surer than it may be, and every new picture strange."""
+    n = prepared.n_trained
+    if prepared.dataset.groups is not None:
+        return prepared.dataset.groups[prepared.extracted.rows[:n]], None
+    copies, y = prepared.copies.group[:n], prepared.y[:n]
+    kinds, single = np.unique(copies, return_index=True)
+    if n - len(kinds) < COPIED * n or np.bincount(y[single], minlength=int(y.max()) + 1).min() < 2:
+        return None, None
+    return copies, np.sort(single)
 
 
 def judged(prepared: Any, plan: Recipe, model: Model, run: Run, answers: Answers) -> None:

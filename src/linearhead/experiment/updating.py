@@ -59,7 +59,9 @@ def update(
     plan = replace(Recipe.from_dict(model.facts["recipe"]), alpha=float(model.facts["alpha"]))
     with new_folder(out or unnamed_run(data), force, marker=run_folder.RECORD) as folder:
         with clock.stage("list pictures"):
-            parts = [*_made_of(model, plan), (open_readable(data, reader, rows=True), reader)]
+            before, added = _made_of(model, plan), open_readable(data, reader, rows=True)
+            _check_new(added, [part for part, _ in before])
+            parts = [*before, (added, reader)]
             for part, _ in parts:
                 check_apart(part.source, out)
                 given.match(part, model.extractor, model.dimension)
@@ -93,12 +95,25 @@ def _made_of(model: Model, plan: Recipe) -> list[tuple[Dataset, str]]:
     return found
 
 
+def _check_new(added: Dataset, parts: list[Dataset]) -> None:
+    """DataError for the very pictures that made the model: twice the same teaches nothing, and looks like certainty."""
+    for part in parts:
+        same = Path(added.source).absolute() == Path(part.source).absolute()
+        if same and roles.fingerprint(added) == roles.fingerprint(part):
+            told = (
+                f"{added.source} holds the very pictures that made the model, and none that is new. Give a place with "
+                "the new ones alone; to train on the same ones again, use train."
+            )
+            raise DataError(told if added.features is None else of_rows(told))
+
+
 def join(parts: list[Dataset], classes: list[str], plan: Recipe) -> tuple[Dataset, np.ndarray]:
     """One dataset of all parts, the classes that are there first, and every picture's role, settled part by part."""
     parts = [roles.grouped(part, plan, added=i > 0) for i, part in enumerate(parts)]
     names = list(dict.fromkeys([*classes, *(name for part in parts for name in part.classes)]))
     labels = [np.array([names.index(name) for name in part.classes])[part.labels] for part in parts]
     starts = np.cumsum([0, *(len(part) for part in parts)])
+    features = [part.features for part in parts if part.features is not None]  # of all parts or of none
 
     def read(i: int) -> Any:
         part = int(np.searchsorted(starts, i, side="right")) - 1
@@ -118,7 +133,7 @@ def join(parts: list[Dataset], classes: list[str], plan: Recipe) -> tuple[Datase
         read=read,
         groups=None if named is None else np.array(named),
         skipped=[skipped for part in parts for skipped in part.skipped],
-        features=None if parts[0].features is None else np.concatenate([part.features for part in parts]),
+        features=np.concatenate(features) if features else None,
     )
     role = np.concatenate([roles.held_out(part, plan) for part in parts])
     if joined.groups is not None:
