@@ -12,6 +12,8 @@ from linearhead import SoftmaxClassifier, evaluate, store, train, update
 from linearhead.charts.words import of_rows
 from linearhead.cli import cli
 from linearhead.errors import DataError
+from linearhead.experiment import Recipe, fitting
+from linearhead.experiment.progress import Progress
 
 
 def run(*words):
@@ -172,3 +174,31 @@ def test_copies_among_the_trained_rows_do_not_make_the_model_surer_than_it_may_b
     held = {row["asked"]: row["covered"] for row in trust.coverage}
     assert held[0.9] > 0.84
     assert trust.unlike < 0.05
+
+
+def test_a_model_of_rows_has_a_card_and_says_why_no_file_that_looks_at_pictures(trained, tmp_path):
+    _, out, _ = trained
+    assert run("export", out, "--to", "card", "--out", tmp_path / "README.md").exit_code == 0
+    text = (tmp_path / "README.md").read_text()
+    assert "picture" not in text.lower()
+    assert "64 numbers a row" in text
+    assert '"tabular-classification"' in text
+    refused = run("export", out, "--to", "numpy", "--out", tmp_path / "x.py")
+    assert refused.exit_code == 2
+    assert "--to card" in refused.stderr
+
+
+def test_weights_that_the_path_s_rule_can_choose_no_more_are_not_kept(rows, monkeypatch):
+    kept = []
+    monkeypatch.setattr(
+        fitting,
+        "_forget_beaten",
+        lambda points, own=fitting._forget_beaten: (own(points), kept.append([len(p.theta) for p in points])),
+    )
+    plan, parts = Recipe(loss="cross_entropy"), fitting.Rows(rows[0], rows[1], 400)
+    state = fitting.Fit(plan.estimator(0.01))
+    fitting.choose_alpha(parts, plan, state, Progress())
+    assert len(kept) == len(state.path) > 5
+    assert max(np.count_nonzero(sizes) for sizes in kept) < len(state.path) / 2
+    best = min(range(len(state.path)), key=lambda i: state.path[i]["valid_loss"])
+    assert kept[-1][best] == 65

@@ -50,8 +50,11 @@ def export(run: str | Path, *, to: str, out: str | Path | None = None, force: bo
     if path.exists() and not force:
         raise UsageError(f"{path} exists already; choose another --out, or --force to replace it.")
     model = load_model(place)
-    if to != "card":
-        looks(model)
+    if to != "card" and model.extractor is None:
+        raise UsageError(
+            f"--to {to} makes a model that looks at pictures, but this one was trained on feature rows. --to card "
+            "describes it; its weights are the tensors coef and intercept of model.safetensors."
+        )
     content = form.make(model, load_record(run)[1] if to == "card" else None)
     answers = CHECKS[to](content, model) if to in CHECKS else None
     difference = None if answers is None else compared(model, *answers)

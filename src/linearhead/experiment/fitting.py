@@ -127,10 +127,19 @@ def choose_alpha(rows: Rows, recipe: Recipe, state: Fit, progress: Progress) -> 
             chosen = path.points[path.index_].theta
             classifier.coef_ = np.ascontiguousarray(chosen[:-1].T)
             classifier.intercept_ = chosen[-1].copy()
+            _forget_beaten(path.points)
             done(1)
 
         judges = [(objective, held_out(objective, *rows.valid))]
         follow(path, objective, judges, alphas.tolist(), tol=PATH_TOL, certificates=False, callback=keep)
+
+
+def _forget_beaten(points: list[Any]) -> None:
+    """Drops the weights of points that another beats in accuracy and in loss, which the rule can choose no more: of
+    thousands of classes a path's worth of them is more than all rows."""
+    for p in points:
+        if any(q.valid_accuracy >= p.valid_accuracy and q.valid_loss < p.valid_loss for q in points):
+            p.theta = np.empty((0, p.theta.shape[1]))  # a slice would keep them
 
 
 def _final(rows: Rows, recipe: Recipe, state: Fit, progress: Progress) -> None:

@@ -102,7 +102,10 @@ def check(dataset: Dataset, features: str) -> None:
 def match(dataset: Dataset, extractor: Any, dimension: int) -> None:
     """UsageError or DataError where a model cannot judge such data: rows, but pictures are needed; other rows; …"""
     if dataset.features is None and extractor is None:
-        raise UsageError("This model was trained on feature rows, not on pictures, so it cannot look at pictures.")
+        raise UsageError(
+            "This model was trained on feature rows, not on pictures, so it cannot look at pictures. Give predict a "
+            ".npy or .npz of such rows."
+        )
     if dataset.features is not None and extractor is not None:
         raise UsageError(
             f"{dataset.source} holds features computed elsewhere, but this model looks at pictures: give it pictures."

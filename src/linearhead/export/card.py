@@ -6,9 +6,10 @@ The header's keys are those of the hub's model card specification; every value i
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
-from ..charts.words import number
+from ..charts.words import number, of_rows
 from ..records import Evaluation, Run
 
 LISTED = 40  # classes in the card's table
@@ -22,11 +23,12 @@ def card(run: Run) -> bytes:
 
 def _header(run: Run) -> dict[str, Any]:
     name = _title(run)
-    task = {"type": "image-classification", "name": "Image classification"}
+    kind = "tabular" if run.of_rows else "image"
+    task = {"type": f"{kind}-classification", "name": f"{kind.capitalize()} classification"}
     header: dict[str, Any] = {
         "library_name": "linearhead",
-        "pipeline_tag": "image-classification",
-        "tags": ["linear-probe", "image-classification", "linearhead", *dict.fromkeys(_word(run.features["name"]))],
+        "pipeline_tag": task["type"],
+        "tags": ["linear-probe", task["type"], "linearhead", *dict.fromkeys(_word(run.features["name"]))],
     }
     judged = run.evaluations.get("test")
     if judged is not None:
@@ -45,10 +47,11 @@ def _word(features: str) -> list[str]:
 
 def _body(run: Run) -> list[str]:
     data, fit, features = run.data, run.fit, run.features
-    judged = run.evaluations.get("test")
-    lines = [f"# {_plain(_title(run))}", "", f"A linear classifier of pictures into {len(data.classes)} classes, made "
-             f"by linearhead {_plain(run.version)} on {_plain(run.created)}.", "", "## How good", ""]  # fmt: skip
-    lines += _numbers(judged) if judged is not None else ["No picture judged this model."]
+    judged, said = run.evaluations.get("test"), of_rows if run.of_rows else str
+    lines = [f"# {_plain(_title(run))}", "", f"A linear classifier of {said('pictures')} into {len(data.classes)} "
+             f"classes, made by linearhead {_plain(run.version)} on {_plain(run.created)}.",
+             "", "## How good", ""]  # fmt: skip
+    lines += _numbers(judged, said) if judged is not None else [said("No picture judged this model.")]
     lines += [
         "",
         "## What trained, what chose, what judged",
@@ -56,9 +59,9 @@ def _body(run: Run) -> list[str]:
         *(f"- {_plain(text)}" for text in data.roles.values()),
     ]
     skipped = f"{data.found} pictures found = {data.used} used + {len(data.skipped)} skipped"
-    lines += [f"- {skipped}.", "", "## How it works", ""]
-    lines.append(f"- Features: `{_code(features['name'])}`, {features['dimension']} numbers of a picture of "
-                 f"{_plain(features['picture'])} pixels.")  # fmt: skip
+    lines += [f"- {said(skipped)}.", "", "## How it works", ""]
+    each = f"of a picture of {_plain(features['picture'])} pixels" if "picture" in features else "a row"
+    lines.append(f"- Features: `{_code(features['name'])}`, {features['dimension']} numbers {each}.")
     lines.append(f"- Classifier: {_plain(fit.loss_label or fit.loss)}, penalty {_plain(fit.penalty)}, alpha "
                  f"{fit.alpha:.4g}; solver {_plain(fit.solver)}: {_plain(fit.status)}.")  # fmt: skip
     proof = fit.certificate
@@ -66,19 +69,20 @@ def _body(run: Run) -> list[str]:
         lines.append(f"- Proven: its objective is within {proof.gap:.2g} of the optimum.")
     lines += ["", "## What to know before using it", ""]
     lines += [f"- {f.severity}: {_plain(f.title)}. {_plain(f.evidence)}" for f in run.findings] or ["- No finding."]
-    lines += ["", "## Use", "", "```", "linearhead predict . photo.jpg", "```", "", "## Made with", "",
+    example = "rows.npy" if run.of_rows else "photo.jpg"
+    lines += ["", "## Use", "", "```", f"linearhead predict . {example}", "```", "", "## Made with", "",
               "```", _code(run.command), "```", ""]  # fmt: skip
     return lines
 
 
-def _numbers(judged: Evaluation) -> list[str]:
+def _numbers(judged: Evaluation, said: Callable[[str], str]) -> list[str]:
     low, high = judged.accuracy_interval
     loss = "" if judged.log_loss is None else f"; log loss {judged.log_loss:.3f}"
     lines = [
         f"Accuracy {100 * judged.accuracy:.1f} % (95 % interval {100 * low:.1f} to {100 * high:.1f} %) on {judged.n} "
-        f"test pictures{loss}. Always the largest class: {100 * judged.majority_accuracy:.1f} %.",
+        f"test {said('pictures')}{loss}. Always the largest class: {100 * judged.majority_accuracy:.1f} %.",
         "",
-        "| class | pictures | precision | recall |",
+        f"| class | {said('pictures')} | precision | recall |",
         "|---|---|---|---|",
     ]
     for score in judged.per_class[:LISTED]:
