@@ -143,6 +143,31 @@ def test_a_header_that_promises_a_universe_takes_no_memory(tmp_path):
             open_dataset(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        (("kana-train-imgs", "kana-train-lbls.gz", "kana_t10k.x", "kana_t10k.y"), {"train": 5, "test": 3}),
+        (("shapes", "truth", None, None), {"": 5}),
+        (("a", "b", "c", "d"), None),  # two pairs that nothing tells apart
+    ],
+)
+def test_files_of_other_names_are_told_by_their_content(tmp_path, names, splits):
+    contents = [idx(pictures(5, 4, 4)), idx(labels(5)), idx(pictures(3, 4, 4)), idx(labels(3))]
+    for name, content in zip(names, contents, strict=True):
+        if name is not None:
+            (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    (tmp_path / "README").write_text("of pictures")
+    (tmp_path / "notes").mkdir()
+    if splits is None:
+        with pytest.raises(DataError):
+            open_dataset(tmp_path)
+        return
+    dataset = open_dataset(tmp_path)
+    assert dataset.reader == "idx"
+    assert dict(zip(*np.unique(dataset.splits, return_counts=True), strict=True)) == splits
+    np.testing.assert_array_equal(dataset.labels[:5], labels(5))
+
+
 def test_fashion_mnist(shared_data):
     dataset = open_dataset(shared_data / "fashion-mnist", min_classes=2)
     assert dataset.reader == "idx"

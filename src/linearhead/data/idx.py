@@ -1,7 +1,8 @@
 """IDX, the format of MNIST and Fashion-MNIST: big-endian, gzipped or not, with an official train/test split.
 
 magic: 0, 0, type (0x08 = uint8), number of dimensions; then each dimension as uint32; then the values.
-Files come in pairs, `train-images-idx3-ubyte[.gz]` and `train-labels-idx1-ubyte[.gz]`, and `t10k-…` for the test set.
+Files come in pairs, `train-images-idx3-ubyte[.gz]` and `train-labels-idx1-ubyte[.gz]`, and `t10k-…` for the test set;
+under other names they are told by their first bytes.
 (LeCun, Cortes, Burges: The MNIST database of handwritten digits.)
 """
 
@@ -22,6 +23,8 @@ from .contract import Dataset, by_name, listed
 
 IMAGES = re.compile(r"(?P<set>.*?)(?P<part>train|t10k|test)-images[-.]idx[34]-ubyte(\.gz)?$")
 SPLIT_OF = {"train": "train", "t10k": "test", "test": "test"}
+SPLIT_WORD = re.compile(r"(?<![a-z])(train|t10k|test)(?![a-z])", re.IGNORECASE)
+LOOKED_AT = 64  # entries of a folder whose first bytes are read
 UINT8 = 0x08
 PIECE = 64 * 2**20  # bytes read at once
 GZIP_MAGIC = b"\x1f\x8b"
@@ -84,7 +87,37 @@ def _pairs(path: Path) -> list[_Pair]:
         if match := IMAGES.match(images.name):
             key = match["set"], SPLIT_OF[match["part"]]
             pairs.setdefault(key, _Pair(*key, images, _labels_beside(images)))
-    return [pairs[key] for key in sorted(pairs, key=lambda key: (key[0], key[1] != "train"))]
+    return [pairs[key] for key in sorted(pairs, key=lambda key: (key[0], key[1] != "train"))] or _told_by_content(path)
+
+
+def _told_by_content(path: Path) -> list[_Pair]:
+    """Of a folder of files that go by other names: what their first bytes say, paired by the split's word in the names,
+    or the only pair there is."""
+    found: dict[tuple[str, bool], list[Path]] = {}
+    for entry in sorted(path.iterdir())[:LOOKED_AT] if path.is_dir() else ():
+        dimensions, word = _dimensions(entry), SPLIT_WORD.search(entry.name)
+        if dimensions in (1, 3, 4):
+            part = SPLIT_OF[word[1].lower()] if word else ""
+            found.setdefault((part, dimensions > 1), []).append(entry)
+    pairs = []
+    for part in ("train", "test", ""):
+        images, labels = found.get((part, True), []), found.get((part, False), [])
+        if len(images) == len(labels) == 1 and (part or not pairs):
+            pairs.append(_Pair("", part, images[0], labels[0]))
+    return pairs
+
+
+def _dimensions(path: Path) -> int:
+    """How many an IDX file of bytes has, gzipped or not; 0 for any other entry."""
+    try:
+        with path.open("rb") as raw:
+            head = raw.read(4)
+            raw.seek(0)
+            if head[:2] == GZIP_MAGIC:
+                head = gzip.GzipFile(fileobj=raw).read(4)
+    except (OSError, EOFError, zlib.error):
+        return 0
+    return head[3] if len(head) == 4 and head[:3] == bytes((0, 0, UINT8)) else 0
 
 
 def _labels_beside(images: Path) -> Path:

@@ -121,7 +121,10 @@ def read(path: Path, dimension: int) -> np.ndarray:
     """(n, d) features without labels: a .npy, or the inputs of a .npz or of a folder. DataError, FileError."""
     if not path.is_dir() and path.suffix.lower() not in (".npy", ".npz"):
         raise DataError(f"{path}: this model was trained on rows of features; a .npy or .npz of such rows is needed.")
-    X = inputs(path)
+    try:
+        X = inputs(path)
+    except DataError as error:
+        raise DataError(f"{error} This model was trained on rows of features, not on pictures.") from error
     if X.ndim != 2 or X.shape[1] != dimension:
         raise DataError(f"{path} holds {X.dtype} of shape {X.shape}; rows of features, (n, {dimension}), are needed.")
     return X if X.dtype in FLOATS else np.asarray(X, dtype=np.float32)
