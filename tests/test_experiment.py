@@ -17,6 +17,7 @@ from linearhead.experiment import Progress, Recipe, extract, fitting, gallery, j
 from linearhead.experiment.extract import Pictures, Tolerance, choose_pictures
 from linearhead.experiment.judging import list_files
 from linearhead.features import Patches, make
+from linearhead.losses import CrossEntropy
 from linearhead.records import Run, from_json, to_json
 from linearhead.store import Model
 
@@ -261,7 +262,7 @@ def test_held_scores_are_settled_although_that_fit_ends_early(fitted, alpha):
     _, X, y, _ = fitted
     state = fitting.fit(fitting.Rows(X[:200], y[:200], 160), Recipe(alpha=alpha), Progress())
     exact = SoftmaxClassifier(alpha=alpha, standardize=True, tol=1e-8).fit(X[:160].astype(float), y[:160])
-    p = exact._make_loss().probabilities(state.held)
+    p = CrossEntropy().probabilities(state.held)
     assert log_loss(y[160:200], p) == pytest.approx(log_loss(y[160:200], exact.predict_proba(X[160:200])), rel=0.01)
     assert state.trace.passes[-1] <= exact.trace_.passes[-1]
 

@@ -180,7 +180,11 @@ for model in ("softmax", "hinge"):
         Case("y NaN", lambda: X, lambda: np.where(Y == 1, np.nan, Y), model, refused="NaN"),
         Case("y None", lambda: X, lambda: None, model, refused="None"),
         Case(
-            "y of mixed types", lambda: X, lambda: np.where(Y == 1, "a", Y.astype(object)), model, refused="label type"
+            "y of mixed types",
+            lambda: X,
+            lambda: np.where(Y == 1, "a", Y.astype(object)),
+            model,
+            refused="types int, str",
         ),
         Case("y continuous", lambda: X, lambda: Y + 0.5, model, refused="continuous"),
         Case("y one-hot", lambda: X, lambda: np.eye(3)[Y], model, refused="1d array"),

@@ -7,6 +7,7 @@ from sklearn.datasets import load_digits
 
 from linearhead.errors import DataError, UsageError
 from linearhead.estimators import ESTIMATORS, LeastSquaresClassifier, LinearClassifier, SoftmaxClassifier
+from linearhead.losses import LOSSES
 from linearhead.path import regularization_path
 from linearhead.records import Status
 
@@ -31,7 +32,7 @@ def test_every_point_is_the_fit_that_stands_alone(digits, loss):
         assert point.valid_accuracy == pytest.approx(alone.score(Xv, yv))
         assert point.train_accuracy == pytest.approx(alone.score(X, y))
         s = Xv @ coef.T + intercept
-        assert point.valid_loss == pytest.approx(float(np.mean(alone._make_loss().value(s, yv))))
+        assert point.valid_loss == pytest.approx(float(np.mean(LOSSES[loss]().value(s, yv))))
 
 
 def test_alphas_run_from_strong_to_weak_whatever_their_order(digits):

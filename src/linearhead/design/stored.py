@@ -16,6 +16,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ class StoredArray:
             raise DataError(f"{_name(first)} holds {first.dtype}; a linear classifier needs real numbers.")
         self.dtype = first.dtype
         self.starts = np.cumsum([0] + [len(shard) for shard in shards])
-        self._chosen = (source.part, source.row) if chosen else None
+        self._parts, self._chosen = shards, (source.part, source.row) if chosen else None
         self.shape = (len(source.row) if chosen else int(self.starts[-1]), int(first.shape[1]))
         self.budget = budget
         self._row = self.shape[1] * self.dtype.itemsize
@@ -79,6 +80,24 @@ class StoredArray:
         """Column j, (n,): one pass."""
         size = self.slab_rows(1)
         return np.concatenate([self[i : i + size][:, j] for i in range(0, len(self), size)])
+
+    def take(self, rows: np.ndarray) -> StoredArray:
+        """Some rows (m,), still where they are."""
+        part, row = self._places(rows)
+        return StoredArray(SimpleNamespace(parts=self._parts, part=part, row=row), self.budget)
+
+    def joined(self, other: StoredArray) -> StoredArray:
+        """These rows, then the other's, which are of the same type."""
+        (part, row), (after, there) = (each._places(np.arange(len(each))) for each in (self, other))
+        part, row = np.concatenate([part, after + len(self._parts)]), np.concatenate([row, there])
+        return StoredArray(SimpleNamespace(parts=[*self._parts, *other._parts], part=part, row=row), self.budget)
+
+    def _places(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The part of each row and its number there, (m,) both."""
+        if self._chosen is not None:
+            return self._chosen[0][rows], self._chosen[1][rows]
+        part = np.searchsorted(self.starts, rows, side="right") - 1
+        return part, rows - self.starts[part]
 
     def slab_rows(self, multiple: int) -> int:
         """Rows of one read: whole blocks of `multiple` rows."""

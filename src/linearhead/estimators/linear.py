@@ -15,18 +15,19 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
-from ..arrays import namespace, to_device, to_host
+from ..arrays import to_host
 from ..certificate import prove, sentence
-from ..design import LentArray, LentRows, StoredArray, design_of
+from ..design import design_of
 from ..errors import ConvergenceWarning, DataError, DataWarning, UsageError
-from ..losses import LOSSES
+from ..losses import LOSSES, make_loss
 from ..objective import Objective, check_combination, check_passes, choose_solver
-from ..objective.checking import check_drowned, check_scale, check_weights, combine_weights
+from ..objective.checking import check_drowned, check_scale, combine_weights
+from ..objective.inputs import checked_weights, codes_of, scores, without_absent
 from ..objective.span import span, worth_spanning
 from ..path import RegularizationPath, follow, follow_leaving_one_out, held_out, hold_out, solvable
-from ..penalties import PENALTIES
+from ..penalties import make_penalty
 from ..records import Status, Trace
 from ..solvers import SOLVERS, Solution
 from . import separation
@@ -130,7 +131,8 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
 
     # ── fitting ───────────────────────────────────────────────────────────────────────────────────
     def fit(self, X, y, sample_weight=None, X_valid=None, y_valid=None):
-        """Minimise F on X (n, d), y (n,). X_valid, y_valid only add validation loss and accuracy to `trace_`.
+        """Minimise F on X (n, d), y (n,), weights (n,). X_valid (m, d), y_valid (m,) add their loss and accuracy to
+        `trace_`, choose the strength where alpha="auto", and are what `patience` watches; they are never fitted.
 
         Ctrl-C sets every attribute to the best parameters so far, then raises KeyboardInterrupt.
         """
@@ -140,6 +142,8 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
         if self.solver_ == "dual":
             solver = replace(solver, tol=self._tolerance(objective))
         self.__dict__.pop("_calls", None)
+        if (X_valid is None) != (y_valid is None):
+            raise UsageError("X_valid and y_valid come together: rows and their labels; found one of the two.")
         if self.patience is not None and X_valid is None:
             raise UsageError("patience watches the validation loss: pass X_valid and y_valid to fit, or patience=None.")
         held = None if X_valid is None else self._held_out(objective, X_valid, y_valid)
@@ -157,14 +161,6 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
         if solution.status is Status.INTERRUPTED:
             raise KeyboardInterrupt
         return self
-
-    def _make_loss(self) -> Any:
-        kind: Any = LOSSES[self.loss]
-        return kind(margin=self.margin) if "margin" in kind.__dataclass_fields__ else kind()
-
-    def _make_penalty(self) -> Any:
-        kind: Any = PENALTIES[self.penalty]
-        return kind(l1_ratio=self.l1_ratio) if "l1_ratio" in kind.__dataclass_fields__ else kind()
 
     def _tolerance(self, objective: Objective | None = None) -> float:
         """`tol`, or what suits the loss; a hinge's optimum to the last digits where they cost next to nothing."""
@@ -192,11 +188,7 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
     def _objective(self, X: Any, y: Any, sample_weight: Any = None) -> Objective:
         """The problem that `fit` solves: validated rows, encoded labels, weights; sets classes_."""
         X, y = checked_pair(self, X, y)
-        sample_weight = to_host(sample_weight)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
-            check_weights(sample_weight)
-            X, y, sample_weight = _without_absent(X, y, sample_weight)
+        X, y, sample_weight = without_absent(X, y, checked_weights(sample_weight, X))
         self.classes_, codes = np.unique(y, return_inverse=True)
         k = len(self.classes_)
         if k < 2:
@@ -209,7 +201,8 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
             check_drowned(X, np.asarray(design.scale))
         else:
             check_scale(X, np.sqrt(np.asarray(design.energy)), self._tolerance())
-        return Objective(design, codes, k, self._make_loss(), self._make_penalty(), self._strength(), weights)
+        loss, penalty = make_loss(self.loss, self.margin), make_penalty(self.penalty, self.l1_ratio)
+        return Objective(design, codes, k, loss, penalty, self._strength(), weights)
 
     def _strength(self) -> float:
         """α; 1 stands for "auto" until the path has chosen."""
@@ -228,11 +221,8 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
         return objective.design.from_stored(np.vstack([self.coef_.T, self.intercept_[None]]).astype(np.float64))
 
     def _held_out(self, objective: Objective, X: Any, y: Any) -> Objective:
-        X, y = checked_rows(self, X), to_host(y)
-        known = np.isin(y, self.classes_)
-        if not np.all(known):
-            raise DataError(f"y_valid has classes that y lacks: {np.unique(np.asarray(y)[~known])[:5].tolist()}.")
-        return held_out(objective, X, np.searchsorted(self.classes_, y))
+        X, y = checked_pair(self, X, y, reset=False)
+        return held_out(objective, X, codes_of(y, self.classes_, "y_valid has classes that y lacks"))
 
     @staticmethod
     def _monitor(objective: Objective, held: Objective) -> Any:
@@ -249,12 +239,12 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
         """alpha="auto": by X_valid; else least squares by leaving each row out, others by one row in seven."""
         watching = replace(objective, watch=True)
         if held is None and self.loss == "squared" and self.penalty == "l2" and solvable(objective):
-            self.path_ = RegularizationPath(classes=self.classes_, n_rows=objective.n)
+            self.path_ = RegularizationPath.of(objective, self.classes_)
             follow_leaving_one_out(self.path_, watching, None, certificates=False)
             return self._chosen(objective)
         seed = check_random_state(self.random_state).randint(2**31 - 1) if self.random_state is not None else 0
         train, judge = (watching, held) if held is not None else hold_out(watching, seed)
-        self.path_ = RegularizationPath(classes=self.classes_, n_rows=objective.n)
+        self.path_ = RegularizationPath.of(objective, self.classes_)
         try:
             follow(self.path_, train, [(train, judge)], None, certificates=False)
         except KeyboardInterrupt:
@@ -322,16 +312,7 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
     def _scores(self, X: Any, labels: bool = False) -> np.ndarray:
         """Scores (n, k), or the number of the class of the highest, (n,), found where the rows are."""
         check_is_fitted(self)
-        X, each = checked_rows(self, X), _first if labels else _same
-        if X.dtype in (np.float32, np.float64) and not isinstance(X, StoredArray):
-            return each(X @ self.coef_.T + self.intercept_)
-        design: Any = design_of(X) if self.coef_.dtype == np.float32 else design_of(X).precise()
-        theta: Any = np.vstack([self.coef_.T, self.intercept_]).astype(design.dtype, copy=False)
-        out = np.empty(X.shape[0], np.intp) if labels else np.empty((X.shape[0], len(self.coef_)), theta.dtype)
-        if isinstance(X, LentArray):
-            design, theta = LentRows.like(design), to_device(theta, X.source)
-        design.fill(out, lambda block: (to_host(each(block.forward(theta))),))
-        return out
+        return scores(checked_rows(self, X), self.coef_, self.intercept_, labels)
 
     def decision_function(self, X):
         """Scores (n, k); for two classes (n,), the second class's score less the first's, as scikit-learn has it."""
@@ -367,7 +348,7 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
     @available_if(_proper)
     def predict_proba(self, X):
         """Probabilities (n, k) in the order of classes_; only for proper losses (cross_entropy, logistic)."""
-        return self._make_loss().probabilities(self._scores(X))
+        return make_loss(self.loss).probabilities(self._scores(X))
 
     @available_if(_proper)
     def predict_log_proba(self, X):
@@ -379,15 +360,6 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-def _same(s: Any) -> Any:
-    return s
-
-
-def _first(s: Any) -> Any:
-    """The label of the highest score, (m,)."""
-    return namespace(s).argmax(s, axis=1)
 
 
 def _in_span(solver: Any, objective: Objective, theta: np.ndarray, callback: Any, monitor: Any) -> Solution:
@@ -409,18 +381,3 @@ def _where_they_are(solver: Any, lent: Any, theta: np.ndarray, callback: Any, mo
     outside = None if monitor is None else lambda theta: monitor(np.array(to_host(theta)))
     solution = solver(lent, lent.into(theta), callback, outside)
     return replace(solution, point=lent.back(solution.point))
-
-
-def _without_absent(X: Any, y: np.ndarray, weights: np.ndarray) -> tuple[Any, np.ndarray, np.ndarray]:
-    """Rows of weight zero are absent; a class of which only such rows are known is absent too, and this is said."""
-    present = weights > 0
-    if present.all():
-        return X, y, weights
-    lost = np.setdiff1d(y, y[present])
-    if len(lost):
-        warnings.warn(
-            f"Classes with zero weight in every row are left out: {lost[:5].tolist()}.", DataWarning, stacklevel=4
-        )
-    if isinstance(X, StoredArray):  # rows stay where they are; without weight it does not matter whose they seem
-        return X, np.where(present, y, y[present][0]), weights
-    return X[present], y[present], weights[present]

@@ -10,12 +10,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import _check_sample_weight
 
 from ..design import design_of
-from ..errors import DataError, UsageError
+from ..errors import UsageError
+from ..losses import make_loss
 from ..objective import Objective
 from ..objective.checking import check_scale, check_weights
+from ..objective.inputs import checked_weights, codes_of
+from ..penalties import make_penalty
 from ..records import Status, Trace
 from ..solvers import SGD
 from .inputs import checked_pair
@@ -73,13 +75,8 @@ def _objective(estimator: Any, X: Any, y: Any, sample_weight: Any, classes: np.n
     X, y = checked_pair(estimator, X, y, reset=first)
     if len(classes) < 2:
         raise UsageError(f"A classifier needs at least two classes; classes names {classes.tolist()}.")
-    strange = np.setdiff1d(y, classes)
-    if len(strange):
-        raise DataError(f"y has classes that the first call did not name: {strange[:5].tolist()}.")
-    if sample_weight is not None:
-        sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
-        check_weights(sample_weight)
-    codes = np.searchsorted(classes, y)
+    codes = codes_of(y, classes, "y has classes that the first call did not name")
+    sample_weight = checked_weights(sample_weight, X)
     if estimator.class_weight is not None:
         own = np.array([estimator.class_weight.get(c, 1.0) for c in classes.tolist()])[codes]
         sample_weight = own if sample_weight is None else own * sample_weight
@@ -87,7 +84,7 @@ def _objective(estimator: Any, X: Any, y: Any, sample_weight: Any, classes: np.n
     design = design_of(X, intercept=bool(estimator.fit_intercept))
     size = np.hypot(*design.moments())  # not centred: every batch has another mean
     check_scale(X, size, estimator._tolerance())
-    loss, penalty = estimator._make_loss(), estimator._make_penalty()
+    loss, penalty = make_loss(estimator.loss, estimator.margin), make_penalty(estimator.penalty, estimator.l1_ratio)
     design = replace(design, energy=size**2)
     return Objective(design, codes, len(classes), loss, penalty, estimator._strength(), sample_weight)
 

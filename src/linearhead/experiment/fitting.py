@@ -114,11 +114,11 @@ def choose_alpha(rows: Rows, recipe: Recipe, state: Fit, progress: Progress) -> 
         return
     if recipe.penalty == "none":
         return
-    from ..path import RegularizationPath, default_alphas, follow, held_out
+    from ..path import RegularizationPath, default_alphas, follow
 
     classifier = state.best
     objective = replace(classifier._objective(*rows.train), watch=True)
-    path, alphas = RegularizationPath(classes=classifier.classes_), default_alphas(objective)
+    path, alphas = RegularizationPath.of(objective, classifier.classes_), default_alphas(objective)
     with progress.bar(len(alphas), "penalty strengths, at most") as done:
 
         def keep(point: Any) -> None:
@@ -130,7 +130,7 @@ def choose_alpha(rows: Rows, recipe: Recipe, state: Fit, progress: Progress) -> 
             _forget_beaten(path.points)
             done(1)
 
-        judges = [(objective, held_out(objective, *rows.valid))]
+        judges = [(objective, classifier._held_out(objective, *rows.valid))]
         follow(path, objective, judges, alphas.tolist(), tol=PATH_TOL, certificates=False, callback=keep)
 
 

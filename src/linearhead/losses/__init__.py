@@ -11,4 +11,21 @@ LOSSES: dict[str, type[Loss]] = {
     loss.name: loss for loss in (CrossEntropy, Logistic, Hinge, CrammerSinger, SquaredHinge, Squared)
 }
 
-__all__ = ["LOSSES", "CrammerSinger", "CrossEntropy", "Hinge", "Logistic", "Loss", "Squared", "SquaredHinge"]
+
+def make_loss(name: str, margin: float = 1.0) -> Loss:
+    """The loss of that name, with the margin Δ if it has one."""
+    kind = LOSSES[name]
+    return kind(margin=margin) if "margin" in kind.__dataclass_fields__ else kind()  # type: ignore[call-arg]
+
+
+__all__ = [
+    "LOSSES",
+    "CrammerSinger",
+    "CrossEntropy",
+    "Hinge",
+    "Logistic",
+    "Loss",
+    "Squared",
+    "SquaredHinge",
+    "make_loss",
+]

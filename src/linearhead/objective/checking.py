@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
 from ..design import Block, LentArray, StoredArray, design_of
-from ..errors import DataError, DataWarning
+from ..errors import DataError, DataWarning, UsageError
 
 ROW_TYPES = [np.float64, np.float32, np.float16, np.uint8]  # read in place; other numbers become float64
 
@@ -122,14 +123,50 @@ def check_weights(sample_weight: np.ndarray) -> None:
 def combine_weights(y: np.ndarray, sample_weight: np.ndarray | None, class_weight: Any, classes: np.ndarray):
     """Row weights (n,) from sample and class weights, or None if all are one; y (n,) codes into classes.
 
-    Only ratios of weights count. In units of a power of two no sum overflows and no digit changes.
+    Only ratios of weights count. Huge or tiny ones are taken in units of a power of two: no sum of them overflows, and
+    no digit changes.
     """
-    if sample_weight is not None:
-        sample_weight = np.ldexp(sample_weight, -int(np.frexp(np.max(sample_weight))[1]))
+    if sample_weight is not None and abs(power := int(np.frexp(np.max(sample_weight))[1])) > 64:
+        sample_weight = np.ldexp(sample_weight, -power)
     if class_weight is None:
         return sample_weight
     from sklearn.utils.class_weight import compute_class_weight
 
     per_class = compute_class_weight(class_weight, classes=classes, y=classes[y])
+    bad = np.flatnonzero(~(np.isfinite(per_class) & (per_class > 0)))
+    if bad.size:
+        raise UsageError(
+            f"class_weight must be finite and above 0; found {per_class[bad[0]]:g} for class "
+            f"{classes[bad[:1]].tolist()[0]!r}. To leave a class out, leave its rows out."
+        )
     weights = per_class[y] if sample_weight is None else per_class[y] * sample_weight
     return weights.astype(np.float64)
+
+
+def check_number(
+    name: str,
+    value: Any,
+    least: float,
+    most: float = float("inf"),
+    *,
+    above: bool = False,
+    below: bool = False,
+    whole: bool = False,
+    optional: bool = False,
+    words: tuple[str, ...] = (),
+) -> None:
+    """UsageError unless the option is a finite number in [least, most] (above least, below most), or a known word."""
+    if (optional and value is None) or (isinstance(value, str) and value in words):
+        return
+    kind = Integral if whole else Real
+    if isinstance(value, kind) and not isinstance(value, bool):
+        number = float(value)
+        inside = least < number if above else least <= number
+        if inside and (number < most if below or most == float("inf") else number <= most):
+            return
+    what = "a whole number" if whole else "a finite number"
+    bounds = f"> {least}" if above else f"≥ {least}"
+    if most < float("inf"):
+        bounds += f" and < {most}" if below else f" and ≤ {most}"
+    others = "".join(f" or {word!r}" for word in words) + " or None" * optional
+    raise UsageError(f"{name} must be {what} {bounds}{others}; found {value!r}.")

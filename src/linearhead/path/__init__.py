@@ -10,22 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
 from ..certificate import certify
-from ..design import design_of, opened
-from ..errors import DataError, UsageError
-from ..losses import LOSSES
+from ..errors import UsageError
 from ..objective import Objective, check_combination
-from ..objective.checking import check_finite, check_weights
-from ..penalties import PENALTIES
+from ..objective.checking import check_number
+from ..objective.inputs import codes_of
 from ..records import Status
 from .held import folds, held_out, hold_out
 from .least_squares import leave_one_out
 from .protocols import PROTOCOLS, Protocol, protocol_of, random_part
 from .result import RULES, PathPoint, RegularizationPath
+from .sample import Maker, Sample
 from .walk import GIVE_UP, Walk, _point, checked_alphas, default_alphas, follow, standard_error
 from .walkers import solvable
 
@@ -71,20 +71,23 @@ def regularization_path(
     (0.01, [10.0, 1.0, 0.1, 0.01])
     """
     plan, rule = _checked(protocol, rule, alphas, valid, cv)
+    check_number("tol", tol, 0, optional=True)
+    check_number("max_iter", max_iter, 0, whole=True, optional=True)
+    check_number("give_up", give_up, 1, whole=True, optional=True)
+    refit = plan is not None if refit is None else refit
     check_combination(loss, penalty)
+    if penalty == "none":
+        raise UsageError("A path follows the strength of a penalty, and penalty='none' has none: choose l2.")
     make = Maker(loss, penalty, l1_ratio, margin, standardize, fit_intercept)
-    X, y = opened(X), np.asarray(y)
-    weights = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-    X_all, y_all, w_all = X, y, weights
-    if plan is not None and valid is None:
-        train, kept = random_part(len(y), plan.part, random_state)
-        X, y, valid = X_all[train], y_all[train], (X_all[kept], y_all[kept])
-        weights = None if weights is None else weights[train]
-    elif valid is not None:
-        X_all, y_all, w_all = _stacked(X, y, weights, valid) if refit or plan is not None else (X, y, weights)
-    objective, classes = make.objective(X, y, weights)
-    path = RegularizationPath(classes=classes, rule=rule, n_rows=objective.n)
-    held = _judges(objective, classes, valid, cv, random_state)
+    whole, judging = Sample.of(X, y, sample_weight), None if valid is None else Sample.of(*valid)
+    training = whole
+    if judging is not None:
+        whole = whole.joined(judging) if refit else whole
+    elif plan is not None:
+        training, judging = (whole.take(rows) for rows in random_part(len(whole.y), plan.part, random_state))
+    objective, classes = make.objective(training)
+    path = RegularizationPath.of(objective, classes, rule)
+    held = _judges(objective, classes, judging, cv, random_state)
     options = {"tol": tol, "max_iter": max_iter, "certificates": certificates}
     if cv == LEAVE_ONE_OUT:
         follow_leaving_one_out(path, objective, alphas, tol, certificates, callback)
@@ -92,11 +95,11 @@ def regularization_path(
         _by_protocol(path, objective, held, plan, callback, **options)
     else:
         follow(path, objective, held, alphas, give_up=give_up, callback=callback, **options)
-    if refit or (refit is None and plan is not None):
-        whole, _ = make.objective(X_all, y_all, w_all)
-        alpha = path.alpha_ * objective.total / whole.total if plan is not None else path.alpha_
-        with whole.design.session():
-            path.refit = _point(Walk(whole, [], tol, max_iter, True), alpha)
+    if refit:
+        again, _ = make.objective(whole)
+        alpha = path.alpha_ if plan is None else path.alpha_ * objective.total / again.total
+        with again.design.session():
+            path.refit = _point(Walk(again, [], tol, max_iter, True), alpha)
     return path
 
 
@@ -112,59 +115,19 @@ def _checked(
         raise UsageError(f"rule is one of {', '.join(RULES)}; found {rule!r}.")
     if valid is not None and cv is not None:
         raise UsageError("Give valid=(X, y) or cv=folds, not both: one set of held-out rows chooses alpha.")
-    if isinstance(cv, str) and cv != LEAVE_ONE_OUT:
+    if valid is not None and not (isinstance(valid, (tuple, list)) and len(valid) == 2):
+        raise UsageError(f"valid is a pair (X, y) of held-out rows and their labels; found {type(valid).__name__}.")
+    if not (cv is None or isinstance(cv, Integral) or (isinstance(cv, str) and cv == LEAVE_ONE_OUT)):
         raise UsageError(f"cv is a number of folds or {LEAVE_ONE_OUT!r}; found {cv!r}.")
     return plan, rule
 
 
-def _judges(objective: Objective, classes: np.ndarray, valid: Any, cv: int | str | None, seed: int) -> list:
+def _judges(objective: Objective, classes: np.ndarray, judging: Sample | None, cv: int | str | None, seed: int) -> list:
     """Pairs of a training and a held-out objective: one, or one per fold, or none."""
-    if valid is not None:
-        return [(objective, held_out(objective, valid[0], _codes(classes, valid[1])))]
-    return folds(objective, cv, seed) if isinstance(cv, int) else []
-
-
-class Maker:
-    """Objectives of one kind on different rows."""
-
-    def __init__(self, loss: str, penalty: str, l1_ratio: float, margin: float, standardize: bool, intercept: bool):
-        kind: Any = LOSSES[loss]
-        self.loss = kind(margin=margin) if "margin" in kind.__dataclass_fields__ else kind()
-        kind = PENALTIES[penalty]
-        self.penalty = kind(l1_ratio=l1_ratio) if "l1_ratio" in kind.__dataclass_fields__ else kind()
-        self.standardize, self.intercept = standardize, intercept
-
-    def objective(self, X: Any, y: np.ndarray, weights: np.ndarray | None) -> tuple[Objective, np.ndarray]:
-        """The objective of these rows with α = 1, and the classes."""
-        check_finite(X)
-        classes, codes = np.unique(y, return_inverse=True)
-        if len(classes) < 2 or len(codes) != X.shape[0]:
-            found = f"found {len(codes)} labels of {len(classes)}"
-            raise DataError(f"A path needs one label per row and two classes; {found}.")
-        if weights is not None:
-            check_weights(weights)
-        design = design_of(X, intercept=self.intercept).fitted(weights, self.standardize)
-        return Objective(design, codes, len(classes), self.loss, self.penalty, 1.0, weights, watch=True), classes
-
-
-def _codes(classes: np.ndarray, y: Any) -> np.ndarray:
-    known = np.isin(y, classes)
-    if not np.all(known):
-        raise DataError(
-            f"The validation rows have classes that y lacks: {np.unique(np.asarray(y)[~known])[:5].tolist()}."
-        )
-    return np.searchsorted(classes, y)
-
-
-def _stacked(X: Any, y: np.ndarray, weights: np.ndarray | None, valid: tuple) -> tuple[Any, np.ndarray, Any]:
-    if hasattr(X, "tocsr"):
-        import scipy.sparse
-
-        rows: Any = scipy.sparse.vstack([X, valid[0]]).tocsr()
-    else:
-        rows = np.concatenate([X, valid[0]])
-    w = None if weights is None else np.concatenate([weights, np.ones(len(valid[1]))])
-    return rows, np.concatenate([y, valid[1]]), w
+    if judging is not None:
+        codes = codes_of(judging.y, classes, "The validation rows have classes that y lacks")
+        return [(objective, held_out(objective, judging.X, codes))]
+    return folds(objective, int(cv), seed) if isinstance(cv, Integral) else []
 
 
 def _by_protocol(
@@ -182,7 +145,7 @@ def _by_protocol(
     with objective.design.session():
         walk = Walk(objective, held, tol, max_iter, certificates)
         for power in plan.values(lambda: path):
-            point = _point(walk, 1 / (10.0**power * objective.total))
+            point = _point(walk, path.unit / (10.0**power * path.n_rows))
             path.points.append(point)
             path.points.sort(key=lambda p: -p.alpha)
             if point.status is Status.INTERRUPTED:

@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from ..design import design_of, opened
+from ..design import design_of
 from ..errors import DataError, UsageError
 from ..objective import Objective, Shared
-from ..objective.checking import check_finite
 
 
 def held_out(objective: Objective, X: Any, codes: np.ndarray) -> Objective:
-    """Held-out rows (m, d) with codes (m,) as an objective in the same columns, without penalty."""
-    X = opened(X)
-    check_finite(X)
-    mine = objective.design
-    same = {name: getattr(mine, name) for name in ("shift", "scale", "centre_blocks") if hasattr(mine, name)}
-    design = replace(design_of(X, intercept=mine.intercept), **same)
+    """Checked rows (m, d) with codes (m,), held out, as an objective in the same columns, without penalty."""
+    mine, design = objective.design, design_of(X, intercept=objective.design.intercept)
+    if design.d != mine.d:
+        raise DataError(f"The validation rows have {design.d} columns, the training rows {mine.d}.")
+    names = ("shift", "scale", "centre_blocks")  # sparse rows are centred through θ alone
+    same = {name: getattr(mine, name) for name in names if hasattr(mine, name) and hasattr(design, name)}
+    design = replace(design, **same)
     return Objective(design, codes, objective.k, objective.loss, objective.penalty, 0.0, watch=True)
 
 

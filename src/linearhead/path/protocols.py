@@ -1,10 +1,11 @@
 """Published linear-probe protocols by name: their values of C, their split, their choice, their refit.
 
-"dinov3-logreg" (Oquab et al. 2023, Siméoni et al. 2025, eval/log_regression.py): C = 10^−6 … 10^5 in 45 steps; without
-validation rows a random tenth is held out; the highest accuracy wins, of equals the first, i.e. the smallest C; then
-one fit at that C on training and validation rows together. "clip" (Radford et al. 2021, app. A.3): 7 values 10^−6,
-10^−4, …, 10^6, then the interval around the best is halved until 8 steps per decade; the same refit. C multiplies a
-*sum* over rows, so α = 1/(C n), and the refit's α is smaller as its n is larger. Neither looks at a test set.
+"dinov3-logreg" (Oquab et al. 2023, Siméoni et al. 2025, eval/log_regression.py): C = 10^−6 … 10^5 in 45 steps;
+without validation rows a random tenth is held out; the highest accuracy wins, of equals the first, i.e. the smallest
+C; then one fit at that C on training and validation rows together. "clip" (Radford et al. 2021, app. A.3): 7 values
+10^−6, 10^−4, …, 10^6, then the interval around the best is halved until 8 steps per decade; the same refit. C
+multiplies a *sum* over rows, so α = 1/(C n), 2/(C n) for two classes (`RegularizationPath.unit`), and the refit's α
+is smaller as its n is larger. Neither looks at a test set.
 """
 
 from __future__ import annotations

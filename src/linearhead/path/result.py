@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ..objective import Objective
+from ..objective.inputs import checked_rows, scores
 from ..records import Certificate, Status
 
 RULES = ("best", "accuracy", "one_standard_error")
@@ -38,7 +40,14 @@ class RegularizationPath:
     rule: str = "best"
     abandoned: list[float] = field(default_factory=list)  # α's not fitted because they could not win any more
     refit: PathPoint | None = None  # where a protocol asks for it: the fit on training and held-out rows together
-    n_rows: int = 0  # training rows: C = 1 / (alpha · n_rows)
+    n_rows: float = 0  # training rows by their weights, Σw
+    unit: float = 1.0  # C · alpha · n_rows: 2 where scikit-learn has one vector of weights for our two, else 1
+
+    @classmethod
+    def of(cls, objective: Objective, classes: np.ndarray, rule: str = "best") -> RegularizationPath:
+        """A path over the strengths of this objective, with no point yet."""
+        pair = objective.k == 2 and objective.loss.shift_invariant and objective.penalty.name == "l2"
+        return cls(classes=classes, rule=rule, n_rows=objective.total, unit=2.0 if pair else 1.0)
 
     def _column(self, name: str) -> np.ndarray:
         return np.array([getattr(p, name) for p in self.points], dtype=float)
@@ -75,13 +84,13 @@ class RegularizationPath:
 
     @property
     def C_(self) -> float:
-        """The chosen strength as scikit-learn's C."""
-        return 1 / (self.alpha_ * self.n_rows)
+        """The chosen strength as scikit-learn's C, unit / (alpha_ · n_rows)."""
+        return self.unit / (self.alpha_ * self.n_rows)
 
     def predict(self, X: Any) -> np.ndarray:
         """Labels of the rows of X by the refit, or by the chosen point where there is none."""
         point = self.refit or self.points[self.index_]
-        codes = np.asarray(X @ point.theta[:-1] + point.theta[-1]).argmax(axis=1)
+        codes = scores(checked_rows(X), point.theta[:-1].T, point.theta[-1], labels=True)
         return codes if self.classes is None else self.classes[codes]
 
     def rows(self) -> list[dict[str, float | None]]:

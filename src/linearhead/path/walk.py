@@ -29,7 +29,11 @@ def default_alphas(objective: Objective) -> np.ndarray:
 
 def checked_alphas(objective: Objective, alphas: Sequence[float] | None) -> np.ndarray:
     """The α's of a path, falling, each once."""
-    grid = np.sort(np.unique(default_alphas(objective) if alphas is None else np.asarray(alphas, float)))[::-1]
+    try:
+        grid = default_alphas(objective) if alphas is None else np.asarray(alphas, dtype=float)
+    except (TypeError, ValueError):
+        raise UsageError(f"alphas must be numbers ≥ 0; found {alphas!r}.") from None
+    grid = np.sort(np.unique(grid))[::-1]
     if not len(grid) or not np.all(np.isfinite(grid)) or grid[-1] < 0:
         raise UsageError(f"alphas must be numbers ≥ 0, at least one; found {grid.tolist()}.")
     return grid

@@ -8,4 +8,11 @@ from .none import NoPenalty
 
 PENALTIES: dict[str, type[Penalty]] = {penalty.name: penalty for penalty in (NoPenalty, L2, L1, ElasticNet)}
 
-__all__ = ["L1", "L2", "PENALTIES", "ElasticNet", "NoPenalty", "Penalty"]
+
+def make_penalty(name: str, l1_ratio: float = 0.5) -> Penalty:
+    """The penalty of that name, with the share of L1 if it has one."""
+    kind = PENALTIES[name]
+    return kind(l1_ratio=l1_ratio) if "l1_ratio" in kind.__dataclass_fields__ else kind()  # type: ignore[call-arg]
+
+
+__all__ = ["L1", "L2", "PENALTIES", "ElasticNet", "NoPenalty", "Penalty", "make_penalty"]
