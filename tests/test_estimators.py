@@ -242,6 +242,31 @@ def test_partial_fit_goes_on_from_fit():
     assert model.trace_.value[-1] == pytest.approx(value, rel=0.2)
 
 
+@pytest.mark.parametrize("form", [np.asarray, scipy.sparse.csr_array, lambda X: X.astype(np.float32)])
+@pytest.mark.parametrize("name", ["SoftmaxClassifier", "LeastSquaresClassifier"])
+def test_batches_learn_from_columns_far_from_zero(name, form):
+    X, y = data(600)
+    streams = {}
+    for offset in (0, 50):
+        streams[offset] = ESTIMATORS[name]()
+        for rows in np.split(np.arange(600), 6):
+            streams[offset].partial_fit(form(X[rows] + offset), y[rows], [0, 1, 2])
+    near, far = (model.score(form(X + offset), y) for offset, model in streams.items())
+    assert near > 0.6
+    assert far > near - 0.05
+
+
+@pytest.mark.parametrize("loss", ["squared", "squared_hinge", "cross_entropy"])
+def test_a_first_batch_of_a_row_or_two_makes_no_step_too_long(loss):
+    X, y = data(400)
+    X = X * 10.0 ** np.arange(X.shape[1])
+    for size in (1, 2):
+        model = LinearClassifier(loss)
+        for start in range(0, 400, size):
+            model.partial_fit(X[start : start + size], y[start : start + size], [0, 1, 2])
+        assert np.abs(X @ model.coef_.T).max() < 100
+
+
 @pytest.mark.parametrize("standardize", [True, False])
 @pytest.mark.parametrize("shape", [(60, 300), (400, 20)])
 @pytest.mark.parametrize("alpha", [1.0, 100.0, 1e4])

@@ -1,7 +1,9 @@
 """Learning from batches as they come: one pass of mini-batch steps per call, on the loss's own gradient.
 
 The step size falls as 1/√(1 + t/t₀), t the calls so far, from the curvature that the first batch shows (or from
-learning_rate). A batch need not hold every class: the classes are named at the first call.
+learning_rate). A batch need not hold every class: the classes are named at the first call. Columns far from 0 are
+centred by the first batch's means, which the intercept takes up: F stays what it is, and steps need not be as short
+as means ask.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..design import design_of
+from ..design.contract import squares
 from ..errors import UsageError
 from ..losses import make_loss
 from ..objective import Objective
@@ -22,6 +25,7 @@ from ..records import Status, Trace
 from ..solvers import SGD
 from .inputs import checked_pair
 
+FAR = 5  # spreads of the first batch between a column and 0, beyond which it is centred
 SETTLE = 3  # calls after which the step size has fallen to 1/√2 of the first
 
 
@@ -42,15 +46,16 @@ def partial_fit(estimator: Any, X: Any, y: Any, classes: Any, sample_weight: Any
     if fresh:
         theta = objective.start()
     else:
-        theta = np.vstack([estimator.coef_.T, estimator.intercept_[None]]).astype(np.float64)
+        stored = np.vstack([estimator.coef_.T, estimator.intercept_[None]]).astype(np.float64)
+        theta = objective.design.from_stored(stored)
     rate = float(estimator._rate) / np.sqrt(1 + estimator._calls / SETTLE)
     momentum = estimator.momentum or 0.0
     sgd = SGD(max_iter=1, batch_size=estimator.batch_size, learning_rate=rate, schedule="constant", momentum=momentum)
     solution = replace(sgd, nesterov=estimator.nesterov, seed=estimator._calls)(objective, theta)
     estimator._calls += 1
     kind = np.float32 if objective.design.dtype == np.float32 else np.float64
-    estimator.coef_ = np.ascontiguousarray(solution.point.theta[:-1].T.astype(kind))
-    estimator.intercept_ = solution.point.theta[-1].astype(kind)
+    stored = objective.design.stored(solution.point.theta).astype(kind)
+    estimator.coef_, estimator.intercept_ = np.ascontiguousarray(stored[:-1].T), stored[-1].copy()
     estimator.trace_ = solution.trace if fresh else _joined(estimator.trace_, solution.trace)
     estimator.status_, estimator.converged_, estimator.n_iter_ = Status.MAX_ITER, False, estimator._calls
     estimator.alpha_, estimator.solver_, estimator.certificate_ = objective.alpha, "sgd", None
@@ -82,10 +87,17 @@ def _objective(estimator: Any, X: Any, y: Any, sample_weight: Any, classes: np.n
         sample_weight = own if sample_weight is None else own * sample_weight
         check_weights(sample_weight)
     design = design_of(X, intercept=bool(estimator.fit_intercept))
-    size = np.hypot(*design.moments())  # not centred: every batch has another mean
-    check_scale(X, size, estimator._tolerance())
+    mean, deviation = design.moments()
+    if not hasattr(estimator, "_calls"):  # every batch has another mean: the first one's serves all
+        estimator._centre = np.where(np.abs(mean) > FAR * deviation, mean, 0) * design.intercept
+        # the spread of few rows is hardly known: steps as short as the mean asks for
+        left = np.where(estimator._centre == 0, mean, mean / design.n)
+    else:
+        left = mean - estimator._centre
+    away = np.hypot(deviation, left)
+    check_scale(X, away, estimator._tolerance())
+    design = design.centred(estimator._centre if estimator._centre.any() else None, deviation, None, squares(away))
     loss, penalty = make_loss(estimator.loss, estimator.margin), make_penalty(estimator.penalty, estimator.l1_ratio)
-    design = replace(design, energy=size**2)
     return Objective(design, codes, len(classes), loss, penalty, estimator._strength(), sample_weight)
 
 

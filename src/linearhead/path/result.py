@@ -33,7 +33,17 @@ class PathPoint:
 
 @dataclass
 class RegularizationPath:
-    """The path, strong to weak. Arrays have one entry per α that was fitted."""
+    """The path, strong to weak. Arrays have one entry per α that was fitted.
+
+    >>> from sklearn.datasets import load_digits
+    >>> from linearhead import regularization_path
+    >>> X, y = load_digits(return_X_y=True)
+    >>> path = regularization_path(X[:800], y[:800], valid=(X[800:1000], y[800:1000]), alphas=[10, 1, 0.1])
+    >>> path
+    RegularizationPath(3 alphas 10 to 0.1; chosen 0.1, validation accuracy 0.950)
+    >>> path.C_, path.predict(X[1000:1004])
+    (0.0125, array([1, 4, 0, 5]))
+    """
 
     points: list[PathPoint] = field(default_factory=list)
     classes: np.ndarray | None = None
