@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from linearhead import LinearClassifier, LogisticClassifier, MarginClassifier, SoftmaxClassifier
-from linearhead.errors import ConvergenceWarning, DataError, UsageError
+from linearhead.errors import ConvergenceWarning, DataError, DataWarning, UsageError
 from linearhead.losses import LOSSES
 from linearhead.objective import misfit
 from linearhead.records import Status
@@ -118,6 +118,14 @@ def test_other_answers_do_not_stop():
     X, y = data()
     model = SoftmaxClassifier(callback=lambda row: "yes").fit(X, y)
     assert model.converged_
+
+
+def test_warnings_point_at_who_called_fit():
+    X, y = data()
+    for options in ({"max_iter": 2}, {"alpha": 0, "penalty": "none"}):
+        with pytest.warns((ConvergenceWarning, DataWarning)) as said:
+            SoftmaxClassifier(**options).fit(X * (y == 1)[:, None] + np.eye(3)[y][:, :1], y)
+        assert {w.filename for w in said} == {__file__}
 
 
 def test_too_few_iterations_are_said():

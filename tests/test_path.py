@@ -203,7 +203,7 @@ class TestAlphaAuto:
         X, y, Xv, yv = digits
         from linearhead.path import walk as module
 
-        real, calls = module._point, []
+        real, calls = module.fit_at, []
 
         def point(*args):
             calls.append(1)
@@ -211,7 +211,7 @@ class TestAlphaAuto:
                 raise KeyboardInterrupt
             return real(*args)
 
-        monkeypatch.setattr(module, "_point", point)
+        monkeypatch.setattr(module, "fit_at", point)
         auto = SoftmaxClassifier(alpha="auto")
         with pytest.raises(KeyboardInterrupt):
             auto.fit(X, y)

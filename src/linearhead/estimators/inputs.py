@@ -8,19 +8,28 @@ import numpy as np
 from sklearn.utils.validation import _check_feature_names, _check_n_features
 
 from ..design import opened
-from ..objective import inputs
+from ..objective.checking import check_finite
+from ..objective.inputs import as_rows, checked_labels
 
 
-def checked_rows(model: Any, X: Any, reset: bool = False) -> Any:
+def checked_rows(model: Any, X: Any) -> Any:
     """X as the design takes it, finite, with the model's number and names of features."""
-    X = opened(X)
-    _check_feature_names(model, X, reset=reset)
-    X = inputs.checked_rows(X, model)
-    _check_n_features(model, X, reset=reset)
+    X = _registered(model, X, reset=False)
+    check_finite(X)
     return X
 
 
 def checked_pair(model: Any, X: Any, y: Any, reset: bool = True) -> tuple[Any, np.ndarray]:
     """X as above and labels y (n,)."""
-    X = checked_rows(model, X, reset)
-    return X, inputs.checked_labels(y, X)
+    X = _registered(model, X, reset)
+    y = checked_labels(y, X)
+    check_finite(X)
+    return X, y
+
+
+def _registered(model: Any, X: Any, reset: bool) -> Any:
+    X = opened(X)
+    _check_feature_names(model, X, reset=reset)
+    X = as_rows(X, model)
+    _check_n_features(model, X, reset=reset)
+    return X

@@ -147,7 +147,8 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
         if self.patience is not None and X_valid is None:
             raise UsageError("patience watches the validation loss: pass X_valid and y_valid to fit, or patience=None.")
         held = None if X_valid is None else self._held_out(objective, X_valid, y_valid)
-        monitor = None if held is None else self._monitor(objective, held)
+        monitor = None if held is None else _monitor(held)
+        objective = replace(objective, watch=held is not None)  # training accuracy is then counted as well
         theta = self._start(objective)
         if self.alpha == "auto" and objective.alpha:
             objective, theta = self._choose_alpha(objective, held)
@@ -224,17 +225,6 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
         X, y = checked_pair(self, X, y, reset=False)
         return held_out(objective, X, codes_of(y, self.classes_, "y_valid has classes that y lacks"))
 
-    @staticmethod
-    def _monitor(objective: Objective, held: Objective) -> Any:
-        """Validation numbers for the trace; training accuracy is then counted as well."""
-        object.__setattr__(objective, "watch", True)
-
-        def monitor(theta: np.ndarray) -> dict[str, Any]:
-            point = held.at(theta)
-            return {"valid_loss": point.loss, "valid_accuracy": point.accuracy}
-
-        return monitor
-
     def _choose_alpha(self, objective: Objective, held: Objective | None) -> tuple[Objective, np.ndarray]:
         """alpha="auto": by X_valid; else least squares by leaving each row out, others by one row in seven."""
         watching = replace(objective, watch=True)
@@ -292,14 +282,14 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
     def _warn(self, proof: Any) -> None:
         if proof is not None:
             text = separation.sentence(proof, self.classes_, finite=not LOSSES[self.loss].proper)
-            warnings.warn(text, DataWarning, stacklevel=3)
+            warnings.warn(text, DataWarning, stacklevel=4)
         elif not self.converged_ and self.status_ is not Status.INTERRUPTED and self.solver_ != "sgd":
             c = self.certificate_
             warnings.warn(
                 f"Not converged after {self.n_iter_} iterations of {self.solver_}: the residual is {c.residual:.2e}, "
                 f"tol is {c.tolerance:g}; {sentence(c)}. Likely cause: {self.status_.value}.",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -360,6 +350,16 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _monitor(held: Objective) -> Any:
+    """Validation numbers for the trace."""
+
+    def monitor(theta: np.ndarray) -> dict[str, Any]:
+        point = held.at(theta)
+        return {"valid_loss": point.loss, "valid_accuracy": point.accuracy}
+
+    return monitor
 
 
 def _in_span(solver: Any, objective: Objective, theta: np.ndarray, callback: Any, monitor: Any) -> Solution:

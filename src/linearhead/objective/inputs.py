@@ -17,13 +17,25 @@ from .checking import ROW_TYPES, check_finite, check_weights
 OPTIONS: Any = {"accept_sparse": "csr", "dtype": ROW_TYPES, "ensure_all_finite": False}
 
 
-def checked_rows(X: Any, estimator: Any = None) -> Any:
-    """X (n, d) as the design takes it, finite; the estimator's name is told where X is refused."""
+def as_rows(X: Any, estimator: Any = None) -> Any:
+    """X (n, d) as the design takes it, not looked through yet; the estimator's name is told where it is refused."""
     X = opened(X)
-    if not isinstance(X, StoredArray):
-        X = check_array(_numbers(X), estimator=estimator, **OPTIONS)
+    return X if isinstance(X, StoredArray) else check_array(_numbers(X), estimator=estimator, **OPTIONS)
+
+
+def checked_rows(X: Any) -> Any:
+    """X (n, d) as the design takes it, finite."""
+    X = as_rows(X)
     check_finite(X)
     return X
+
+
+def checked_pair(X: Any, y: Any) -> tuple[Any, np.ndarray]:
+    """X as above and class labels y (n,)."""
+    X = as_rows(X)
+    y = checked_labels(y, X)
+    check_finite(X)
+    return X, y
 
 
 def checked_labels(y: Any, X: Any) -> np.ndarray:

@@ -9,27 +9,20 @@ published protocols do; "one_standard_error" the strongest penalty within one st
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from ..certificate import certify
 from ..errors import UsageError
-from ..objective import Objective, check_combination
 from ..objective.checking import check_number
-from ..objective.inputs import codes_of
-from ..records import Status
-from .held import folds, held_out, hold_out
+from .held import LEAVE_ONE_OUT, folds, held_out, hold_out, judges
 from .least_squares import leave_one_out
 from .protocols import PROTOCOLS, Protocol, protocol_of, random_part
 from .result import RULES, PathPoint, RegularizationPath
 from .sample import Maker, Sample
-from .walk import GIVE_UP, Walk, _point, checked_alphas, default_alphas, follow, standard_error
+from .walk import GIVE_UP, Walk, default_alphas, fit_at, follow, follow_leaving_one_out, follow_protocol
 from .walkers import solvable
-
-LEAVE_ONE_OUT = "loo"
 
 
 def regularization_path(
@@ -75,9 +68,6 @@ def regularization_path(
     check_number("max_iter", max_iter, 0, whole=True, optional=True)
     check_number("give_up", give_up, 1, whole=True, optional=True)
     refit = plan is not None if refit is None else refit
-    check_combination(loss, penalty)
-    if penalty == "none":
-        raise UsageError("A path follows the strength of a penalty, and penalty='none' has none: choose l2.")
     make = Maker(loss, penalty, l1_ratio, margin, standardize, fit_intercept)
     whole, judging = Sample.of(X, y, sample_weight), None if valid is None else Sample.of(*valid)
     training = whole
@@ -87,19 +77,19 @@ def regularization_path(
         training, judging = (whole.take(rows) for rows in random_part(len(whole.y), plan.part, random_state))
     objective, classes = make.objective(training)
     path = RegularizationPath.of(objective, classes, rule)
-    held = _judges(objective, classes, judging, cv, random_state)
+    held = judges(objective, classes, judging, cv, random_state)
     options = {"tol": tol, "max_iter": max_iter, "certificates": certificates}
     if cv == LEAVE_ONE_OUT:
         follow_leaving_one_out(path, objective, alphas, tol, certificates, callback)
     elif plan is not None:
-        _by_protocol(path, objective, held, plan, callback, **options)
+        follow_protocol(path, objective, held, plan, callback=callback, **options)
     else:
         follow(path, objective, held, alphas, give_up=give_up, callback=callback, **options)
     if refit:
         again, _ = make.objective(whole)
         alpha = path.alpha_ if plan is None else path.alpha_ * objective.total / again.total
         with again.design.session():
-            path.refit = _point(Walk(again, [], tol, max_iter, True), alpha)
+            path.refit = fit_at(Walk(again, [], tol, max_iter), alpha)
     return path
 
 
@@ -120,65 +110,6 @@ def _checked(
     if not (cv is None or isinstance(cv, Integral) or (isinstance(cv, str) and cv == LEAVE_ONE_OUT)):
         raise UsageError(f"cv is a number of folds or {LEAVE_ONE_OUT!r}; found {cv!r}.")
     return plan, rule
-
-
-def _judges(objective: Objective, classes: np.ndarray, judging: Sample | None, cv: int | str | None, seed: int) -> list:
-    """Pairs of a training and a held-out objective: one, or one per fold, or none."""
-    if judging is not None:
-        codes = codes_of(judging.y, classes, "The validation rows have classes that y lacks")
-        return [(objective, held_out(objective, judging.X, codes))]
-    return folds(objective, int(cv), seed) if isinstance(cv, Integral) else []
-
-
-def _by_protocol(
-    path: RegularizationPath,
-    objective: Objective,
-    held: list,
-    plan: Protocol,
-    callback: Callable[[PathPoint], Any] | None,
-    *,
-    tol: float | None,
-    max_iter: int | None,
-    certificates: bool,
-) -> None:
-    """Fit the protocol's values of C in its order; the points stay sorted, strong to weak."""
-    with objective.design.session():
-        walk = Walk(objective, held, tol, max_iter, certificates)
-        for power in plan.values(lambda: path):
-            point = _point(walk, path.unit / (10.0**power * path.n_rows))
-            path.points.append(point)
-            path.points.sort(key=lambda p: -p.alpha)
-            if point.status is Status.INTERRUPTED:
-                raise KeyboardInterrupt
-            if callback is not None and callback(point) is True:
-                break
-
-
-def follow_leaving_one_out(
-    path: RegularizationPath,
-    objective: Objective,
-    alphas: Sequence[float] | None,
-    tol: float | None = None,
-    certificates: bool = True,
-    callback: Callable[[PathPoint], Any] | None = None,
-) -> None:
-    """Every α of least squares with its exact leave-one-out: nothing is left to abandon, all α cost as one."""
-    grid = checked_alphas(objective, alphas)
-    before = objective.count.passes
-    thetas, judged = leave_one_out(objective, grid)
-    share = (objective.count.passes - before) / len(grid)
-    for alpha, theta, (loss, accuracy, held_loss, held_accuracy) in zip(grid, thetas, judged.T, strict=True):
-        at = replace(objective, alpha=float(alpha))
-        proof = certify(at, theta, tol or 1e-7) if certificates else None
-        error = standard_error(held_accuracy, objective.n)
-        path.points.append(
-            PathPoint(
-                float(alpha), objective.design.stored(theta), Status.CONVERGED, proof, float(loss),
-                float(accuracy), float(held_loss), float(held_accuracy), error, share, 0.0,
-            )
-        )  # fmt: skip
-        if callback is not None and callback(path.points[-1]) is True:
-            break
 
 
 __all__ = [

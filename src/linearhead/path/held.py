@@ -10,6 +10,20 @@ import numpy as np
 from ..design import design_of
 from ..errors import DataError, UsageError
 from ..objective import Objective, Shared
+from ..objective.inputs import codes_of
+from .sample import Sample
+
+LEAVE_ONE_OUT = "loo"
+
+
+def judges(
+    objective: Objective, classes: np.ndarray, judging: Sample | None, cv: int | str | None, seed: int
+) -> list[tuple[Objective, Objective]]:
+    """Pairs of a training and a held-out objective: given rows, one per fold, or none."""
+    if judging is not None:
+        codes = codes_of(judging.y, classes, "The validation rows have classes that y lacks")
+        return [(objective, held_out(objective, judging.X, codes))]
+    return [] if cv is None or cv == LEAVE_ONE_OUT else folds(objective, int(cv), seed)
 
 
 def held_out(objective: Objective, X: Any, codes: np.ndarray) -> Objective:

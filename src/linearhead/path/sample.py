@@ -9,10 +9,10 @@ import numpy as np
 
 from ..arrays import namespace
 from ..design import LentArray, StoredArray, design_of
-from ..errors import DataError
+from ..errors import DataError, UsageError
 from ..losses import make_loss
-from ..objective import Objective
-from ..objective.inputs import checked_labels, checked_rows, checked_weights, without_absent
+from ..objective import Objective, check_combination
+from ..objective.inputs import checked_pair, checked_weights, without_absent
 from ..penalties import make_penalty
 
 
@@ -27,8 +27,7 @@ class Sample:
     @classmethod
     def of(cls, X: Any, y: Any, sample_weight: Any = None) -> Sample:
         """DataError, or scikit-learn's ValueError, for rows and labels that cannot be used."""
-        X = checked_rows(X)
-        y = checked_labels(y, X)
+        X, y = checked_pair(X, y)
         return cls(*without_absent(X, y, checked_weights(sample_weight, X)))
 
     def take(self, rows: np.ndarray) -> Sample:
@@ -61,6 +60,9 @@ class Maker:
     """Objectives of one kind on different rows."""
 
     def __init__(self, loss: str, penalty: str, l1_ratio: float, margin: float, standardize: bool, intercept: bool):
+        check_combination(loss, penalty)
+        if penalty == "none":
+            raise UsageError("A path follows the strength of a penalty, and penalty='none' has none: choose l2.")
         self.loss, self.penalty = make_loss(loss, margin), make_penalty(penalty, l1_ratio)
         self.standardize, self.intercept = standardize, intercept
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from ..certificate import certify
 from ..errors import UsageError
 from ..objective import Objective, check_passes, choose_solver
 from ..records import Status
+from .least_squares import leave_one_out
+from .protocols import Protocol
 from .result import PathPoint, RegularizationPath
 from .walkers import KINKED, LOOSE, walkers_of
 
@@ -59,7 +61,7 @@ def follow(
     with objective.design.session():
         walk = Walk(objective, held, tol, max_iter, certificates, turn=bool(grid[-1]))
         for alpha in grid:
-            point = _point(walk, float(alpha))
+            point = fit_at(walk, float(alpha))
             path.points.append(point)
             stop = callback is not None and callback(point) is True
             if point.status is Status.INTERRUPTED:
@@ -71,6 +73,57 @@ def follow(
     path.abandoned = [float(a) for a in grid[len(path.points) :]]
 
 
+def follow_protocol(
+    path: RegularizationPath,
+    objective: Objective,
+    held: list,
+    plan: Protocol,
+    *,
+    tol: float | None = None,
+    max_iter: int | None = None,
+    certificates: bool = True,
+    callback: Callable[[PathPoint], Any] | None = None,
+) -> None:
+    """Fit the protocol's values of C in its order; the points stay sorted, strong to weak."""
+    with objective.design.session():
+        walk = Walk(objective, held, tol, max_iter, certificates)
+        for power in plan.values(lambda: path):
+            point = fit_at(walk, path.unit / (10.0**power * path.n_rows))
+            path.points.append(point)
+            path.points.sort(key=lambda p: -p.alpha)
+            if point.status is Status.INTERRUPTED:
+                raise KeyboardInterrupt
+            if callback is not None and callback(point) is True:
+                break
+
+
+def follow_leaving_one_out(
+    path: RegularizationPath,
+    objective: Objective,
+    alphas: Sequence[float] | None,
+    tol: float | None = None,
+    certificates: bool = True,
+    callback: Callable[[PathPoint], Any] | None = None,
+) -> None:
+    """Every α of least squares with its exact leave-one-out: nothing is left to abandon, all α cost as one."""
+    grid = checked_alphas(objective, alphas)
+    before = objective.count.passes
+    thetas, judged = leave_one_out(objective, grid)
+    share = (objective.count.passes - before) / len(grid)
+    for alpha, theta, (loss, accuracy, held_loss, held_accuracy) in zip(grid, thetas, judged.T, strict=True):
+        at = replace(objective, alpha=float(alpha))
+        proof = certify(at, theta, tol or 1e-7) if certificates else None
+        error = standard_error(held_accuracy, objective.n)
+        path.points.append(
+            PathPoint(
+                float(alpha), objective.design.stored(theta), Status.CONVERGED, proof, float(loss),
+                float(accuracy), float(held_loss), float(held_accuracy), error, share, 0.0,
+            )
+        )  # fmt: skip
+        if callback is not None and callback(path.points[-1]) is True:
+            break
+
+
 class Walk:
     """Walkers for the whole set and the folds, and who judges whom."""
 
@@ -78,9 +131,9 @@ class Walk:
         self,
         objective: Objective,
         held: list[tuple[Objective, Objective]],
-        tol: float | None,
-        max_iter: int | None,
-        certificates: bool,
+        tol: float | None = None,
+        max_iter: int | None = None,
+        certificates: bool = True,
         turn: bool = True,
     ) -> None:
         self.objective, self.tol, self.certificates = objective, tol, certificates
@@ -93,7 +146,7 @@ class Walk:
         ]
 
 
-def _point(walk: Walk, alpha: float) -> PathPoint:
+def fit_at(walk: Walk, alpha: float) -> PathPoint:
     """One α: every walker's fit, the held-out rows' judgement, the certificate of the fit on all training rows."""
     start, before = time.perf_counter(), walk.objective.count.passes
     found = {id(w): w.go(alpha) for w in walk.walkers}
