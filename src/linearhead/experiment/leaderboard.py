@@ -2,6 +2,7 @@
 
 1. every extractor of the registry that needs nothing from the user and can describe these pictures; 2. the best of
 them joined with each other one; 3. the winner's variants; 4. with loss "auto", the other losses with probabilities.
+Of features that were named without options, the third alone: what only the pictures can decide on.
 Each candidate has its own path of alphas, and is judged picture by picture on parts of the sample that its fit did not
 see. The best has the lowest cost −log p(label) among those whose accuracy chance cannot tell from the highest; the
 winner is the one with the fewest numbers within one standard error of the best, by the paired differences: a rule like
@@ -21,7 +22,7 @@ import numpy as np
 
 from ..data import split
 from ..errors import DataError, UsageError
-from ..features import FEATURES, make
+from ..features import FEATURES, make, split_spec
 from ..losses import LOSSES
 from ..metrics import wilson
 from ..records import Candidate, Leaderboard
@@ -90,9 +91,11 @@ class Sample:
 def hold(pictures: Pictures, among: np.ndarray, plan: Recipe, progress: Progress) -> tuple[Recipe, Leaderboard | None]:
     """The plan with features and loss settled, and how that came about; `among` are the rows that may be trained on."""
     start = time.perf_counter()
-    shape = pictures.preprocessing.shape
-    singles = list(applicable(shape))
-    sample = draw(pictures, among, plan, singles) if len(singles) > 1 else None
+    if plan.features == "auto":
+        singles = list(applicable(pictures.preprocessing.shape))
+    else:
+        singles, plan = [plan.features], replace(plan, loss=plan.loss_name)
+    sample = draw(pictures, among, plan, singles) if len(singles) > 1 or varies(plan) else None
     if sample is None:
         return settled(plan, singles[-1] if singles else "pixels", _losses(plan)[0]), None
     contest = Contest(sample, plan, BUDGET + EACH * len(pictures.rows), singles)
@@ -108,6 +111,13 @@ def hold(pictures: Pictures, among: np.ndarray, plan: Recipe, progress: Progress
         seconds=time.perf_counter() - start,
     )
     return settled(plan, winner.spec, winner.loss), board
+
+
+def varies(plan: Recipe) -> bool:
+    """Whether named features leave something to the pictures: a part with variants, named without options; at quality
+    fast they are taken as they are."""
+    named = [FEATURES.get(part.strip()) for part in split_spec(plan.features)]
+    return plan.quality != QUALITY and any(kind is not None and kind.variants for kind in named)
 
 
 RULE = "Chosen: the fewest numbers among those within one standard error of the best, by paired differences."
@@ -240,7 +250,7 @@ class Contest:
         for name in self.singles:
             if name != best:
                 self.attempt("+".join(sorted((best, name), key=self.singles.index)), losses[0], done)
-        for options in {str(o): o for name in self.singles for o in FEATURES[name].variants}.values():
+        for options in {str(o): o for kind in FEATURES.values() for o in kind.variants}.values():
             for spec in varied(self.best().spec, options):
                 self.attempt(spec, losses[0], done)
         for loss in losses[1:]:

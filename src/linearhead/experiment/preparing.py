@@ -122,7 +122,7 @@ def choose_features(
     pictures: Pictures, among: np.ndarray, plan: Recipe, progress: Progress, clock: Clock
 ) -> tuple[Recipe, Leaderboard | None]:
     """The plan with features and loss settled: as named, or by the leaderboard, which is said line by line."""
-    if plan.features != "auto":
+    if plan.features != "auto" and not leaderboard.varies(plan):
         return leaderboard.settled(plan, plan.features, plan.loss_name), None
     with clock.stage("leaderboard"):
         plan, board = leaderboard.hold(pictures, among, plan, progress)
