@@ -23,7 +23,11 @@ import numpy as np
 from linearhead import train
 from linearhead.data import open_dataset
 
-SIDE, CELLS, NOISE = 32, 4, 12.0  # pixels; random colours along a side of the background; deviation of the noise, of 255
+SIDE, CELLS, NOISE = (
+    32,
+    4,
+    12.0,
+)  # pixels; random colours along a side of the background; deviation of the noise, of 255
 JUDGES = 10_000
 RECORD = Path(__file__).with_suffix(".json")
 
@@ -47,7 +51,7 @@ def painted(grey: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def pictures(source: Path, seed: int = 0) -> dict[str, np.ndarray]:
-    """x_train (50 000, 32, 32, 3), y_train, x_test (10 000, …), y_test: the training pictures of the folder `source`."""
+    """x_train (50 000, 32, 32, 3), y_train, x_test (10 000, …), y_test: the training pictures of `source`."""
     dataset, rng = open_dataset(source), np.random.default_rng(seed)
     rows = rng.permutation(np.flatnonzero(dataset.splits != "test"))
     grey = np.stack([np.asarray(dataset.read(int(i))) for i in rows])

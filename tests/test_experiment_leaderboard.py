@@ -97,6 +97,47 @@ def test_the_clock_decides_nothing(digits, held, monkeypatch):
     assert [replace(c, seconds=0.0) for c in board.candidates] == [replace(c, seconds=0.0) for c in held[1].candidates]
 
 
+def specs_of(board):
+    return {c.features.replace("quality=fast,", "").replace("(quality=fast)", "") for c in board.candidates}
+
+
+def test_named_features_leave_their_variants_to_the_pictures(digits):
+    plan, board = leaderboard.hold(digits, np.arange(300), Recipe(features="patches"), Progress())
+    specs = specs_of(board)
+    assert {"patches", "patches(mirror=1)"} <= specs
+    assert all(spec.startswith("patches") and "+" not in spec for spec in specs)
+    assert {c.loss for c in board.candidates} == {"cross_entropy"} == {plan.loss}
+    chosen = next(c.features for c in board.candidates if c.chosen)
+    assert plan.features == chosen.replace("quality=fast,", "").replace("(quality=fast)", "")
+    joined = leaderboard.hold(digits, np.arange(300), Recipe(features="patches+hog", quality="best"), Progress())
+    assert {"patches+hog", "patches(mirror=1)+hog"} <= specs_of(joined[1])
+    assert "quality=best" in joined[0].features
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"features": "patches(mirror=0)"},
+        {"features": "hog"},
+        {"features": "patches", "quality": "fast"},
+        {"features": "nets/patches.onnx"},
+    ],
+)
+def test_features_with_options_or_without_variants_are_taken_as_they_are(options):
+    assert not leaderboard.varies(Recipe(**options))
+
+
+def test_pictures_that_only_face_another_way_are_not_folded_onto_their_mirror_images():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 40, (200, 12, 12)) + 8 * np.arange(12)
+    images[100:] = images[100:, :, ::-1]
+    some = pictures_of(images.astype(np.uint8), np.arange(200) // 100, ("left", "right"))
+    plan, board = leaderboard.hold(some, np.arange(200), Recipe(features="patches"), Progress())
+    accuracy = {spec: c.accuracy for c in board.candidates for spec in [c.features]}
+    assert accuracy["patches(quality=fast,mirror=1)"] < 0.7 < 0.95 < accuracy["patches(quality=fast)"]
+    assert "mirror" not in plan.features
+
+
 def test_too_few_pictures_to_compare_get_the_last_that_applies(digits):
     plan, board = leaderboard.hold(digits, np.arange(12), Recipe(quality="fast"), Progress())
     assert board is None

@@ -301,7 +301,7 @@ class Run:
     duplicates: Duplicates | None = None  # None: not looked for
     seconds: dict[str, float] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
-    leaderboard: Leaderboard | None = None  # where features were left to "auto"
+    leaderboard: Leaderboard | None = None  # where features, or their variants, were left to the pictures
     trust: Trust | None = None
     learning_curve: LearningCurve | None = None
     probes: dict[str, dict[str, float | None]] = field(default_factory=dict)  # what checks measured, by probe

@@ -27,7 +27,8 @@ WHERE = [
 PICTURES = [
     click.option("--features", default="auto", show_default=True, metavar="NAME[+NAME]",
                  help="How pictures become numbers: names joined with +, options in brackets, as in hog(cell=8). "
-                 "auto: a leaderboard on a sample of the training pictures decides."),
+                 "auto: a leaderboard on a sample of the training pictures decides. patches, without options: whether "
+                 "mirror images count as equal, and how large the windows are, is decided likewise."),
     click.option("--quality", type=FromRegistry("features", "QUALITIES"), default="balanced", show_default=True,
                  help="Of features that have one (patches): accuracy for minutes."),
     click.option("--size", type=Size(),

@@ -121,4 +121,6 @@ def _unit(X: np.ndarray) -> np.ndarray:
     """1 / standard deviation of every column, float32 (d,); 0 where it hardly changes."""
     d = X.shape[1]
     spread = np.concatenate([X[:, i : i + 4096].std(axis=0, dtype=np.float64) for i in range(0, d, 4096)])
-    return np.where(spread > 1e-6 * max(float(spread.max()), 1e-30), 1 / np.maximum(spread, 1e-30), 0).astype(np.float32)
+    return np.where(spread > 1e-6 * max(float(spread.max()), 1e-30), 1 / np.maximum(spread, 1e-30), 0).astype(
+        np.float32
+    )

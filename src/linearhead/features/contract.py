@@ -33,7 +33,7 @@ class Extractor:
     title: ClassVar[str]  # for people: "histograms of oriented gradients"
     learns: ClassVar[bool] = False  # whether fit looks at the pixels, not only at the pictures' shape
     ready: ClassVar[bool] = True  # whether it works without anything from the user, such as a file: auto tries it then
-    variants: ClassVar[tuple[dict[str, Any], ...]] = ()  # options that only the pictures can decide on: auto tries them
+    variants: ClassVar[tuple[dict[str, Any], ...]] = ()  # options that only the pictures can decide on: tried by train
 
     picture: tuple[int, int, int] | None = field(default=None, kw_only=True)  # (h, w, c) that it was fitted to
 

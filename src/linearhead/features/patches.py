@@ -42,7 +42,7 @@ class Quality(NamedTuple):
 QUALITIES = {
     "fast": Quality(64, 1.0, 32, 3, "float32"),
     "balanced": Quality(64, 2.0, 32, 4, "float32"),
-    "best": Quality(400, 8.0, 48, 4, "float16"),
+    "best": Quality(400, 8.0, 48, 4, "uint8"),
 }
 FINE = 4000  # pictures from which balanced looks at a finer grid: of fewer, rows longer than their number cost minutes
 USUAL = 10_000  # pictures, where nothing has been fitted yet and somebody asks how long a row will be

@@ -60,10 +60,11 @@ class Novelty:
         A = X.astype(np.float32)
         mean, spread = A.mean(axis=0), A.std(axis=0)
         spread = np.where(spread > 1e-6 * max(float(spread.max()), 1e-30), spread, np.inf).astype(np.float32)
-        A = (A - mean) / spread
+        A -= mean
+        A /= spread
         r = max(1, min(DIRECTIONS, n // 5, d - 1)) if d > 1 else 1
         axes, variance = _leading(A, r, rng)
-        total = float(np.mean(np.sum(A * A, axis=1)))
+        total = float(np.mean(np.einsum("ij,ij->i", A, A)))
         rest = max(total - float(variance.sum()), 1e-6 * total) / max(d - r, 1)
         return cls(mean, spread, axes, np.append(variance, rest).astype(np.float32), np.zeros(0, np.float32))
 
