@@ -171,6 +171,13 @@ def test_uint8_rows_are_255ths_of_the_ceiling():
     assert from_contract(small.contract(), small.tensors()).transform(pictures).dtype == np.uint8
 
 
+def test_many_pictures_have_rows_of_a_byte_a_number():
+    for quality, types in (("fast", "float32 float32"), ("balanced", "float32 uint8"), ("best", "float32 uint8")):
+        assert [Patches(quality=quality).settled(32, 32, n).dtype for n in (3000, 50_000)] == types.split()
+    assert Patches(dtype="float16").settled(32, 32, 50_000).row_type == np.float16
+    assert Patches(dtype="float32").settled(32, 32, 50_000).row_type == np.float32
+
+
 def test_with_mirror_a_picture_and_its_mirror_image_are_one():
     for shape, stride in (((13, 17, 3), 1), ((28, 28, 1), 1), ((32, 24, 3), 1)):
         pictures = noise(20, shape)
@@ -202,8 +209,9 @@ def test_mirrored_rows_give_the_classifier_of_pictures_and_their_mirror_images()
     )
 
 
-def test_filters_grow_with_the_root_of_the_pictures():
-    assert Patches().settled(28, 28, 60_000).filters == 489
+def test_filters_grow_with_the_pictures():
+    assert Patches().settled(28, 28, 60_000).filters == 736
+    assert Patches(quality="fast").settled(28, 28, 60_000).filters == 244
     assert Patches().settled(28, 28, 100).filters == 64
     assert Patches(quality="best").settled(32, 32, 50_000).filters == 1788
     assert Patches(mirror=1).settled(28, 28, 100).filters == 128

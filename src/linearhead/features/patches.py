@@ -29,23 +29,24 @@ from .windows import CONTRAST, Layout, View, contrast
 
 
 class Quality(NamedTuple):
-    """m = max(least, growth · √n) filters for n pictures: random features need about √n of them to lose nothing against
-    their limit (Rudi & Rosasco 2017)."""
+    """m = max(least, growth · n^power) filters for n pictures: random features need about √n of them to lose nothing
+    against their limit (Rudi & Rosasco 2017)."""
 
     least: int
     growth: float
+    power: float
     side: int  # S, at most
     grid: int  # g
-    dtype: str
 
 
 QUALITIES = {
-    "fast": Quality(64, 1.0, 32, 3, "float32"),
-    "balanced": Quality(64, 2.0, 32, 4, "float32"),
-    "best": Quality(400, 8.0, 48, 4, "uint8"),
+    "fast": Quality(64, 1.0, 0.5, 32, 3),
+    "balanced": Quality(64, 1.0, 0.6, 32, 4),
+    "best": Quality(400, 8.0, 0.5, 48, 4),
 }
 FINE = 4000  # pictures from which balanced looks at a finer grid: of fewer, rows longer than their number cost minutes
 USUAL = 10_000  # pictures, where nothing has been fitted yet and somebody asks how long a row will be
+MANY = 10_000  # pictures from which rows are kept in a byte a number, a fit passing over them as fast as over float32
 DTYPES = ("float32", "float16", "uint8")
 POSITIONS = 4_000  # of windows in a picture, at most, where the stride is not given
 WINDOWS = 60_000  # random training windows from which whitening and filters are learned
@@ -101,9 +102,9 @@ class Patches(Extractor):
         quarter of the side, found best for drawings, clothes and hands alike; stride 1, more only where there would
         be over 4 000 windows, since sparse windows cost more accuracy than few filters.
         """
-        least, growth, most, grid, dtype = QUALITIES[self.quality]
+        least, growth, power, most, grid = QUALITIES[self.quality]
         # in pairs where there are mirror images; the rows stay as long
-        filters = self.filters or (1 + self.mirror) * max(least, int(growth * np.sqrt(n)))
+        filters = self.filters or (1 + self.mirror) * max(least, int(growth * n**power))
         filters += self.mirror * filters % 2
         shorter = min(height, width)
         side = min(self.side or most, shorter)
@@ -123,7 +124,7 @@ class Patches(Extractor):
             patch=patch,
             stride=stride,
             grid=self.grid or (3 if n < FINE and self.quality == "balanced" else grid),
-            dtype=self.dtype or dtype,
+            dtype=self.dtype or ("uint8" if n >= MANY and self.quality != "fast" else "float32"),
         )
 
     def layout(self, height: int, width: int) -> tuple[Layout, Layout]:
@@ -212,7 +213,7 @@ class Patches(Extractor):
 
     @property
     def row_type(self) -> np.dtype:
-        return np.dtype(self.dtype or QUALITIES[self.quality].dtype)
+        return np.dtype(self.dtype or "float32")
 
     def _fill(self, pictures: np.ndarray, out: np.ndarray, threads: int) -> None:
         if self.bank is None:
