@@ -74,6 +74,10 @@ def test_rows_and_pictures_are_seen_as_train_sees_them(tmp_path):
     from linearhead.features import make
 
     assert found["columns"] == make("hog+color").dimension(8, 8, 1)
+    found = plan(digits, features="hog+patches", speed=1.0).to_json()  # as 1222 pictures teach them, not the few probed
+    patches = make("patches").settled(8, 8, 1222)
+    assert patches.filters > make("patches").settled(8, 8, 48).filters
+    assert found["columns"] == patches.dimension(8, 8, 1) + make("hog").dimension(8, 8, 1)
     sizes = [path.stat().st_size for path in digits.rglob("*.png")]
     assert found["picture_bytes"] == pytest.approx(sum(sizes), rel=0.1)
     assert found["total_seconds"] == found["seconds"] + found["extract_seconds"] > found["seconds"] > 0

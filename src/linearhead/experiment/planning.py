@@ -91,16 +91,20 @@ def plan(
 def _seen(data: str | Path, found: Planned, recipe: Recipe, setting: cost.Setting) -> tuple[int, int, int]:
     """Trained rows, columns and classes of the data; the rest goes into `found`."""
     dataset = open_readable(data, recipe.reader, min_classes=2, rows=True)
-    trained = np.flatnonzero(np.isin(roles.assign(dataset, recipe), ("train", "valid")))
+    role = roles.assign(dataset, recipe)
+    trained = np.flatnonzero(np.isin(role, ("train", "valid")))
     if dataset.features is not None:
         found.number_bytes = dataset.features.dtype.itemsize
         return len(trained), dataset.features.shape[1], len(dataset.classes)
-    return len(trained), _pictures(dataset, trained, found, recipe, setting), len(dataset.classes)
+    columns = _pictures(dataset, trained, int(np.sum(role == "train")), found, recipe, setting)
+    return len(trained), columns, len(dataset.classes)
 
 
-def _pictures(dataset: Dataset, rows: np.ndarray, found: Planned, recipe: Recipe, setting: cost.Setting) -> int:
-    """The dimension of the features; what they cost is timed on some pictures."""
-    make(recipe.features)  # what is wrong with the name is said before any picture is read
+def _pictures(
+    dataset: Dataset, rows: np.ndarray, teaching: int, found: Planned, recipe: Recipe, setting: cost.Setting
+) -> int:
+    """The dimension of the features that so many pictures teach; what they cost is timed on some pictures."""
+    named = make(recipe.features)  # what is wrong with the name is said before any picture is read
     looks = choose_pictures(dataset, rows, recipe)
     some = np.sort(np.random.default_rng(recipe.seed).permutation(rows)[:PROBED])
     pictures = Pictures(dataset, some, looks, Tolerance(len(some), 1.0), Progress())
@@ -108,7 +112,8 @@ def _pictures(dataset: Dataset, rows: np.ndarray, found: Planned, recipe: Recipe
     begin = time.perf_counter()
     good = pictures.good
     decoding = time.perf_counter() - begin
-    extractor = pictures.learn(recipe.features, good, recipe.seed)
+    settled = named.settled(*looks.shape[:2], min(teaching, pictures.most_held))  # not by the few pictures here
+    extractor = pictures.learn(settled.spec, good, recipe.seed)
     begin = time.perf_counter()
     pictures.features(extractor)
     each = (decoding + time.perf_counter() - begin) / max(len(good), 1)

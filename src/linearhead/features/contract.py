@@ -43,6 +43,10 @@ class Extractor:
         self.dimension(*shape)
         return dataclasses.replace(self, picture=shape)
 
+    def settled(self, height: int, width: int, n: int) -> Self:
+        """A copy with nothing left that the size or the number n of the pictures decides on."""
+        return self
+
     def transform(self, pictures: np.ndarray, threads: int | None = None) -> np.ndarray:
         """uint8 (n, h, w, c) → float32 (n, d); DataError where the pictures are of another kind than fitted to."""
         shape = picture_shape(pictures)

@@ -66,6 +66,9 @@ class Joined(Extractor):
         scales = tuple(1 / np.sqrt(square).item() if square > 0 else 1.0 for square in map(np.float64, squares))
         return dataclasses.replace(self, parts=parts, scales=scales, picture=picture_shape(pictures))
 
+    def settled(self, height: int, width: int, n: int) -> Self:
+        return dataclasses.replace(self, parts=tuple(part.settled(height, width, n) for part in self.parts))
+
     def dimension(self, height: int, width: int, channels: int) -> int:
         return sum(part.dimension(height, width, channels) for part in self.parts)
 
