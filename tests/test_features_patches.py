@@ -188,16 +188,6 @@ def test_with_mirror_a_picture_and_its_mirror_image_are_one():
         assert np.abs(rows[0] - rows[1]).max() > 0.05
 
 
-@pytest.mark.parametrize("patch", [1, 2, 3, 6, 7])
-def test_mirrored_pairs_answer_as_two_filters_each(patch):
-    """One product for both of a pair, against all filters one by one: ½(φ + Pφ), P the other of the pair across."""
-    pictures = noise(12, (14, 17, 3))
-    folded = Patches(filters=40, patch=patch, mirror=1, grid=3, threshold=0.2).fit(pictures)
-    whole = replace(folded, mirror=0).transform(pictures).reshape(12, 3, 3, 2, 40)
-    expected = (whole[..., :20] + whole[:, :, ::-1, :, 20:]) / 2
-    np.testing.assert_allclose(folded.transform(pictures) ** 2, expected.reshape(12, -1) ** 2, atol=5e-6)
-
-
 def test_mirrored_rows_give_the_classifier_of_pictures_and_their_mirror_images():
     """½(φ + Pφ) of n rows against φ of 2n rows: by convexity one and the same optimum, at half the width and length."""
     from linearhead import SoftmaxClassifier

@@ -233,11 +233,7 @@ class Patches(Extractor):
 
 
 class _Layer:
-    """One thread's buffers for pictures of one shape: every array that the layer needs, allocated once a block.
-
-    A filter d and its mirror image Md take one product together: with windows and filters split into what mirroring
-    leaves and what it turns, w = e + o and d = a + b, they answer e·a + o·b and e·a − o·b.
-    """
+    """One thread's buffers for pictures of one shape: every array that the layer needs, allocated once a block."""
 
     def __init__(self, extractor: Patches) -> None:
         assert extractor.bank is not None
@@ -249,24 +245,12 @@ class _Layer:
         positions = self.view.places[1] * self.view.size
         # the last row stays 1: it meets the bias
         self.windows = np.ones((k, self.view.places[0] * positions), dtype=np.float32)
-        banks: tuple[np.ndarray, ...] = (extractor.bank,)
-        self.split: tuple[np.ndarray, ...] = (self.windows,)
-        if self.mirror:
-            banks = self._halves(extractor.bank[:, : self.filters // 2] / np.float32(2))
-            banks[0][len(banks[1]) :] *= 2  # the column in the middle and the bias are there once
-            self.split = tuple(np.ones((len(bank), self.windows.shape[1]), np.float32) for bank in banks)
-        self.some = [
-            [part[:, i : i + positions].T for part in self.split] for i in range(0, self.windows.shape[1], positions)
-        ]
+        self.some = [self.windows[:, i : i + positions].T for i in range(0, self.windows.shape[1], positions)]
         slices = -(-self.filters * positions // SLICE)
-        count = banks[0].shape[1]
-        edges = [count * i // slices for i in range(slices + 1)]
-        self.slices = [
-            (slice(a, b), [np.ascontiguousarray(bank[:, a:b]) for bank in banks]) for a, b in pairwise(edges)
-        ]
-        most = max(one.shape[1] for _, (one, *_) in self.slices)
-        self.responses = np.empty((3 if self.mirror else 1, positions * most), np.float32)
-        self.beyond = np.empty(positions * most, np.float32)
+        edges = [self.filters * i // slices for i in range(slices + 1)]
+        self.slices = [(slice(a, b), np.ascontiguousarray(extractor.bank[:, a:b])) for a, b in pairwise(edges)]
+        most = max(bank.shape[1] for _, bank in self.slices)
+        self.responses, self.beyond = np.empty((2, positions * most), np.float32)
         self.threshold = np.float32(extractor.threshold)
         # as long as a place's responses: an array against an array is 4 × as fast as against a scalar
         self.above = np.full(self.view.size * most, self.threshold)
@@ -283,11 +267,9 @@ class _Layer:
             self.view.gather(x, u)
             u -= mean
             u *= scale
-            if self.mirror:
-                self._halves(self.windows, self.split)
             for windows, places in zip(self.some, row, strict=True):
-                for filters, banks in self.slices:
-                    self._respond(windows, banks, places[:, :, filters.start :])
+                for filters, bank in self.slices:
+                    self._respond(windows, bank, places[:, :, filters])
             row -= self.threshold
             np.maximum(row, self.zero, out=row)  # a mean of t, less t, may round below 0
             np.sqrt(row, out=row)
@@ -298,40 +280,12 @@ class _Layer:
         half = self.filters // 2
         return np.float32(0.5) * (out[..., :half] + out[:, :, ::-1, :, half:])
 
-    def _halves(self, columns: np.ndarray, into: tuple[np.ndarray, ...] | None = None) -> tuple[np.ndarray, ...]:
-        """Columns (K + 1, n) → w + Mw of the left half, the column in the middle and the last row; w − Mw."""
-        p, c, n = self.view.patch, self.view.channels, columns.shape[1]
-        w, h = columns[:-1].reshape(p, p, c, n), p // 2
-        left, right, middle = w[:, :h], w[:, : p - h - 1 : -1], w[:, h : p - h]
-        odd = p * h * c
-        if into is None:
-            into = np.empty((len(columns) - odd, n), np.float32), np.empty((odd, n), np.float32)
-        np.add(left, right, out=into[0][:odd].reshape(left.shape))
-        np.subtract(left, right, out=into[1].reshape(left.shape))
-        into[0][odd:-1] = middle.reshape(-1, n)
-        into[0][-1] = columns[-1]
-        return into
-
-    def _respond(self, windows: list[np.ndarray], banks: list[np.ndarray], out: np.ndarray) -> None:
-        """Responses of some filters, and of their mirror images, in a row of places: into (places, 2, from the first
-        of these filters on)."""
-        s = banks[0].shape[1]
-        first, *others = (z[: len(windows[0]) * s].reshape(-1, s) for z in self.responses)
-        np.matmul(windows[0], banks[0], out=first)
-        if self.mirror:
-            second, turned = others
-            np.matmul(windows[1], banks[1], out=second)
-            np.subtract(first, second, out=turned)
-            first += second
-            half = self.filters // 2
-            self._pool(turned, out[:, :, half : half + s])
-        self._pool(first, out[:, :, :s])
-
-    def _pool(self, z: np.ndarray, out: np.ndarray) -> None:
-        """Responses (positions, s), each sign beyond the threshold, averaged: (places, 2, s). Overwrites z."""
-        s = z.shape[1]
-        z, beyond = z.reshape(len(out), -1), self.beyond[: z.size].reshape(len(out), -1)
+    def _respond(self, windows: np.ndarray, bank: np.ndarray, out: np.ndarray) -> None:
+        """Responses of some filters in a row of places, each sign beyond the threshold, averaged: (places, 2, s)."""
+        positions, s = len(windows), bank.shape[1]
+        z, beyond = (a[: positions * s].reshape(len(out), -1) for a in (self.responses, self.beyond))
         above, below = (a[: self.view.size * s] for a in (self.above, self.below))
+        np.matmul(windows, bank, out=z.reshape(positions, s))
         np.maximum(z, above, out=beyond)
         np.matmul(self.mean, beyond.reshape(len(out), -1, s), out=out[:, :1])
         np.minimum(z, below, out=z)  # in place: a third less memory to pass through
