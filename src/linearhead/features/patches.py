@@ -29,10 +29,11 @@ from .windows import CONTRAST, Layout, View, contrast
 
 
 class Quality(NamedTuple):
-    """m = max(least, growth · n^power) filters for n pictures: random features need about √n of them to lose nothing
-    against their limit (Rudi & Rosasco 2017)."""
+    """m = growth · n^power filters for n pictures, between least and most: random features need about √n of them to
+    lose nothing against their limit (Rudi & Rosasco 2017)."""
 
     least: int
+    most: int
     growth: float
     power: float
     side: int  # S, at most
@@ -40,9 +41,9 @@ class Quality(NamedTuple):
 
 
 QUALITIES = {
-    "fast": Quality(64, 1.0, 0.5, 32, 3),
-    "balanced": Quality(64, 1.0, 0.6, 32, 4),
-    "best": Quality(400, 8.0, 0.5, 48, 4),
+    "fast": Quality(64, 400, 1.0, 0.5, 32, 3),
+    "balanced": Quality(64, 1000, 0.333, 0.75, 32, 4),
+    "best": Quality(400, 2000, 8.0, 0.5, 48, 4),
 }
 FINE = 4000  # pictures from which balanced looks at a finer grid: of fewer, rows longer than their number cost minutes
 USUAL = 10_000  # pictures, where nothing has been fitted yet and somebody asks how long a row will be
@@ -102,12 +103,12 @@ class Patches(Extractor):
         quarter of the side, found best for drawings, clothes and hands alike; stride 1, more only where there would
         be over 4 000 windows, since sparse windows cost more accuracy than few filters.
         """
-        least, growth, power, most, grid = QUALITIES[self.quality]
+        least, most, growth, power, widest, grid = QUALITIES[self.quality]
         # in pairs where there are mirror images; the rows stay as long
-        filters = self.filters or (1 + self.mirror) * max(least, int(growth * n**power))
+        filters = self.filters or (1 + self.mirror) * min(most, max(least, int(growth * n**power)))
         filters += self.mirror * filters % 2
         shorter = min(height, width)
-        side = min(self.side or most, shorter)
+        side = min(self.side or widest, shorter)
         patch = self.patch or max(3, int(side / self.across + 0.5))
         if patch > side:
             raise DataError(
