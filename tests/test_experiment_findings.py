@@ -244,6 +244,7 @@ def random_labels():
 def test_labels_given_at_random_are_named_and_nothing_else_is_promised():
     found = codes(random_labels())
     assert "labels given at random look like this" in found["no-better-than-majority"].evidence
+    assert found["no-better-than-majority"].title.endswith("given at random")
     assert "every label belongs to its picture" in found["no-better-than-majority"].advice
     assert not {"underfitting", "richer-features", "enough-pictures"} & set(found)
     better = replace(random_labels(), probes={"labels": {"n": 1000.0, "wrong": 0.3}})

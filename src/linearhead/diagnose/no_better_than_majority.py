@@ -40,7 +40,8 @@ def check(run: Run) -> Finding | None:
     nothing = _nothing_learned(run)
     return Finding(
         code=CODE,
-        title="Not shown to be better than always giving the largest class",
+        title="Not shown to be better than always giving the largest class"
+        f"{': the labels look as if given at random' if nothing else ''}",
         severity="problem",
         evidence=f"{evidence}{nothing}",
         **_remedy(run, bool(nothing)),
