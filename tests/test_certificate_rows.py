@@ -194,3 +194,21 @@ def test_balanced_certificates_take_two_passes_whatever_the_sample(monkeypatch):
     model = SoftmaxClassifier(alpha=1e-4).fit(X, y)
     assert model.converged_
     assert len(taken) == 2
+
+
+def test_several_balancing_steps_share_one_hessian(monkeypatch):
+    """Of an intercept off its optimum the first is not enough, the second is."""
+    rng = np.random.default_rng(1)
+    X, taken, before = rng.standard_normal((2000, 8)), [], duality.full_hessian
+    y = np.argmax(X[:, :5] + rng.gumbel(size=(2000, 5)), axis=1)
+    objective = SoftmaxClassifier(alpha=1e-3)._objective(X, y)
+    model = SoftmaxClassifier(alpha=1e-3, tol=1e-9).fit(X, y)
+    theta = objective.design.from_stored(np.vstack([model.coef_.T, model.intercept_]).astype(np.float64))
+    best = objective.at(theta).value
+    theta[-1] += 0.2 * rng.standard_normal(5)
+    point = objective.at(theta)
+    monkeypatch.setattr(duality, "full_hessian", lambda *args: taken.append(args) or before(*args))
+    one, two = (duality._balanced_bound(objective, point, steps) for steps in (1, 2))
+    assert len(taken) == 2
+    assert one / (point.value - best) > 1.5
+    assert 1 <= two / (point.value - best) < 1.1

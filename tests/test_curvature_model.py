@@ -12,7 +12,8 @@ import pytest
 from linearhead.design import design_of
 from linearhead.losses import LOSSES
 from linearhead.objective import Objective, curvature, precondition, sample_basis
-from linearhead.objective.curvature import orthonormal
+from linearhead.objective import basis as sampling
+from linearhead.objective.basis import orthonormal
 from linearhead.penalties import PENALTIES
 
 EQUAL = ("cross_entropy", "logistic", "squared")  # losses whose rows bend alike at θ = 0
@@ -80,10 +81,10 @@ def test_columns_of_any_size(loss, alpha):
 
 def test_columns_are_scaled_once_the_largest_is_over_a_hundred_times_the_median():
     usual = np.array([2.0, 2.0, 2.0, 0.0, 200.0])
-    assert (curvature._column_scale(usual, 0.5) == 1).all()
+    assert (sampling._column_scale(usual, 0.5) == 1).all()
     usual[4] = 200.1
-    np.testing.assert_allclose(curvature._column_scale(usual, 0.5), np.sqrt([6, 6, 6, 3, 200.1**2 + 2]))
-    assert (curvature._column_scale(np.zeros(3), 0.5) == 1).all()
+    np.testing.assert_allclose(sampling._column_scale(usual, 0.5), np.sqrt([6, 6, 6, 3, 200.1**2 + 2]))
+    assert (sampling._column_scale(np.zeros(3), 0.5) == 1).all()
 
 
 def test_a_column_of_no_spread_keeps_its_unit():
@@ -95,8 +96,8 @@ def test_a_column_of_no_spread_keeps_its_unit():
 
 @pytest.mark.parametrize("loss", EQUAL)
 def test_a_sketch_has_the_leading_directions_and_the_mean_of_the_rest(loss, monkeypatch):
-    monkeypatch.setattr(curvature, "FULL_EIGEN", 5)
-    monkeypatch.setattr(curvature, "SKETCH", 3)
+    monkeypatch.setattr(sampling, "FULL_EIGEN", 5)
+    monkeypatch.setattr(sampling, "SKETCH", 3)
     rng = np.random.default_rng(3)
     turn = np.linalg.qr(rng.normal(size=(12, 12)))[0]
     X = spread(80, [1e4, 5e3, 2e3] + [0.5] * 9) @ turn
@@ -111,7 +112,7 @@ def test_a_sketch_has_the_leading_directions_and_the_mean_of_the_rest(loss, monk
 
 @pytest.mark.parametrize("loss", EQUAL)
 def test_few_rows_span_their_directions(loss, monkeypatch):
-    monkeypatch.setattr(curvature, "FULL_EIGEN", 10)
+    monkeypatch.setattr(sampling, "FULL_EIGEN", 10)
     X = np.random.default_rng(4).normal(size=(8, 30))
     objective = objective_of(X, loss, 0.1)
     basis = sample_basis(objective)
@@ -131,7 +132,7 @@ def test_many_classes_are_not_turned(monkeypatch):
 
 
 def test_the_sample_has_rows_with_weight_alone_and_is_the_same_every_time(monkeypatch):
-    monkeypatch.setattr(curvature, "SAMPLE_ROWS", 300)
+    monkeypatch.setattr(sampling, "SAMPLE_ROWS", 300)
     rng = np.random.default_rng(6)
     X, w = rng.normal(size=(1000, 4)), rng.integers(0, 2, 1000).astype(float)
     objective = objective_of(X, "squared", 0.1, weights=w)
@@ -143,9 +144,9 @@ def test_the_sample_has_rows_with_weight_alone_and_is_the_same_every_time(monkey
     assert not np.array_equal(basis.rows, sample_basis(objective, seed=1).rows)
     plain = objective_of(X, "squared", 0.1)
     assert len(sample_basis(plain).rows) == 300
-    monkeypatch.setattr(curvature, "SAMPLE_BYTES", 4 * 4 * 270)
+    monkeypatch.setattr(sampling, "SAMPLE_BYTES", 4 * 4 * 270)
     assert len(sample_basis(plain).rows) == 270
-    monkeypatch.setattr(curvature, "SAMPLE_BYTES", 0)
+    monkeypatch.setattr(sampling, "SAMPLE_BYTES", 0)
     assert len(sample_basis(plain).rows) == 256
     theta = rng.normal(size=(5, 3))
     for part in (slice(None), slice(10, 90)):
@@ -158,6 +159,7 @@ def test_slabs_do_not_matter(monkeypatch):
     objective = objective_of(X, "cross_entropy", 0.1)
     whole = precondition(objective, sample_basis(objective), 0.1 + objective.start())
     monkeypatch.setattr(curvature, "SLAB", 7)
+    monkeypatch.setattr(sampling, "SLAB", 7)
     parts = precondition(objective, sample_basis(objective), 0.1 + objective.start())
     v = np.random.default_rng(8).normal(size=(6, 3))
     np.testing.assert_allclose(parts(v)[0], whole(v)[0], rtol=1e-9)
@@ -175,6 +177,40 @@ def test_where_nothing_bends_the_model_still_answers():
     far[-1] = [0, 0, 0]
     bound = precondition(settled, sample_basis(settled), far)(np.ones((3, 3)))[0]
     assert np.isfinite(bound).all()
+
+
+def test_many_projections_are_kept_in_half_precision(monkeypatch):
+    """Of float32 rows: the same scores, directions and model to three digits; a row beyond its range stays finite."""
+    rng = np.random.default_rng(11)
+    X = (rng.normal(size=(300, 6)) @ rng.normal(size=(6, 6)) * [1e3, 1, 1, 1, 1, 1e-3]).astype(np.float32)
+    objective = objective_of(X, "cross_entropy", 0.1)
+    single = sample_basis(objective)
+    assert single.unit is None
+    monkeypatch.setattr(sampling, "HALF_BYTES", 4 * X.size)
+    assert sample_basis(objective).unit is None
+    monkeypatch.setattr(sampling, "HALF_BYTES", 4 * X.size - 1)
+    half = sample_basis(objective)
+    assert half.projected.dtype == np.float16
+    assert half.dtype == np.float32
+    z = single.part(slice(None))
+    sizes = np.sqrt(np.mean(z**2, axis=0))
+    np.testing.assert_allclose(half.part(slice(None)) / sizes, z / sizes, atol=3e-3)
+    np.testing.assert_allclose(half.part(slice(5, 9), 2), z[5:9, :2], rtol=1e-3)
+    theta = rng.normal(size=(7, 3)) / np.append(np.sqrt(np.mean(X**2, axis=0)), 1)[:, None]
+    np.testing.assert_allclose(half.scores(theta)(slice(7, 90)), single.scores(theta)(slice(7, 90)), atol=2e-2)
+    v = theta - theta.mean(axis=1, keepdims=True)
+    one, other = (precondition(objective, basis, theta)(v)[0] for basis in (half, single))
+    np.testing.assert_allclose(one, other, rtol=1e-2, atol=2e-3 * np.abs(other).max())
+    few, most = half.leading(3), single.leading(3)
+    np.testing.assert_allclose(few.part(slice(None)), most.part(slice(None)), rtol=1e-3, atol=1e-3 * sizes[2])
+    assert few.rest == pytest.approx(most.rest, rel=1e-2)
+    assert not few.full
+    exact = sample_basis(objective_of(X.astype(np.float64), "cross_entropy", 0.1))
+    assert exact.unit is None  # float64 rows are kept as they are
+    weights = np.ones(300)
+    X[0], weights[0] = 1e8, 1e-30
+    far = sample_basis(objective_of(X, "cross_entropy", 0.1, weights=weights))
+    assert np.isfinite(far.part(slice(None))).all()
 
 
 def test_orthonormal_columns():
@@ -237,9 +273,9 @@ def test_a_direction_of_a_billionth_of_the_curvature_is_the_least():
 
 
 def test_one_direction_left_out_has_its_own_energy(monkeypatch):
-    monkeypatch.setattr(curvature, "FULL_EIGEN", 3)
-    monkeypatch.setattr(curvature, "SKETCH", 3)
-    monkeypatch.setattr(curvature, "SAMPLE_ROWS", 60)
+    monkeypatch.setattr(sampling, "FULL_EIGEN", 3)
+    monkeypatch.setattr(sampling, "SKETCH", 3)
+    monkeypatch.setattr(sampling, "SAMPLE_ROWS", 60)
     objective = objective_of(spread(60, [9.0, 4.0, 2.0, 0.25]), "squared", 0.1)
     basis = sample_basis(objective)
     assert basis.U.shape == (4, 3)
@@ -250,11 +286,11 @@ def test_one_direction_left_out_has_its_own_energy(monkeypatch):
 
 def test_directions_of_a_millionth_of_the_energy_are_those_of_rounding(monkeypatch):
     """Of fewer rows than columns, in float32: kept above, left out below."""
-    monkeypatch.setattr(curvature, "FULL_EIGEN", 4)
+    monkeypatch.setattr(sampling, "FULL_EIGEN", 4)
     for energy, kept in ((2e-6, 3), (0.5e-6, 2)):
         z = np.zeros((4, 9))
         z[:3, :3] = np.diag([2.0, 1.0, 2 * energy**0.5])
-        assert curvature._directions(z, np.full(4, 0.25), np.random.default_rng(0)).shape == (9, kept)
+        assert sampling._directions(z, np.full(4, 0.25), np.random.default_rng(0)).shape == (9, kept)
 
 
 def test_penalty_of_the_leading_directions_is_in_scaled_columns():

@@ -1,5 +1,6 @@
 """Rows drawn by their curvature: chances by hand, sums without bias, a model nearer to the Hessian than a sample's."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,8 @@ import scipy.sparse
 
 from linearhead.design import design_of
 from linearhead.losses import LOSSES
-from linearhead.objective import Objective, curvature, drawn, sample_basis
+from linearhead.objective import Objective, coupled, drawn, precondition, sample_basis
+from linearhead.objective import basis as sampling
 from linearhead.objective.drawn import draw, draw_rows
 from linearhead.penalties import PENALTIES
 from linearhead.solvers import SOLVERS
@@ -70,10 +72,11 @@ def test_the_drawn_hessian_is_near_the_whole_one(loss, weighted, monkeypatch):
         before = objective.count.passes
         rows = draw(objective, basis, theta, 12)
         assert objective.count.passes == before + 1
-        assert len(rows.z) <= m
+        assert len(rows.w) <= m
+        z, s = rows.look(np.arange(len(rows.w)))()
         along = np.vstack([basis.U.T @ v[:-1], v[-1:]])
-        h = rows.objective.score_hessian(rows.s, slice(None), rows.z @ along) * rows.w[:, None]
-        found = rows.z.T @ h
+        h = rows.objective.score_hessian(s, slice(None), z @ along) * rows.w[:, None]
+        found = z.T @ h
         back = np.vstack([basis.U @ found[:-1], found[-1:]])
         back -= back.mean(axis=1, keepdims=True) if objective.loss.shift_invariant else 0
         errors.append(np.linalg.norm(back - wanted) / np.linalg.norm(wanted))
@@ -82,7 +85,7 @@ def test_the_drawn_hessian_is_near_the_whole_one(loss, weighted, monkeypatch):
 
 
 def test_where_few_rows_bend_the_drawn_ones_say_more_than_a_sample(monkeypatch):
-    monkeypatch.setattr(curvature, "SAMPLE_ROWS", 400)
+    monkeypatch.setattr(sampling, "SAMPLE_ROWS", 400)
     monkeypatch.setattr(drawn, "DRAWN_ROWS", 400)
     monkeypatch.setattr(drawn, "PLENTY", 2000)
     objective = settled()
@@ -102,7 +105,7 @@ def test_where_few_rows_bend_the_drawn_ones_say_more_than_a_sample(monkeypatch):
 
 
 def test_a_long_fit_needs_fewer_passes_and_ends_at_the_same_optimum(monkeypatch):
-    monkeypatch.setattr(curvature, "SAMPLE_ROWS", 300)
+    monkeypatch.setattr(sampling, "SAMPLE_ROWS", 300)
     monkeypatch.setattr(drawn, "DRAWN_ROWS", 600)
     found = []
     for plenty in (10**9, 2000):
@@ -115,9 +118,9 @@ def test_a_long_fit_needs_fewer_passes_and_ends_at_the_same_optimum(monkeypatch)
 
 
 def test_directions_of_many_columns_are_a_sketch(monkeypatch):
-    monkeypatch.setattr(curvature, "FULL_EIGEN", 8)
-    monkeypatch.setattr(curvature, "SKETCH", 10)
-    monkeypatch.setattr(curvature, "SAMPLE_ROWS", 300)
+    monkeypatch.setattr(sampling, "FULL_EIGEN", 8)
+    monkeypatch.setattr(sampling, "SKETCH", 10)
+    monkeypatch.setattr(sampling, "SAMPLE_ROWS", 300)
     found = []
     for plenty in (10**9, 2000):
         monkeypatch.setattr(drawn, "PLENTY", plenty)
@@ -143,7 +146,29 @@ def test_rows_of_every_kind_are_drawn_alike(kind):
     Z = (X - design.shift) if design.shift is not None else X
     Z = Z / design.scale if design.scale is not None else Z
     every = draw_rows(np.ones(600), drawn.DRAWN_ROWS)[0]
-    assert len(leading.z) == len(every)
-    np.testing.assert_allclose(leading.z[:, :5], (Z / basis.scale) @ basis.U[:, :5], atol=2e-5)
-    np.testing.assert_allclose(leading.s, Z @ theta[:-1] + theta[-1], atol=2e-4)
-    assert (leading.z[:, 5] == 1).all()
+    assert len(leading.w) == len(every)
+    z, s = leading.look(np.arange(600))()
+    np.testing.assert_allclose(z[:, :5], (Z / basis.scale) @ basis.U[:, :5], atol=2e-5)
+    np.testing.assert_allclose(s, Z @ theta[:-1] + theta[-1], atol=2e-4)
+    assert (z[:, 5] == 1).all()
+
+
+def test_models_take_bounded_room(monkeypatch):
+    """The sampled rows in half precision, the factor in float32, rows at hand a few at a time."""
+    rng = np.random.default_rng(4)
+    X, y = rng.integers(0, 256, (17_000, 784), dtype=np.uint8), rng.integers(0, 10, 17_000)
+    objective = Objective(design_of(X).fitted(), y, 10, LOSSES["cross_entropy"](), PENALTIES["l2"](), 1.0)
+    monkeypatch.setattr(coupled, "PER_NUMBER", 100)
+    with objective.design.session():
+        tracemalloc.start()
+        try:
+            basis = sample_basis(objective)
+            made = tracemalloc.get_traced_memory()[1]
+            tracemalloc.reset_peak()
+            model = precondition(objective, basis, objective.start(), fine=True)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert model.lead == 199
+    assert made < 30e6
+    assert peak < 40e6  # 8192 × 784 rows in float32 take 26e6, a factor of 2000² in float64 32e6

@@ -12,7 +12,7 @@ import contextlib
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Protocol
@@ -244,8 +244,8 @@ class Design:
                 _sessions.depth, _sessions.pool = 0, None
 
 
-def in_turn(fn: Callable, items: list) -> Iterator:
-    """fn of each item, in their order, by the threads of the open session."""
+def in_turn(fn: Callable, items: Iterable) -> Iterator:
+    """fn of each item, in their order, by the threads of the open session; items are made one by one in this one."""
     pool = _sessions.pool
     return _in_order(pool, fn, items, _sessions.threads) if pool else map(fn, items)
 
@@ -273,7 +273,7 @@ def _add(sums: list, terms: Any) -> None:
         sums[i] += term
 
 
-def _in_order(pool: ThreadPoolExecutor, run: Callable, chunks: list, threads: int) -> Iterator:
+def _in_order(pool: ThreadPoolExecutor, run: Callable, chunks: Iterable, threads: int) -> Iterator:
     """Results in the chunks' order, with no more of them alive than threads + 1."""
     waiting: deque[Future] = deque()
     try:

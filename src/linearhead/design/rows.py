@@ -44,10 +44,10 @@ class RowBlock:
         """Σ wᵢ [xᵢ 1] over the rows of every label, (d+1, k), added up in float64."""
         order = np.argsort(y, kind="stable")
         first = np.flatnonzero(np.diff(y[order], prepend=-1))
-        x, out = self.x[order].astype(np.float64), np.zeros((k, self.x.shape[1] + 1))
+        x, out = self.x[order], np.zeros((k, self.x.shape[1] + 1))
         if w is not None:
-            x *= w[order, None]
-        out[y[order][first], :-1] = np.add.reduceat(x, first, axis=0)
+            x = x * w[order, None]
+        out[y[order][first], :-1] = np.add.reduceat(x, first, axis=0, dtype=np.float64)
         out[:, -1] = np.bincount(y, w, k) * self.intercept
         return out.T
 
@@ -122,7 +122,9 @@ class Rows(Design):
         def terms(block: RowBlock) -> tuple[float, np.ndarray, np.ndarray]:
             x = block.x - origin if unit[0] == 1 == unit.max() else block.x / unit - origin
             w = np.ones(len(x), x.dtype) if weights is None else weights[block.rows].astype(x.dtype)
-            return float(w.sum(dtype=np.float64)), w @ x, w @ (x * x)
+            first = w @ x
+            x *= x
+            return float(w.sum(dtype=np.float64)), first, w @ x
 
         total, first, second = replace(self, centre_blocks=False, shift=None).sweep(terms)  # type: ignore[arg-type]
         mean = first / total

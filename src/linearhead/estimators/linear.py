@@ -251,6 +251,7 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
     def _finish(self, objective: Objective, solution: Any) -> None:
         self.trace_, self.status_, self.n_iter_ = solution.trace, solution.status, max(1, solution.iterations)
         self.alpha_ = objective.alpha
+        objective.shared.basis = solution.extras["model"] = None  # certificates need their room, and no curvature model
         with objective.design.session():
             single = objective.design.dtype == np.float32
             returned = self._keep(objective, solution, np.float32 if single else np.float64)

@@ -156,13 +156,7 @@ def _but(rows: np.ndarray, n: int) -> np.ndarray:
 def _leading(basis: Any) -> Any:
     """The curvature model with only its leading DIRECTIONS exact: few digits are wanted, and its products then cost
     less than the passes."""
-    if basis.U is None:
-        return basis
-    energy = np.mean(basis.projected**2, axis=0)
-    top = np.argsort(-energy)[:DIRECTIONS]
-    d, r = basis.U.shape
-    dropped = float(energy.sum() - energy[top].sum()) + basis.rest * (d - r)
-    return replace(basis, U=basis.U[:, top], projected=basis.projected[:, top], rest=dropped / max(d - len(top), 1))
+    return basis if basis.U is None else basis.leading(DIRECTIONS)
 
 
 def _folds(y: np.ndarray, groups: np.ndarray | None, seed: int, rng: np.random.Generator) -> np.ndarray | None:

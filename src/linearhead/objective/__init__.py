@@ -1,7 +1,8 @@
 """Where loss, penalty and design meet: the objective, its curvature model, its dual, and which parts fit together."""
 
+from .basis import Basis, sample_basis
 from .combination import check_combination, check_passes, choose_solver, misfit
-from .curvature import Basis, Preconditioner, precondition, sample_basis
+from .curvature import Preconditioner, precondition
 from .duality import Gap, gap_at
 from .objective import Count, Objective, Point, Shared
 from .smoothed import Smoothed

@@ -7,27 +7,37 @@ the scores of all rows, one pass, so it is for fits that turn out long.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from .coupled import Classes, edges, sampled_hessian
 from .objective import Objective
 
 DRAWN_ROWS = 16_384
 PLENTY = 2 * DRAWN_ROWS  # rows from which the draws say more than a plain sample, and cost less than a few passes
-SLAB = 512
 
 
 @dataclass(frozen=True)
 class Leading:
-    """Rows for the coupled model: their labels and weights in `objective`, z (m, lead + 1) in the leading directions
-    with the intercept's ones, scores s (m, k), weights w (m,)."""
+    """Rows for the coupled model: their labels and weights in `objective`, weights w (m,), and `look`, which takes some
+    rows (j,) at once; what it returns makes z (j, lead + 1) of them in the leading directions, with the intercept's
+    ones, and scores (j, k), in any thread."""
 
     objective: Objective
-    z: np.ndarray
-    s: np.ndarray
     w: np.ndarray
+    lead: int
+    look: Callable[[np.ndarray], Callable[[], tuple[np.ndarray, np.ndarray]]]
+
+    def hessian(self, classes: Classes, kind: np.dtype) -> np.ndarray:
+        """Σᵢ wᵢ Hᵢ ⊗ zᵢzᵢᵀ, as `sampled_hessian` has it, in this type."""
+
+        def weigh(rows: np.ndarray, s: np.ndarray) -> np.ndarray:
+            return edges(self.objective.score_hessians(s, rows), s, classes) * self.w[rows]
+
+        return sampled_hessian(self.look, weigh, len(self.w), len(classes.free), self.lead + 1, kind)
 
 
 def draw_rows(bend: np.ndarray, m: int) -> tuple[np.ndarray, np.ndarray]:
@@ -57,12 +67,21 @@ def draw(objective: Objective, basis: Any, theta: np.ndarray, lead: int) -> Lead
     objective.design.fill(bend, trace)
     objective.count.passes += objective.share
     rows, chances = draw_rows(np.maximum(bend, 0.0), DRAWN_ROWS)
-    kind, part = basis.projected.dtype, objective.of_rows(rows)
-    z, s = np.empty((len(rows), lead + 1), kind), np.empty((len(rows), objective.k), kind)
-    z[:, lead] = objective.design.intercept
-    for i in range(0, len(rows), SLAB):
-        taken, here = objective.design.take(rows[i : i + SLAB]), slice(i, i + SLAB)
-        z[here, :lead] = basis.inner(taken, lead)
-        s[here] = taken.block(slice(0, taken.n)).forward(taken.to_rows(theta))
+    part = objective.of_rows(rows)
+
+    def look(at: np.ndarray) -> Callable:
+        taken = objective.design.take(rows[at])
+
+        def seen() -> tuple[np.ndarray, np.ndarray]:
+            z = extended(basis.inner(taken, lead), taken.intercept)
+            return z, taken.block(slice(0, taken.n)).forward(stored)
+
+        return seen
+
     w = 1 / chances if part.weights is None else part.weights / chances
-    return Leading(part, z, s, (w / objective.total).astype(kind))
+    return Leading(part, (w / objective.total).astype(basis.dtype), lead, look)
+
+
+def extended(z: np.ndarray, intercept: bool) -> np.ndarray:
+    """[z 1], or [z 0] without an intercept: (m, q) → (m, q + 1)."""
+    return np.hstack([z, np.full((len(z), 1), float(intercept), z.dtype)])

@@ -10,6 +10,7 @@ as min ℓ = 0.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,14 +75,14 @@ def _bound(objective: Objective, point: Point, rows_gap: float, U: np.ndarray, r
 
 
 def _balanced_bound(objective: Objective, point: Point, steps: int = 3) -> float:
-    """The gap from the dual point of (W, b + Δ), Δ by Newton steps on the intercept alone: r falls quadratically.
+    """The gap from the dual point of (W, b + Δ), Δ by Newton steps on the intercept alone.
 
     F(θ) − F* = [F(θ) − F(W, b + Δ)] + [F(W, b + Δ) − F*]; the first is of the order of rounding.
     """
-    best, moved = np.inf, point
+    best, moved, solve = np.inf, point, _balancing(objective, point.theta)
     for _ in range(steps):
         theta = moved.theta.copy()
-        theta[-1] += _balancing(objective, theta, moved.gradient[-1])
+        theta[-1] += solve(moved.gradient[-1])
         moved, rows_gap, U, r = _pass(objective, theta, None)
         bound, price = _bound(objective, moved, rows_gap, U, r)
         best = min(best, bound + max(point.value - moved.value, 0.0))
@@ -90,18 +91,20 @@ def _balanced_bound(objective: Objective, point: Point, steps: int = 3) -> float
     return best
 
 
-def _balancing(objective: Objective, theta: np.ndarray, r: np.ndarray) -> np.ndarray:
-    """The Newton step (k,) for the intercept's gradient r. Its Hessian is that of all rows: one of a sample lets r fall
-    by a tenth or a hundredth a step, where each costs a pass in float64."""
+def _balancing(objective: Objective, theta: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """The intercept's gradient r (k,) → the Newton step, with the Hessian at θ for all of them: steps are so short that
+    a new one would save none. It is that of all rows: one of a sample lets r fall by a tenth or a hundredth a step,
+    where each costs a pass in float64."""
     if objective.k <= MOST:
-        return newton_step(full_hessian(objective, theta), r, objective.loss.shift_invariant)
+        H = full_hessian(objective, theta)
+        return lambda r: newton_step(H, r, objective.loss.shift_invariant)
     most = int(np.clip(SCORES // objective.k, 256, 8192))
     rows = np.unique(np.linspace(0, objective.n - 1, min(objective.n, most)).astype(int))
     part = objective.of_rows(rows)
     weights = np.ones(len(rows)) if part.weights is None else part.weights.astype(np.float64)
     weights = weights / weights.sum()
     s = _scores(objective, theta, rows)
-    return intercept_step(part, r, lambda: [(s, slice(None), weights)])
+    return lambda r: intercept_step(part, r, lambda: [(s, slice(None), weights)])
 
 
 def _scores(objective: Objective, theta: np.ndarray, rows: np.ndarray, slab: int = 512) -> np.ndarray:

@@ -240,7 +240,7 @@ class Objective(MiniBatches):
     def basis(self) -> Any:
         """The curvature model's directions: made once, shared by all relatives on the same rows."""
         if self.shared.basis is None:
-            from .curvature import sample_basis
+            from .basis import sample_basis
 
             self.shared.basis = sample_basis(self)
         return self.shared.basis

@@ -15,7 +15,8 @@ import numpy as np
 
 from ..design import Block, Design
 from ..errors import UsageError
-from .curvature import basis_of_rows, precondition
+from .basis import basis_of_rows
+from .curvature import precondition
 from .duality import Gap, gap_from
 from .intercept import intercept_step
 from .objective import Objective, Point

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..design import Rows
-from .curvature import FULL_EIGEN, Basis, orthonormal
+from .basis import FULL_EIGEN, Basis, orthonormal
 from .objective import Objective, Shared
 
 MOST_ROWS = 2048  # up to which the eigendecomposition costs less than the passes that it saves

@@ -1,0 +1,240 @@
+"""Directions of the columns for the curvature model, from a sample of rows: U, and the sampled rows in it.
+
+For few columns U is the whole eigenbasis of E[zzᵀ]: that is summed up from slabs of rows, which are taken once more to
+be projected, so that they are never kept beside their projections; many of these are kept in half precision, each
+direction in units of its spread. For many columns U is a randomised sketch of the leading directions (Halko, Martinsson
+& Tropp 2011); the rest of space gets one mean energy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..design import Design, in_turn
+from .objective import Objective
+
+SAMPLE_BYTES = 64 << 20  # of float32 rows kept for the model
+SAMPLE_ROWS = 8192
+HALF_BYTES = 4 << 20  # of float32 projections, beyond which they are kept in half precision
+HALF_MOST = 6e4  # what half precision holds
+SLAB = 256  # rows handled at a time, so that nothing but the sample itself takes room
+FULL_EIGEN = 1600  # columns up to which a full eigendecomposition costs less than the passes that it saves
+SKETCH = 384  # leading directions otherwise
+
+
+@dataclass(frozen=True)
+class Basis:
+    """Directions of the columns: U (d, r) orthonormal in the columns divided by `scale` (d,), which is 1 where all
+    columns vary alike, those of most energy first; None where they are the columns themselves. `projected` (m, r) are
+    the sampled rows in them, in units of `unit` (r,), `rest` the mean energy of what U leaves out. `design` holds the
+    sampled rows where there is such a rest."""
+
+    rows: np.ndarray
+    design: Design | None
+    U: np.ndarray | None
+    scale: np.ndarray
+    projected: np.ndarray
+    rest: float
+    unit: np.ndarray | None = None  # None: 1
+
+    @property
+    def full(self) -> bool:
+        return self.projected.shape[1] == len(self.scale)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The type of the arithmetic on the sampled rows."""
+        return (self.projected if self.unit is None else self.unit).dtype
+
+    def part(self, rows: Any, lead: int | None = None) -> np.ndarray:
+        """Some of the sampled rows in the first `lead` directions (None: all)."""
+        z = self.projected[rows, :lead]
+        return z if self.unit is None else z * self.unit[:lead]
+
+    def scores(self, theta: np.ndarray) -> Callable[[slice], np.ndarray]:
+        """Of some of the sampled rows at θ: a slice of them → (m, k)."""
+        design = self.design
+        if design is not None:
+            stored = design.to_rows(theta)
+            return lambda part: design.block(part).forward(stored)
+        inner = (theta[:-1] * self.scale[:, None]).astype(self.dtype)
+        inner, last = inner if self.U is None else self.U.T @ inner, theta[-1].astype(self.dtype)
+        return lambda part: self.part(part) @ inner + last
+
+    def inner(self, rows: Design, lead: int | None = None) -> np.ndarray:
+        """A design's few rows in the first `lead` directions (None: all), (m, lead)."""
+        z = rows.dense()
+        if (self.scale != 1).any():
+            z = z / self.scale.astype(z.dtype)
+        return z[:, :lead] if self.U is None else z @ self.U[:, :lead].astype(z.dtype, copy=False)
+
+    def of(self, design: Design, rows: np.ndarray) -> Basis:
+        """The same directions with these rows of a design projected."""
+        kind = design.dtype if self.unit is None else np.dtype(np.float16)
+        projected = np.empty((len(rows), self.projected.shape[1]), kind)
+
+        def project(taken: Design, slab: slice) -> None:
+            z = self.inner(taken)
+            if self.unit is not None:
+                z /= self.unit
+                np.clip(z, -HALF_MOST, HALF_MOST, out=z)
+            projected[slab] = z
+
+        for _ in in_slabs(design, rows, project):
+            pass
+        return replace(self, rows=rows, design=None if self.full else design.take(rows), projected=projected)
+
+    def leading(self, most: int) -> Basis:
+        """With the directions of most energy alone; the others' becomes part of the rest."""
+        assert self.U is not None
+        energy = np.mean(self.part(slice(None)) ** 2, axis=0)
+        top, (d, r) = np.argsort(-energy)[:most], self.U.shape
+        dropped = float(energy.sum() - energy[top].sum()) + self.rest * (d - r)
+        kept = {"U": self.U[:, top], "projected": self.projected[:, top], "rest": dropped / max(d - len(top), 1)}
+        return replace(self, unit=None if self.unit is None else self.unit[top], **kept)
+
+    def penalty(self, alpha: np.ndarray, lead: int) -> np.ndarray:
+        """UᵀDU of the first `lead` directions, D = diag(alpha): (lead, lead)."""
+        if self.U is None:
+            return np.diag(alpha[:lead])
+        U = self.U[:, :lead]
+        return (U.T * alpha) @ U
+
+
+def in_slabs(design: Design, rows: np.ndarray, fn: Callable[[Design, slice], Any]) -> Iterable[tuple[slice, Any]]:
+    """fn(a few of the rows, their place among all) for all, by the session's threads, in order."""
+    slabs = [slice(i, i + SLAB) for i in range(0, len(rows), SLAB)]
+    taken = ((design.take(rows[slab]), slab) for slab in slabs)
+    return zip(slabs, in_turn(lambda one: fn(*one), taken), strict=True)
+
+
+def sample_basis(objective: Objective, seed: int = 0) -> Basis:
+    """The basis from a seeded sample of the rows that have weight."""
+    design, n = objective.design, objective.n
+    m = min(n, _most_rows(design.d))
+    rng = np.random.default_rng(seed)
+    rows = np.arange(n) if m == n else np.sort(rng.choice(n, m, replace=False))
+    if objective.weights is not None and np.any(objective.weights[rows] > 0):
+        rows = rows[objective.weights[rows] > 0]
+    w = np.ones(len(rows)) if objective.weights is None else objective.weights[rows]
+    w = (w / w.sum()).astype(design.dtype)
+    strength = objective.alpha * objective.penalty.strong_convexity
+    if design.apart:  # one journey for all
+        basis = _basis(design.take(rows), np.arange(len(rows)), w, strength, rng)
+        return replace(basis, rows=rows)
+    return _basis(design, rows, w, strength, rng)
+
+
+def _basis(design: Design, rows: np.ndarray, w: np.ndarray, strength: float, rng: np.random.Generator) -> Basis:
+    """From rows of weights w, all directions or the leading ones."""
+    d = design.d
+    if d > FULL_EIGEN:
+        return _sketched(design, rows, w, strength, rng)
+    scale, U, unit = _eigenbasis(design, rows, w, strength)
+    if not U.shape[1]:
+        return Basis(rows, design.take(rows), U, scale, np.zeros((len(rows), 0), w.dtype), 0.0)
+    half = w.dtype == np.float32 and 4 * len(rows) * d > HALF_BYTES
+    return Basis(rows, None, U, scale, np.empty((0, d), w.dtype), 0.0, unit if half else None).of(design, rows)
+
+
+def _eigenbasis(
+    design: Design, rows: np.ndarray, w: np.ndarray, strength: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The columns' scale (d,), all directions U (d, d), none where no column has any spread, and the spread along them
+    (d,)."""
+    from scipy.linalg import get_blas_funcs
+
+    syrk: Any = get_blas_funcs("syrk", dtype=w.dtype)
+    gram = np.zeros((design.d, design.d), w.dtype, order="F")
+    for i in range(0, len(rows), SLAB):
+        z = design.take(rows[i : i + SLAB]).dense()
+        z *= np.sqrt(w[i : i + SLAB])[:, None]
+        gram = syrk(1.0, z.T, beta=1.0, c=gram, overwrite_c=True)
+    gram = gram.astype(np.float64)
+    scale = _column_scale(np.sqrt(gram.diagonal()), strength)
+    gram /= scale[:, None]
+    gram /= scale
+    if not gram.any():
+        return scale, np.zeros((design.d, 0), w.dtype), np.zeros(0, w.dtype)
+    values, U = _eigen(gram)
+    spread = np.sqrt(np.maximum(values, 1e-12 * values[0]))
+    return scale, U.astype(w.dtype, copy=False), spread.astype(w.dtype)
+
+
+def _eigen(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues and vectors of a symmetric matrix, the largest first; gram is overwritten: no room beside the two."""
+    from scipy.linalg import eigh
+
+    values, U = eigh(gram, lower=False, driver="evr", overwrite_a=True, check_finite=False)
+    return values[::-1], U[:, ::-1]
+
+
+def _sketched(design: Design, rows: np.ndarray, w: np.ndarray, strength: float, rng: np.random.Generator) -> Basis:
+    """What the rows span where they are few, or their leading directions."""
+    z, d = np.empty((len(rows), design.d), w.dtype), design.d
+    for slab, part in in_slabs(design, rows, lambda taken, _: taken.dense()):
+        z[slab] = part
+    energies = np.zeros(d)
+    for i in range(0, len(rows), SLAB):
+        energies += w[i : i + SLAB] @ z[i : i + SLAB] ** 2
+    spread = np.sqrt(energies)
+    scale = _column_scale(spread, strength)
+    z /= scale.astype(z.dtype)
+    energy = float(np.sum((spread / scale) ** 2))
+    U = (_directions(z, w, rng) if energy else np.zeros((d, 0))).astype(z.dtype, copy=False)
+    projected = z @ U
+    left = energy - float(w @ np.einsum("ij,ij->i", projected, projected))
+    return Basis(rows, design.take(rows), U, scale, projected, max(left, 0.0) / max(d - U.shape[1], 1))
+
+
+def _most_rows(d: int) -> int:
+    """Of d columns, that a model may keep."""
+    return min(SAMPLE_ROWS, max(256, SAMPLE_BYTES // (4 * d)))
+
+
+def basis_of_rows(objective: Objective, rows: np.ndarray) -> Basis:
+    """The objective's directions with other rows projected; of many, evenly spread ones."""
+    most = _most_rows(objective.design.d)
+    if len(rows) > most:
+        rows = rows[np.linspace(0, len(rows) - 1, most).astype(int)]
+    return objective.basis().of(objective.design, rows)
+
+
+def _column_scale(spread: np.ndarray, alpha: float) -> np.ndarray:
+    """1 for columns of comparable spread. Where some dwarf the rest beyond an eigenbasis's digits: their spread, or
+    what makes αI no larger than the loss's curvature, ¼ or so, in columns too small to matter next to it."""
+    live = spread[spread > 0]
+    if not live.size or live.max() <= 100 * np.median(live):
+        return np.ones_like(spread)
+    return np.sqrt(np.where(spread > 0, spread**2, 1.0) + 4 * alpha)
+
+
+def _directions(z: np.ndarray, w: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Orthonormal (d, r) for rows z (m, d) of weights w: those that m < d rows span, or the leading."""
+    weighted = z * np.sqrt(w)[:, None]
+    if len(z) <= FULL_EIGEN:
+        values, left = np.linalg.eigh((weighted @ weighted.T).astype(np.float64))
+        kept = np.flatnonzero(values > 1e-6 * values[-1])[::-1]
+        return orthonormal(weighted.T @ (left[:, kept] / np.sqrt(values[kept])).astype(z.dtype))
+    q = rng.standard_normal((z.shape[1], SKETCH)).astype(z.dtype)  # randomised subspace iteration with two power steps
+    for _ in range(3):  # in float64: what a step leaves has a condition number of energies, squared in UᵀU
+        q = orthonormal((weighted.T @ (weighted @ q)).astype(np.float64)).astype(z.dtype)
+    projected = weighted @ q
+    _, vectors = np.linalg.eigh((projected.T @ projected).astype(np.float64))
+    return q.astype(np.float64) @ vectors[:, ::-1]
+
+
+def orthonormal(U: np.ndarray) -> np.ndarray:
+    """U (d, r), r ≤ d, with orthonormal columns: two Cholesky factors of UᵀU, at the speed of matrix products
+    (CholeskyQR2: Fukaya et al. 2014); by Householder's QR where the columns are too close to dependent for that."""
+    try:
+        for _ in range(2):
+            inverse = np.linalg.inv(np.linalg.cholesky((U.T @ U).astype(np.float64)))
+            U = U @ inverse.T.astype(U.dtype)
+        return U
+    except np.linalg.LinAlgError:
+        return np.linalg.qr(U)[0]
