@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from sklearn.datasets import load_digits
 
 from linearhead.cli import cli
-from linearhead.errors import UsageError
+from linearhead.errors import DataError, UsageError
 from linearhead.race import ENTRANTS, charts, entrants, page, race
 
 
@@ -22,6 +22,16 @@ def rows():
 def run(rows):
     X, y = rows
     return race(X[:400], y[:400], passes=25, X_test=X[400:], y_test=y[400:])
+
+
+def test_what_an_estimator_takes_may_race(rows):
+    X, y = (part[:120].tolist() for part in rows)
+    found = race(X, y, only=["L-BFGS"], passes=5, X_test=X, y_test=y)
+    assert found.test_accuracy == 1.0
+    with pytest.raises(ValueError, match="inconsistent numbers"):
+        race(X, y[:-1])
+    with pytest.raises(DataError, match=r"y_test has classes that y lacks: \[77\]"):
+        race(X, y, only=["L-BFGS"], X_test=X[:1], y_test=[77])
 
 
 def test_all_the_lectures_methods_race(run):

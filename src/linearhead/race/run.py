@@ -14,6 +14,7 @@ from ..design import design_of
 from ..errors import DataError, UsageError
 from ..losses import LOSSES
 from ..objective import Count, Objective, Shared
+from ..objective.inputs import checked_pair, codes_of, scores
 from ..penalties import PENALTIES
 from ..records import Status, Trace
 from ..solvers import LBFGS, SGD, Dual, GradientDescent, Solution, Solver
@@ -87,7 +88,10 @@ def race(
     runners = entrants(loss)
     if unknown := [name for name in only if name not in runners]:
         raise UsageError(f"Nobody called {unknown[0]!r} races on {loss}. Entrants: {', '.join(runners)}.")
-    judge = None if X_test is None or not len(X_test) else _judge(X_test, np.searchsorted(classes, y_test))
+    judge = None
+    if X_test is not None and len(X_test):
+        X_test, y_test = checked_pair(X_test, y_test)
+        judge = _judge(X_test, codes_of(y_test, classes, "y_test has classes that y lacks"))
     best = _reference(problem)
     said(f"F* = {best.point.value:.6g}")
     ended: list[tuple[Finish, np.ndarray]] = []
@@ -116,6 +120,7 @@ def _problem(X: Any, y: Any, loss: str, alpha: float, standardize: bool) -> tupl
         raise UsageError(f"No loss is called {loss!r}. The losses are: {', '.join(LOSSES)}.")
     if not 0 < alpha < np.inf:
         raise UsageError(f"alpha is {alpha}; the race needs a number above 0, so that one optimum exists for all.")
+    X, y = checked_pair(X, y)
     classes, codes = np.unique(y, return_inverse=True)
     if len(classes) < 2:
         raise DataError(f"A race needs rows of at least two classes; found {len(classes)}.")
@@ -194,7 +199,7 @@ def _uncharge(trace: Trace, watched: float) -> None:
 def _judge(X: Any, y: np.ndarray) -> Callable[[Objective, np.ndarray], float]:
     def accuracy(problem: Objective, theta: np.ndarray) -> float:
         stored = problem.design.stored(theta)
-        return float(np.mean(np.argmax(np.asarray(X, np.float64) @ stored[:-1] + stored[-1], axis=1) == y))
+        return float(np.mean(scores(X, stored[:-1].T, stored[-1], labels=True) == y))
 
     return accuracy
 
