@@ -104,7 +104,7 @@ def huge_upload(run, files):
         return {"taken_mib": sent >> 20, "answer": answer[:12].decode(), "peak_more_mib": (peak - before) >> 20}
 
 
-def many_bombs(run, files, rounds=6):
+def many_bombs(run, files, rounds=7):
     """Every bomb of the tests, several times."""
     worst, count, memory = 0.0, 0, 0
     with Running(run, decoders=1) as server:
