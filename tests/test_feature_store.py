@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -66,6 +67,22 @@ def test_blocks_and_gathers_of_stored_rows(tmp_path):
         np.testing.assert_array_equal(rows[which], ROWS[good][which])
     np.testing.assert_array_equal(np.asarray(rows.take(order)), ROWS[good][order])
     assert (rows.shape, rows.nbytes, len(rows)) == ((80, 40), 3200, 80)
+
+
+def test_rows_that_no_file_holds_are_never_there_twice():
+    """Gathered into one array, in any order and with repeats; the parts are gone, the rows lie in the array."""
+    table, _ = filled(None)
+    good = [i for i in range(100) if i % 5]
+    asked = [*reversed(good), *good[10:50], *good]
+    stored = table.rows([KEYS[i] for i in asked])
+    held = [weakref.ref(part) for part in stored.parts]
+    del table
+    X = stored.gathered()
+    assert np.array_equal(X, ROWS[asked])
+    assert [part() for part in held] == [None] * len(held)
+    assert stored.parts[0] is X
+    assert np.array_equal(stored[np.array([3, 1, 90])], X[[3, 1, 90]])
+    assert np.shares_memory(stored.gathered(), stored.parts[0])
 
 
 def test_flipped_bits_and_cut_files_are_found_set_aside_and_computed_again(tmp_path):

@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from mmap import mmap
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -253,7 +254,9 @@ class _Pending:
         self.keys: dict[bytes, None] = {}
         self.reasons: dict[bytes, str] = {}
         self.notes: dict[str, list[int]] = {}
-        self.rows = np.empty((table.shard_rows, table.width), table.dtype)
+        shape, size = (table.shard_rows, table.width), table.shard_rows * table.width * table.dtype.itemsize
+        # pages of their own, which the system has back as soon as rows that no file took are let go of
+        self.rows = np.ndarray(shape, table.dtype, mmap(-1, max(1, size)))
         self.good = 0
 
     def add(self, key: bytes, row: np.ndarray | None, notes: Sequence[str], reason: str) -> None:
@@ -273,12 +276,14 @@ class _Shard:
     def __init__(
         self, table: Table, name: str, path: Path | None, head: container.Head, rows: np.ndarray | None = None
     ) -> None:
-        self.table, self.name, self.path, self.head = table, name, path, head
+        # rows in memory know no table, which knows them: they go with the last who has them, waiting for no collector
+        self.table = None if path is None else table
+        self.name, self.path, self.head = name, path, head
         self._rows, self._damaged, self._lock = rows, False, threading.Lock()
 
     def usable(self) -> bool:
         with self._lock:
-            if self._rows is None and not self._damaged and self.path is not None:
+            if self._rows is None and not self._damaged and self.path is not None and self.table is not None:
                 try:
                     self._rows = container.mapped(self.path, self.head).get("rows", NO_ROWS)
                 except FileNotFoundError:

@@ -44,6 +44,22 @@ class StoredRows:
         else:
             np.take(source, rows, axis=0, out=out)
 
+    def gathered(self) -> np.ndarray:
+        """All rows (n, d) in one array, in which they lie from now on. Every part is let go of as soon as it is read:
+        rows that no file holds are never there twice."""
+        out, parts = np.empty(self.shape, self.dtype), self.parts[::-1]
+        order = np.argsort(self.part, kind="stable")
+        places = np.split(order, np.searchsorted(self.part[order], np.arange(1, len(parts))))
+        part, row, self.parts = self.part, self.row, [out]
+        self.part, self.row = np.zeros_like(part), np.arange(len(row))
+        for here in places:
+            source = parts.pop()
+            if len(here) and here[-1] - here[0] == len(here) - 1:
+                self._copy(source, row[here], out[here[0] : here[-1] + 1])
+            else:
+                out[here] = source[row[here]]
+        return out
+
     def take(self, rows: np.ndarray) -> StoredRows:
         """These rows (m,) of the rows, still where they are."""
         return StoredRows(self.parts, self.part[rows], self.row[rows], self.shape[1], self.dtype)

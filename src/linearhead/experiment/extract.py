@@ -50,7 +50,7 @@ class Extracted:
     @cached_property
     def X(self) -> np.ndarray:
         """The rows in memory."""
-        return self.stored[:]
+        return self.stored.gathered()
 
 
 class Sources(Sequence[Any]):
