@@ -267,8 +267,8 @@ def test_where_the_folds_hold_far_fewer_rows_the_validation_pictures_calibrate_a
     whole, part = told.values()
     assert whole.trust is not None
     assert part.trust is not None
-    assert "trained pictures" in whole.trust.source
-    assert "validation pictures" in part.trust.source
+    assert "trained rows" in whole.trust.source
+    assert "validation rows" in part.trust.source
     assert part.trust.n == sum(part.data.counts["valid"]) >= 200
     assert part.learning_curve is not None
     assert whole.learning_curve is not None
