@@ -42,7 +42,7 @@ class Quality(NamedTuple):
 
 QUALITIES = {
     "fast": Quality(64, 400, 1.0, 0.5, 32, 3),
-    "balanced": Quality(64, 1000, 0.333, 0.75, 32, 4),
+    "balanced": Quality(64, 640, 0.333, 0.75, 32, 4),
     "best": Quality(400, 2000, 8.0, 0.5, 48, 4),
 }
 FINE = 4000  # pictures from which balanced looks at a finer grid: of fewer, rows longer than their number cost minutes
