@@ -251,6 +251,17 @@ def test_labels_given_at_random_are_named_and_nothing_else_is_promised():
     assert "at random" not in codes(better)["no-better-than-majority"].evidence
 
 
+def test_labels_given_at_random_are_named_without_validation_pictures_too():
+    run = random_labels()
+    counts = run.data.counts
+    assert run.data.taught == [sum(both) for both in zip(counts["train"], counts.get("valid") or [0, 0], strict=True)]
+    run.data.counts = {"train": run.data.taught, "test": counts["test"]}
+    assert run.data.taught == run.data.counts["train"]
+    assert "labels given at random look like this" in codes(run)["no-better-than-majority"].evidence
+    run.data.counts["valid"] = []
+    assert "labels given at random look like this" in codes(run)["no-better-than-majority"].evidence
+
+
 def test_pictures_and_features_are_not_both_said_to_help_most():
     curve = LearningCurve([50, 100], [0.7, 0.75], judged=1000, twice=0.77, gain=0.02, gain_error=0.01)
     run = replace(make_run(train=(1000, 1000), test=(750, 1000)), learning_curve=curve)

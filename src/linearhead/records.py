@@ -115,6 +115,12 @@ class DataSummary:
     conversions: dict[str, int] = field(default_factory=dict)  # e.g. {"turned by EXIF": 12}
     split_given: bool = False  # the test pictures are those of the data's own split
 
+    @property
+    def taught(self) -> list[int]:
+        """Pictures per class that trained the model: train and, after they had chosen, valid."""
+        parts = [counts for split in ("train", "valid") if (counts := self.counts.get(split))]
+        return [sum(each) for each in zip(*parts, strict=True)]
+
 
 @dataclass
 class ClassScore:

@@ -13,8 +13,7 @@ ENOUGH = 10
 
 
 def check(run: Run) -> Finding | None:
-    train, valid = run.data.counts.get("train", []), run.data.counts.get("valid", [])
-    counts = [t + v for t, v in zip(train, valid or [0] * len(train), strict=True)]
+    counts = run.data.taught
     few = sorted((n, label) for n, label in zip(counts, run.data.classes, strict=True) if n < ENOUGH)
     if not few:
         return None

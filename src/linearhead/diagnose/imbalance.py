@@ -14,8 +14,7 @@ RATIO = 10
 
 
 def check(run: Run) -> Finding | None:
-    counts = [sum(parts) for parts in zip(*(run.data.counts.get(s, []) for s in ("train", "valid")), strict=False)]
-    counts = counts or run.data.counts.get("train", [])
+    counts = run.data.taught
     if not counts or min(counts) == 0 or max(counts) < RATIO * min(counts):
         return None
     small, large = min(range(len(counts)), key=counts.__getitem__), max(range(len(counts)), key=counts.__getitem__)

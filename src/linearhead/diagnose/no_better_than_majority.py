@@ -69,8 +69,7 @@ def _nothing_learned(run: Run) -> str:
     n, wrong = round(seen.get("n") or 0), seen.get("wrong")
     if n < LEAST or wrong is None:
         return ""
-    counts = [sum(parts) for parts in zip(*(run.data.counts.get(s) or [] for s in ("train", "valid")), strict=False)]
-    largest = max(counts, default=0) / n
+    largest = max(run.data.taught, default=0) / n
     if wilson(round(n * (1 - wrong)), n)[0] > largest:
         return ""
     return (

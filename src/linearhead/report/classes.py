@@ -47,6 +47,6 @@ def _most(counts: list[int], own: int) -> list[tuple[int, int]]:
 
 
 def trained(run: Run, i: int) -> int | None:
-    """Pictures of class i that trained the model: train and, after they had chosen, valid."""
-    counts = [run.data.counts[split][i] for split in ("train", "valid") if i < len(run.data.counts.get(split, []))]
-    return sum(counts) if counts else None
+    """Pictures of class i that trained the model."""
+    counts = run.data.taught
+    return counts[i] if i < len(counts) else None
