@@ -144,6 +144,8 @@ def _forget_beaten(points: list[Any]) -> None:
 
 def _final(rows: Rows, recipe: Recipe, state: Fit, progress: Progress) -> None:
     """Steps 2 and 3."""
+    from ..objective.inputs import scores
+
     with progress.bar(2 if rows.valid else 1, "final fit") as done:
         classifier = recipe.estimator(state.alpha).set_params(warm_start=True)
         if rows.valid is not None:
@@ -152,18 +154,10 @@ def _final(rows: Rows, recipe: Recipe, state: Fit, progress: Progress) -> None:
             _fit_keeping_best(classifier, state, *rows.train, X_valid=rows.valid[0], y_valid=rows.valid[1])
             classifier.set_params(tol=tol)
             state.trace = classifier.trace_
-            state.held = _scores(classifier, rows.valid[0])
+            state.held = scores(rows.valid[0], classifier.coef_, classifier.intercept_)
             done(1)
         _fit_keeping_best(classifier, state, rows.X, rows.y)
         done(1)
-
-
-def _scores(classifier: Any, X: Any) -> np.ndarray:
-    """(n, d) → (n, k), some rows at a time: narrow ones are widened for the product."""
-    if not isinstance(X, np.ndarray):
-        return X @ classifier.coef_.T + classifier.intercept_
-    some = [X[i : i + 1024] @ classifier.coef_.T for i in range(0, len(X), 1024)]
-    return np.concatenate(some) + classifier.intercept_
 
 
 def _fit_keeping_best(classifier: Any, state: Fit, X: np.ndarray, y: np.ndarray, **valid: Any) -> None:

@@ -26,6 +26,10 @@ from ..records import Evaluation, Finding, Run, Skipped
 from .extract import BATCH, Extracted, Pictures, Tolerance
 from .progress import Progress
 
+ONLY_ROWS = (
+    "This model was trained on feature rows, not on pictures, so it cannot look at pictures. Give predict a .npy or "
+    ".npz of such rows."
+)
 FLOATS = (np.float16, np.float32, np.float64, np.uint8)  # types of rows that fits read as they are
 
 
@@ -102,10 +106,7 @@ def check(dataset: Dataset, features: str) -> None:
 def match(dataset: Dataset, extractor: Any, dimension: int) -> None:
     """UsageError or DataError where a model cannot judge such data: rows, but pictures are needed; other rows; …"""
     if dataset.features is None and extractor is None:
-        raise UsageError(
-            "This model was trained on feature rows, not on pictures, so it cannot look at pictures. Give predict a "
-            ".npy or .npz of such rows."
-        )
+        raise UsageError(ONLY_ROWS)
     if dataset.features is not None and extractor is not None:
         raise UsageError(
             f"{dataset.source} holds features computed elsewhere, but this model looks at pictures: give it pictures."

@@ -249,10 +249,7 @@ def trained_pictures(model: Model, judged: Source) -> Source | str:
 def looks(model: Model) -> tuple[Extractor, Preprocessing]:
     """How the model looks at pictures; UsageError where it never saw any."""
     if model.extractor is None or model.preprocessing is None:
-        raise UsageError(
-            "This model was trained on feature rows, not on pictures, so it cannot look at pictures. Give predict a "
-            ".npy or .npz of such rows."
-        )
+        raise UsageError(given.ONLY_ROWS)
     return model.extractor, model.preprocessing
 
 
