@@ -81,10 +81,10 @@ def test_columns_of_any_size(loss, alpha):
 
 def test_columns_are_scaled_once_the_largest_is_over_a_hundred_times_the_median():
     usual = np.array([2.0, 2.0, 2.0, 0.0, 200.0])
-    assert (sampling._column_scale(usual, 0.5) == 1).all()
+    assert (sampling.column_scale(usual, 0.5) == 1).all()
     usual[4] = 200.1
-    np.testing.assert_allclose(sampling._column_scale(usual, 0.5), np.sqrt([6, 6, 6, 3, 200.1**2 + 2]))
-    assert (sampling._column_scale(np.zeros(3), 0.5) == 1).all()
+    np.testing.assert_allclose(sampling.column_scale(usual, 0.5), np.sqrt([6, 6, 6, 3, 200.1**2 + 2]))
+    assert (sampling.column_scale(np.zeros(3), 0.5) == 1).all()
 
 
 def test_a_column_of_no_spread_keeps_its_unit():
@@ -290,7 +290,7 @@ def test_directions_of_a_millionth_of_the_energy_are_those_of_rounding(monkeypat
     for energy, kept in ((2e-6, 3), (0.5e-6, 2)):
         z = np.zeros((4, 9))
         z[:3, :3] = np.diag([2.0, 1.0, 2 * energy**0.5])
-        assert sampling._directions(z, np.full(4, 0.25), np.random.default_rng(0)).shape == (9, kept)
+        assert sampling.directions(z, np.full(4, 0.25), np.random.default_rng(0)).shape == (9, kept)
 
 
 def test_penalty_of_the_leading_directions_is_in_scaled_columns():

@@ -11,8 +11,10 @@ from linearhead.arrays import to_host
 from linearhead.design import LentArray, design_of
 from linearhead.errors import DataError
 from linearhead.losses import LOSSES
-from linearhead.objective import Objective
-from linearhead.objective.lent import LentModel, LentObjective
+from linearhead.objective import Objective, curvature, lent, lent_model
+from linearhead.objective import basis as sampling
+from linearhead.objective.lent import LentObjective
+from linearhead.objective.lent_model import LentBasis, LentModel
 from linearhead.penalties import PENALTIES
 from linearhead.solvers.lbfgs import two_loop
 from test_solvers_agree import blobs
@@ -80,29 +82,147 @@ def test_value_gradient_and_model_are_those_of_numpy(library, arrangement):
     np.testing.assert_allclose(moved, here.preconditioner(theta)(v)[0], rtol=1e-8, atol=1e-10)
 
 
+@pytest.fixture
+def far(monkeypatch):
+    """As if no library's rows lay in the processor's memory."""
+    monkeypatch.setattr(lent, "beside", lambda _: False)
+
+
+def models(library, X, y, seed=2, **options):
+    """The host's model and the one made where the rows are, at one θ, and what both answer for two arrays."""
+    here, there = objective(X, y, **options), LentObjective.of(objective(into(library, X), y, **options))
+    rng = np.random.default_rng(seed)
+    theta, *vectors = rng.standard_normal((3, X.shape[1] + 1, int(y.max()) + 1))
+    for v in vectors:
+        v[-1] *= options.get("intercept", True)
+    theta = 0.1 * theta / (1 + np.abs(here.design.dense()).max())
+    host, own = here.preconditioner(theta), LentModel.made(there, LentBasis.of(there), there.into(theta), fine=False)
+    return host, own, host(*vectors), [to_host(found) for found in own(*map(there.into, vectors))]
+
+
+ARRANGEMENTS = {
+    "plain": {},
+    "weighted": {"weights": True},
+    "scaled": {"standardize": True},
+    "no intercept": {"intercept": False},
+    "far": {},
+    "columns of any size": {},
+    "unpenalised": {"alpha": 0.0},
+    "penalised strongly": {"alpha": 3.0},
+}
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("loss", ["cross_entropy", "logistic", "squared", "squared_hinge"])
+@pytest.mark.parametrize("arrangement", ARRANGEMENTS)
+def test_a_model_made_there_is_the_hosts(library, loss, arrangement):
+    X, y = data(dtype=np.float64)
+    X = X + 1e9 * (arrangement == "far") * (np.arange(8) == 2)
+    X = X * 10.0 ** (np.arange(8) - 3) if arrangement == "columns of any size" else X
+    options = dict(ARRANGEMENTS[arrangement])
+    if "weights" in options:
+        options["weights"] = np.random.default_rng(1).uniform(0.1, 2, len(y)) * (np.arange(len(y)) % 5 > 0)
+    host, own, ours, theirs = models(library, X, y, loss=loss, **options)
+    assert own.lead == host.lead == 8
+    assert (host.basis.scale != 1).any() == (arrangement == "columns of any size")
+    for found, expected in zip(theirs, ours, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_the_two_loops_in_products(library, count):
+    rng = np.random.default_rng(0)
+    scale = rng.uniform(0.5, 2, (9, 4))
+    bend = rng.standard_normal((36, 36)) / 6
+    steps = rng.standard_normal((count, 9, 4)) * 10.0 ** -np.arange(count)[:, None, None]
+    changes = [s + (bend @ bend.T @ s.ravel()).reshape(s.shape) for s in steps]
+    pairs = [(s, y, float((s * y).sum())) for s, y in zip(steps, changes, strict=True)]
+    moved = [(into(library, s), into(library, y), curvature) for s, y, curvature in pairs]
+    v, there = rng.standard_normal((9, 4)), into(library, scale)
+    ours = two_loop(v, pairs, lambda *arrays: [a * scale for a in arrays])
+    theirs = two_loop(into(library, v), moved, lambda *arrays: [a * there for a in arrays])
+    np.testing.assert_allclose(to_host(theirs), ours, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("library", ["strict", "torch"])
+@pytest.mark.parametrize("rows", [40, 300])
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared_hinge"])
+def test_so_it_is_of_some_directions_and_of_many_classes(library, rows, loss, monkeypatch):
+    monkeypatch.setattr(sampling, "FULL_EIGEN", 50)
+    monkeypatch.setattr(lent_model, "FULL_EIGEN", 50)
+    monkeypatch.setattr(sampling, "SKETCH", 20)
+    X, y = data(n=rows, d=80, k=5, dtype=np.float64)
+    for classes, rotated in ((32, 256), (4, 256), (4, 4)):
+        for module in (curvature, lent_model):
+            monkeypatch.setattr(module, "CLASSES", classes)
+            monkeypatch.setattr(module, "ROTATED", rotated)
+        _, own, ours, theirs = models(library, X, y, loss=loss)
+        assert own.rest is not None
+        assert (own.coupled is None) == (classes == 4)
+        assert (own.Q is None) == (rotated == 4)
+        for found, expected in zip(theirs, ours, strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("library", ["strict", "torch"])
+@pytest.mark.parametrize("loss", ["cross_entropy", "logistic", "squared", "squared_hinge"])
+def test_with_models_made_there_fits_are_the_same(library, loss, far):
+    X, y = data()
+    options = {"loss": loss, "alpha": 1e-3, "solver": "lbfgs", "standardize": loss == "logistic"}
+    ours, theirs = (LinearClassifier(**options).fit(rows, y) for rows in (X, into(library, X)))
+    assert theirs.converged_
+    assert abs(theirs.n_iter_ - ours.n_iter_) <= 0.1 * ours.n_iter_ + 2
+    np.testing.assert_allclose(theirs.coef_, ours.coef_, atol=3e-5)
+
+
+def test_the_sharper_model_is_the_hessian_of_all_rows_or_of_many(monkeypatch):
+    """In all directions and on all rows it is the Hessian itself; beyond what it may cost, that of every so-manieth."""
+    monkeypatch.setattr(sampling, "SAMPLE_ROWS", 300)
+    X, y = data(n=900, dtype=np.float64)
+    here, there = objective(X, y), LentObjective.of(objective(into("strict", X), y))
+    basis, rng = LentBasis.of(there), np.random.default_rng(0)
+    assert basis.rows.n == 300
+    theta, v = 0.1 * rng.standard_normal((2, 9, 4))
+    v -= v.mean(axis=1, keepdims=True)
+    for multiplies, rows in (
+        (900 * 36**2, np.arange(900)),
+        (900 * 36**2 - 1, np.arange(0, 900, 2)),
+        (300 * 36**2, sampling.sampled_rows(here, np.random.default_rng(0))),
+    ):
+        monkeypatch.setattr(lent_model, "MULTIPLIES", multiplies)
+        model = LentModel.made(there, basis, there.into(theta), fine=True)
+        found = to_host(model(there.into(here.take(rows).hessian_product(theta, v)))[0])
+        np.testing.assert_allclose(found, v, rtol=1e-5, atol=1e-6)
+
+
 def test_a_model_of_some_directions_only_is_the_same_too():
     X, y = data(n=60, d=1700)  # more columns than a full eigenbasis is made for
     here, there = objective(X, y), objective(into("strict", X), y)
     model, theta = here.preconditioner(here.start()), np.random.default_rng(3).standard_normal((1701, 4))
     assert not model.basis.full
-    lent = LentObjective.of(there)
-    moved = LentModel.of(model, lent.into)(lent.into(theta))[0]
+    there = LentObjective.of(there)
+    moved = LentModel.of(model, there.into)(there.into(theta))[0]
     np.testing.assert_allclose(to_host(moved), model(theta)[0], atol=2e-3)
 
 
-def test_an_iteration_brings_no_array_to_the_host(monkeypatch):
+@pytest.mark.parametrize("card", [False, True])
+def test_an_iteration_brings_no_array_to_the_host(card, monkeypatch):
+    """On a card no model does either, once there are directions."""
+    monkeypatch.setattr(lent, "beside", lambda _: not card)
     torch = pytest.importorskip("torch")
     X, y = data(n=40_000, d=6)
-    lent = LentObjective.of(objective(torch.from_numpy(X), y))
-    theta = lent.into(np.zeros((7, 4)))
-    model = lent.preconditioner(theta)
+    there = LentObjective.of(objective(torch.from_numpy(X), y))
+    theta = there.into(np.zeros((7, 4)))
+    model = there.preconditioner(theta)
 
     def refuse(*_, **__):
         raise AssertionError("an array came to the host")
 
     for name in ("__array__", "numpy", "tolist", "cpu"):
         monkeypatch.setattr(torch.Tensor, name, refuse)
-    for problem in (lent, lent.sample(), lent.precise()):
+    for problem in (there, *([] if card else [there.sample()]), there.precise()):
+        model = problem.preconditioner(theta, fine=True) if card else model
         point, pairs = problem.at(theta), []
         for _ in range(3):
             step = problem.at(point.theta - two_loop(point.gradient, pairs, model))

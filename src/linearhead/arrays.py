@@ -92,6 +92,11 @@ def beside(x: Any) -> bool:
     return "cpu" in str(array_api_compat.device(x)).lower()
 
 
+def cast(a: Any, dtype: Any) -> Any:
+    """a in a type of its library, itself where it has that."""
+    return a.astype(dtype, copy=False) if isinstance(a, np.ndarray) else namespace(a).astype(a, dtype, copy=False)
+
+
 def dot(a: Any, b: Any) -> float:
     """Σ a b of two arrays of one shape."""
     if isinstance(a, np.ndarray):
@@ -105,6 +110,11 @@ def largest(a: Any) -> float:
         return float(np.max(np.abs(a), initial=0.0))
     xp = namespace(a)
     return float(xp.max(xp.abs(a))) if 0 not in a.shape else 0.0
+
+
+def running_sum(a: Any) -> Any:
+    """Sums of the first entries, (n,)."""
+    return np.cumsum(a) if isinstance(a, np.ndarray) else namespace(a).cumulative_sum(a)
 
 
 def copy(a: Any) -> Any:

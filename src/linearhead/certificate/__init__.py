@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..arrays import namespace, to_host
+from ..arrays import namespace, running_sum, to_host
 from ..design import Block
 from ..losses.labels import Label, row_max
 from ..objective import Objective
@@ -62,7 +62,7 @@ def settle(objective: Objective, theta: np.ndarray, gap: float) -> tuple[int | N
 
     def look(block: Block) -> tuple:
         s = block.forward(stored)
-        distances = to_host(_distances(here, s, block.rows)) if count else None
+        distances = _distances(here, s, block.rows) if count else None
         with np.errstate(over="ignore", invalid="ignore"):
             return distances, *(there.share(block, s) if curvature.needed else ())
 
@@ -71,8 +71,8 @@ def settle(objective: Objective, theta: np.ndarray, gap: float) -> tuple[int | N
     if not count:
         return None, reach
     budget = 2 * objective.loss.curvature(objective.k) * gap * objective.total
-    undecided = int(np.searchsorted(np.cumsum(np.sort(np.concatenate(distances))), budget, side="right"))
-    return undecided, reach
+    xp = namespace(distances[0])
+    return int(xp.count_nonzero(running_sum(xp.sort(xp.concat(distances))) <= float(budget))), reach
 
 
 def _distances(objective: Objective, s: np.ndarray, rows: slice) -> np.ndarray:

@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import namespace
-from ..design import Block, design_of
+from ..arrays import namespace, to_device, to_host
+from ..design import Block, LentArray, LentRows, design_of
+from ..losses.labels import Label
 from ..objective import Objective
 
 BENDS = {"cross_entropy": 1.0, "logistic": 1.0, "squared": 0.0}  # |φ'''| ≤ bend · R(d) φ''
@@ -40,11 +41,13 @@ class Reach:
 
     def __call__(self, lengths: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
         """|Δ(s_label − s_b)| ≤ this, (n, k), for rows of these ‖z‖ and labels in 0 … k − 1."""
+        xp = namespace(lengths)
         if not np.isfinite(self.gap):
-            return np.full((len(lengths), k), np.inf)
-        c = np.zeros((len(lengths), k)) if self.inverse is None else pair_lengths(self.inverse)[labels]
-        pull = np.sqrt(2.0) * lengths[:, None] + c * self.spill
-        return SAFE * np.sqrt(self.gap * (c * c + 2 * pull * pull / self.strength))
+            return xp.zeros((lengths.shape[0], k)) + np.inf
+        pairs = np.zeros((k, k)) if self.inverse is None else pair_lengths(self.inverse)
+        c = xp.take(to_device(pairs, lengths), labels, axis=0)
+        pull = 2**0.5 * lengths[:, None] + c * self.spill
+        return SAFE * xp.sqrt(float(self.gap) * (c * c + 2 * pull * pull / self.strength))
 
     def undecided(self, X: Any, coef: np.ndarray, intercept: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Which rows of X could have another label than these at the exact optimum, (n,) bool.
@@ -54,23 +57,23 @@ class Reach:
         found = np.ones(len(labels), dtype=bool)
         if not np.isfinite(self.gap):
             return found
-        design = design_of(X).precise()
+        design: Any = design_of(X).precise()
         measure = replace(design, shift=self.centre, scale=self.scale)
-        theta = np.vstack([coef.T, intercept]).astype(np.float64)
-        size = np.abs(theta)
+        theta: Any = np.vstack([coef.T, intercept]).astype(np.float64)
+        if isinstance(X, LentArray):
+            design, measure = LentRows.like(design), LentRows.like(measure)
+            theta, labels = to_device(theta, X.source), to_device(labels.astype(np.int64), X.source)
+        size, xp = abs(theta), namespace(theta)
 
         def look(block: Any) -> tuple:
-            s, rows = block.forward(theta), block.rows
-            at = np.arange(len(s))
-            noise = 4 * design.d * np.finfo(float).eps * block.absolute(size)
-            margin = s[at, labels[rows]][:, None] - s - noise - noise[at, labels[rows]][:, None]
-            safe = margin > self(np.sqrt(measure.lengths(block)), labels[rows], s.shape[1])
-            safe[at, labels[rows]] = True
-            found[rows] = ~safe.all(axis=1)
-            return ()
+            s, label = block.forward(theta), Label(xp, labels[block.rows])
+            noise = 4 * design.d * float(np.finfo(float).eps) * block.absolute(size)
+            margin = (label.get(s) - label.get(noise))[:, None] - s - noise
+            far = self(xp.sqrt(measure.lengths(block)), label.y, s.shape[1])
+            return (~to_host(xp.all(label.put(margin, np.inf) > far, axis=1)),)
 
         with np.errstate(invalid="ignore", over="ignore"):
-            design.sweep(look)
+            design.fill(found, look)
         return found
 
 

@@ -79,6 +79,10 @@ class LentBlock:
         ones = self.xp.sum(g, axis=0, keepdims=True) * float(self.intercept)
         return self.xp.concat([self.x.T @ g, ones], axis=0)
 
+    def absolute(self, theta: Any) -> Any:
+        """|x| W + b, (m, k)"""
+        return self.xp.abs(self.x) @ theta[:-1, :] + theta[-1:, :]
+
     def by_class(self, y: Any, w: Any, k: int) -> Any:
         """Σ wᵢ [xᵢ 1] over the rows of every label, (d+1, k), products in float64."""
         xp = self.xp
@@ -122,11 +126,21 @@ class LentRows(Design):
 
     def lengths(self, block: LentBlock) -> Any:
         """‖z‖² of a block's rows in the centred, scaled columns, (m,), not below the exact ones."""
-        z = self.xp.astype(block.x, self.xp.float64)
-        if self.shift is not None and not self.centre_blocks:
-            z = z - self.shift[None, :]
-        z = z if self.scale is None else z / self.scale[None, :]
+        z = self.inner(replace(block, x=self.xp.astype(block.x, self.xp.float64, copy=False)))
         return self.xp.sum(z * z, axis=1) * (1 + 1e-9)
+
+    def inner(self, block: LentBlock) -> Any:
+        """A block's rows in the centred, scaled columns, (m, d), in the type that it has."""
+        xp, z = self.xp, block.x
+        if self.shift is not None and not self.centre_blocks:
+            z = z - xp.astype(self.shift, z.dtype)[None, :]
+        return z if self.scale is None else z / xp.astype(self.scale, z.dtype)[None, :]
+
+    def dense(self) -> Any:
+        return self.inner(self.block(slice(None)))
+
+    def take(self, rows: Any) -> LentRows:
+        return replace(self, n=int(rows.shape[0]), X=self.xp.take(self.X, rows, axis=0))
 
     def every(self, step: int) -> LentRows:
         return replace(self, n=-(-self.n // step), X=self.X[::step, :])

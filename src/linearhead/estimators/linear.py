@@ -321,8 +321,7 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
 
         Every row is undecided without an L2 part in the penalty, after `partial_fit`, and for hinges with intercept.
         """
-        scores = self._scores(X)
-        labels = np.argmax(scores, axis=1)
+        labels = self._scores(X, labels=True)
         reach = getattr(self, "_reach", None)
         if reach is None:
             return np.ones(len(labels), dtype=bool)
@@ -381,4 +380,5 @@ def _where_they_are(solver: Any, lent: Any, theta: np.ndarray, callback: Any, mo
     """On rows of another library: in its arrays, on their device."""
     outside = None if monitor is None else lambda theta: monitor(np.array(to_host(theta)))
     solution = solver(lent, lent.into(theta), callback, outside)
+    lent.shared.basis = None  # room for the certificate's passes
     return replace(solution, point=lent.back(solution.point))

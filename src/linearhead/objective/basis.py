@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import cast, namespace, to_device
 from ..design import Design, in_turn
 from .objective import Objective
 
@@ -114,12 +115,8 @@ def in_slabs(design: Design, rows: np.ndarray, fn: Callable[[Design, slice], Any
 
 def sample_basis(objective: Objective, seed: int = 0) -> Basis:
     """The basis from a seeded sample of the rows that have weight."""
-    design, n = objective.design, objective.n
-    m = min(n, _most_rows(design.d))
-    rng = np.random.default_rng(seed)
-    rows = np.arange(n) if m == n else np.sort(rng.choice(n, m, replace=False))
-    if objective.weights is not None and np.any(objective.weights[rows] > 0):
-        rows = rows[objective.weights[rows] > 0]
+    design, rng = objective.design, np.random.default_rng(seed)
+    rows = sampled_rows(objective, rng)
     w = np.ones(len(rows)) if objective.weights is None else objective.weights[rows]
     w = (w / w.sum()).astype(design.dtype)
     strength = objective.alpha * objective.penalty.strong_convexity
@@ -127,6 +124,16 @@ def sample_basis(objective: Objective, seed: int = 0) -> Basis:
         basis = _basis(design.take(rows), np.arange(len(rows)), w, strength, rng)
         return replace(basis, rows=rows)
     return _basis(design, rows, w, strength, rng)
+
+
+def sampled_rows(objective: Objective, rng: np.random.Generator) -> np.ndarray:
+    """Rows (m,), ascending, all that have weight where they are few."""
+    n = objective.n
+    m = min(n, _most_rows(objective.design.d))
+    rows = np.arange(n) if m == n else np.sort(rng.choice(n, m, replace=False))
+    if objective.weights is not None and np.any(objective.weights[rows] > 0):
+        rows = rows[objective.weights[rows] > 0]
+    return rows
 
 
 def _basis(design: Design, rows: np.ndarray, w: np.ndarray, strength: float, rng: np.random.Generator) -> Basis:
@@ -155,7 +162,7 @@ def _eigenbasis(
         z *= np.sqrt(w[i : i + SLAB])[:, None]
         gram = syrk(1.0, z.T, beta=1.0, c=gram, overwrite_c=True)
     gram = gram.astype(np.float64)
-    scale = _column_scale(np.sqrt(gram.diagonal()), strength)
+    scale = column_scale(np.sqrt(gram.diagonal()), strength)
     gram /= scale[:, None]
     gram /= scale
     if not gram.any():
@@ -182,10 +189,10 @@ def _sketched(design: Design, rows: np.ndarray, w: np.ndarray, strength: float, 
     for i in range(0, len(rows), SLAB):
         energies += w[i : i + SLAB] @ z[i : i + SLAB] ** 2
     spread = np.sqrt(energies)
-    scale = _column_scale(spread, strength)
+    scale = column_scale(spread, strength)
     z /= scale.astype(z.dtype)
     energy = float(np.sum((spread / scale) ** 2))
-    U = (_directions(z, w, rng) if energy else np.zeros((d, 0))).astype(z.dtype, copy=False)
+    U = (directions(z, w, rng) if energy else np.zeros((d, 0))).astype(z.dtype, copy=False)
     projected = z @ U
     left = energy - float(w @ np.einsum("ij,ij->i", projected, projected))
     return Basis(rows, design.take(rows), U, scale, projected, max(left, 0.0) / max(d - U.shape[1], 1))
@@ -204,7 +211,7 @@ def basis_of_rows(objective: Objective, rows: np.ndarray) -> Basis:
     return objective.basis().of(objective.design, rows)
 
 
-def _column_scale(spread: np.ndarray, alpha: float) -> np.ndarray:
+def column_scale(spread: np.ndarray, alpha: float) -> np.ndarray:
     """1 for columns of comparable spread. Where some dwarf the rest beyond an eigenbasis's digits: their spread, or
     what makes αI no larger than the loss's curvature, ¼ or so, in columns too small to matter next to it."""
     live = spread[spread > 0]
@@ -213,28 +220,32 @@ def _column_scale(spread: np.ndarray, alpha: float) -> np.ndarray:
     return np.sqrt(np.where(spread > 0, spread**2, 1.0) + 4 * alpha)
 
 
-def _directions(z: np.ndarray, w: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Orthonormal (d, r) for rows z (m, d) of weights w: those that m < d rows span, or the leading."""
-    weighted = z * np.sqrt(w)[:, None]
-    if len(z) <= FULL_EIGEN:
-        values, left = np.linalg.eigh((weighted @ weighted.T).astype(np.float64))
-        kept = np.flatnonzero(values > 1e-6 * values[-1])[::-1]
-        return orthonormal(weighted.T @ (left[:, kept] / np.sqrt(values[kept])).astype(z.dtype))
-    q = rng.standard_normal((z.shape[1], SKETCH)).astype(z.dtype)  # randomised subspace iteration with two power steps
-    for _ in range(3):  # in float64: what a step leaves has a condition number of energies, squared in UᵀU
-        q = orthonormal((weighted.T @ (weighted @ q)).astype(np.float64)).astype(z.dtype)
+def directions(z: Any, w: Any, rng: np.random.Generator) -> Any:
+    """Orthonormal (d, r) for rows z (m, d) of weights w: those that m < d rows span, or the leading; any library's."""
+    xp = namespace(z)
+    weighted = z * xp.sqrt(w)[:, None]
+    if z.shape[0] <= FULL_EIGEN:
+        values, left = xp.linalg.eigh(cast(weighted @ weighted.T, xp.float64))
+        least = int(xp.searchsorted(values, 1e-6 * values[-1:], side="right")[0])
+        values, left = xp.flip(values[least:], axis=0), xp.flip(left[:, least:], axis=1)
+        return orthonormal(weighted.T @ cast(left / xp.sqrt(values), z.dtype))
+    q = cast(to_device(rng.standard_normal((z.shape[1], SKETCH)), z), z.dtype)
+    for _ in range(3):  # randomised subspace iteration with two power steps; in float64: what a step leaves has a
+        q = cast(orthonormal(cast(weighted.T @ (weighted @ q), xp.float64)), z.dtype)  # condition number of energies
     projected = weighted @ q
-    _, vectors = np.linalg.eigh((projected.T @ projected).astype(np.float64))
-    return q.astype(np.float64) @ vectors[:, ::-1]
+    _, vectors = xp.linalg.eigh(cast(projected.T @ projected, xp.float64))
+    return cast(q, xp.float64) @ xp.flip(vectors, axis=1)
 
 
-def orthonormal(U: np.ndarray) -> np.ndarray:
-    """U (d, r), r ≤ d, with orthonormal columns: two Cholesky factors of UᵀU, at the speed of matrix products
-    (CholeskyQR2: Fukaya et al. 2014); by Householder's QR where the columns are too close to dependent for that."""
+def orthonormal(U: Any) -> Any:
+    """U (d, r), r ≤ d, with orthonormal columns, any library's: two Cholesky factors of UᵀU, at the speed of matrix
+    products (CholeskyQR2: Fukaya et al. 2014); by Householder's QR where the columns are too close to dependent for
+    that."""
+    xp, kind = namespace(U), U.dtype
     try:
         for _ in range(2):
-            inverse = np.linalg.inv(np.linalg.cholesky((U.T @ U).astype(np.float64)))
-            U = U @ inverse.T.astype(U.dtype)
+            inverse = xp.linalg.inv(xp.linalg.cholesky(cast(U.T @ U, xp.float64)))
+            U = U @ cast(inverse.T, kind)
         return U
-    except np.linalg.LinAlgError:
-        return np.linalg.qr(U)[0]
+    except (np.linalg.LinAlgError, RuntimeError):  # torch has an error of its own
+        return xp.linalg.qr(U)[0]

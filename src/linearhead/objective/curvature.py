@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import largest, namespace
 from ..design import in_turn
 from .basis import SLAB, Basis
 from .coupled import CLASSES, Classes, Coupled, unknowns
@@ -119,16 +120,22 @@ def precondition(
         rows = draw(objective, basis, theta, lead) if fine else _sampled(sample, basis, s, w, lead)
         coupled = _coupled(rows, basis, alpha * shrink, mean, Q[:, blind])
     lead = 0 if coupled is None else lead
-    if alpha == 0:
-        diagonal[:, blind] = np.inf
-        rest = np.atleast_2d(rest) + np.where(blind, np.inf, 0.0)
-    lone = np.where(blind, np.inf, lone)
-    seen = diagonal[np.isfinite(diagonal)]
-    floor = 1e-9 * max(float(seen.max(initial=0.0)), float(lone[~blind].max(initial=0.0)))
-    floor = floor if floor > 0 else 1.0
+    diagonal, rest, lone = bounded(diagonal, np.atleast_2d(rest), lone, blind, alpha)
     special = alpha if objective.loss.shift_invariant else None
-    diagonal, rest = np.maximum(diagonal, floor), np.maximum(np.atleast_2d(rest), floor)
-    return Preconditioner(basis, Q, diagonal, rest, np.maximum(lone, floor), coupled, lead, special)
+    return Preconditioner(basis, Q, diagonal, rest, lone, coupled, lead, special)
+
+
+def bounded(diagonal: Any, rest: Any, lone: Any, blind: Any, alpha: float) -> tuple[Any, Any, Any]:
+    """Curvatures (r, k), (·, k) and (k,) as they may be divided by, in any library's arrays: infinite in the directions
+    of the scores that the loss does not see, blind (k,), where no penalty acts; never below a billionth of the largest.
+    """
+    xp = namespace(lone)
+    if alpha == 0:
+        diagonal, rest = xp.where(blind, np.inf, diagonal), xp.where(blind, np.inf, rest)
+    lone = xp.where(blind, np.inf, lone)
+    floor = 1e-9 * max(largest(xp.where(xp.isfinite(a), a, 0.0)) for a in (diagonal, lone))
+    floor = floor if floor > 0 else 1.0
+    return tuple(xp.clip(a, floor, None) for a in (diagonal, rest, lone))  # type: ignore[return-value]
 
 
 def _mean_hessian(sample: Objective, s: np.ndarray, w: np.ndarray) -> np.ndarray:

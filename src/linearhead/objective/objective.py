@@ -340,7 +340,7 @@ class Objective(MiniBatches):
     def on(self, design: Design, rows: np.ndarray) -> Objective:
         """The objective with `design` holding just these rows, scaled to estimate the whole."""
         weights = None if self.weights is None else self.weights[rows]
-        part = len(rows) / self.n
+        part = rows.shape[0] / self.n
         own = {"total": self.total * part, "share": self.share * part, "shared": Shared()}
         return replace(self, design=design, y=self.y[rows], weights=weights, **own)
 

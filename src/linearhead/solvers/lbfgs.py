@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import copy, dot, largest
+from ..arrays import copy, dot, largest, namespace
 from ..records import Status
 from .contract import Problem, Progress, Solver
 from .line_search import search
@@ -138,6 +138,8 @@ def _due(iteration: int) -> bool:
 
 def two_loop(gradient: np.ndarray, pairs: deque, apply: Any) -> np.ndarray:
     """H · gradient (Nocedal & Wright 2006, algorithm 7.4)."""
+    if pairs and not isinstance(gradient, np.ndarray):
+        return _in_products(gradient, pairs, apply)
     q = copy(gradient)
     factors = []
     for s, y, curvature in reversed(pairs):
@@ -153,3 +155,17 @@ def two_loop(gradient: np.ndarray, pairs: deque, apply: Any) -> np.ndarray:
     for (s, y, curvature), a in zip(pairs, reversed(factors), strict=True):
         r += (a - dot(y, r) / curvature) * s
     return r
+
+
+def _in_products(gradient: Any, pairs: deque, apply: Any) -> Any:
+    """The same of another library's arrays, whose device does a product with all pairs as fast as one step of a loop.
+    With R_ij = sᵢᵀyⱼ for i ≤ j, else 0, the loops solve R a = S g and Rᵀ c = diag(R) a − Y r."""
+    xp = namespace(gradient)
+    S, Y = (xp.reshape(xp.stack(list(rows)), (len(pairs), -1)) for rows in list(zip(*pairs, strict=True))[:2])
+    R = xp.triu(S @ Y.T)
+    inverse, q = xp.linalg.inv(R), xp.reshape(gradient, (-1,))
+    a = inverse @ (S @ q)
+    r, u = apply(xp.reshape(q - a @ Y, gradient.shape), pairs[-1][1])
+    r = xp.reshape(r * (R[-1, -1] / xp.sum(pairs[-1][1] * u)), (-1,))
+    c = (xp.linalg.diagonal(R) * a - Y @ r) @ inverse
+    return xp.reshape(r + c @ S, gradient.shape)
