@@ -275,6 +275,25 @@ def test_other_combinations_fit(fitted, options):
     assert np.mean(scores.argmax(axis=1) == y[200:]) > 0.9
 
 
+def test_fits_of_many_columns_share_the_directions_of_their_curvature(fitted, monkeypatch):
+    from linearhead.objective import basis, span
+
+    _, X, y, state = fitted
+    for module, name, value in ((basis, "FULL_EIGEN", 20), (span, "FULL_EIGEN", 20), (basis, "SKETCH", 16)):
+        monkeypatch.setattr(module, name, value)
+    made, make_basis = [], basis.sample_basis
+    monkeypatch.setattr(basis, "sample_basis", lambda objective: made.append(1) or make_basis(objective))
+    again = fitting.fit(fitting.Rows(X[:200], y[:200], 160), Recipe(), Progress())
+    assert len(made) == 1  # path, curves and the model
+    assert again.best.converged_
+    assert again.alpha == state.alpha
+    mine, other = again.best.certificate_, state.best.certificate_
+    assert abs(mine.value - other.value) <= mine.gap + other.gap
+    given = fitting.fit(fitting.Rows(X[:200], y[:200], 160), Recipe(alpha=0.1), Progress())
+    assert len(made) == 2  # curves and the model
+    assert given.best.converged_
+
+
 def test_answers_agree_with_the_model_in_any_block(fitted):
     model, X, y, _ = fitted
     answers = judge.answer(model, X, y)

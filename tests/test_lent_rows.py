@@ -77,6 +77,8 @@ def test_value_gradient_and_model_are_those_of_numpy(library, arrangement):
     assert b.value == pytest.approx(a.value, rel=1e-12)
     assert b.accuracy == pytest.approx(a.accuracy, rel=1e-12)
     np.testing.assert_allclose(b.gradient, a.gradient, atol=1e-12)
+    assert there.judge(there.into(theta)) == pytest.approx((a.loss, a.accuracy), rel=1e-12)
+    assert objective(into(library, X), y, **options).judge(theta) == pytest.approx((a.loss, a.accuracy), rel=1e-12)
     v = np.random.default_rng(3).standard_normal((9, 4))
     moved = to_host(there.preconditioner(there.into(theta))(there.into(v))[0])
     np.testing.assert_allclose(moved, here.preconditioner(theta)(v)[0], rtol=1e-8, atol=1e-10)

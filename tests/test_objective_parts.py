@@ -168,6 +168,9 @@ def test_every_look_at_the_rows_is_counted_as_a_pass(layout):
     objective, _, _ = problem(Case(layout=layout, n=40))
     theta = objective.start() + 0.1
     for part, share in ((objective, 1.0), (objective.take(np.arange(10)), 0.25)):
+        before = objective.count.passes
+        part.judge(theta)
+        assert objective.count.passes - before == pytest.approx(share / 2)
         for look in (
             lambda o: o.at(theta),
             lambda o: o.smooth_at(theta),
@@ -283,7 +286,9 @@ def test_accuracy_is_counted_where_it_is_asked_for(weights):
     theta = some_theta(objective, np.random.default_rng(1))
     s = objective.design.dense() @ theta[:-1] + theta[-1]
     wanted = w @ (s.argmax(axis=1) == objective.y) / w.sum()
-    assert replace(objective, watch=True).at(theta).accuracy == pytest.approx(wanted)
+    point = replace(objective, watch=True).at(theta)
+    assert point.accuracy == pytest.approx(wanted)
+    assert replace(objective, watch=True).judge(theta) == pytest.approx((point.loss, wanted))
     assert 0.05 < wanted < 0.95
 
 

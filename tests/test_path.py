@@ -108,8 +108,76 @@ def test_hopeless_penalties_are_left_out_and_named(digits):
     whole = regularization_path(X, y, valid=(Xv, yv), give_up=None, tol=1e-4, certificates=False)
     short = regularization_path(X, y, valid=(Xv, yv), give_up=3, tol=1e-4, certificates=False)
     assert 3 < len(short.points) < len(whole.points)
-    assert whole.alphas.tolist() == short.alphas.tolist() + short.abandoned
+    assert sorted(whole.alphas) == sorted([*short.alphas, *short.abandoned])
+    first, last = (whole.alphas.tolist().index(alpha) for alpha in short.alphas[[0, -1]])
+    assert short.alphas.tolist() == whole.alphas[first : last + 1].tolist()
+    assert first > 0  # the strongest were not even tried
+    assert short.index_ >= 3 <= len(short.points) - 1 - short.index_  # the turn can be seen on both sides
     assert short.alpha_ == whole.alpha_
+    np.testing.assert_allclose(short.valid_loss, whole.valid_loss[first : last + 1], rtol=2e-2)
+
+
+def test_the_path_goes_up_from_where_it_begins_to_the_strongest_if_that_is_better(digits):
+    X, y, Xv, yv = digits
+    lost = np.random.default_rng(0).permutation(y)
+    whole = regularization_path(X, lost, valid=(Xv, yv), give_up=None, certificates=False)
+    short = regularization_path(X, lost, valid=(Xv, yv), certificates=False)
+    assert short.alphas[0] == whole.alphas[0]
+    assert short.alpha_ == whole.alpha_
+    assert np.all(np.diff(short.alphas) < 0)
+    assert len(short.points) < len(whole.points)
+    np.testing.assert_allclose(short.valid_loss, whole.valid_loss[: len(short.points)], rtol=1e-3)
+
+
+def test_accuracy_within_chance_keeps_no_path_going_where_loss_decides():
+    from linearhead.path import PathPoint, RegularizationPath
+    from linearhead.path.walk import _hopeless
+
+    def path(rule, accuracies):
+        losses = [0.5, 0.3, 0.4, 0.5, 0.6]
+        points = [
+            PathPoint(10.0**-i, np.zeros((2, 2)), Status.CONVERGED, None, 0.0, 1.0, loss, accuracy, 0.01, 1.0, 0.0)
+            for i, (loss, accuracy) in enumerate(zip(losses, accuracies, strict=True))
+        ]
+        return RegularizationPath(points, rule=rule)
+
+    chance, more = [0.8, 0.9, 0.905, 0.901, 0.9], [0.8, 0.9, 0.905, 0.92, 0.9]
+    assert _hopeless(path("best", chance), 3)
+    assert not _hopeless(path("accuracy", chance), 3)
+    assert not _hopeless(path("best", more), 3)
+    assert not _hopeless(path("best", chance), 4)
+    assert not _hopeless(path("best", chance), 3, stronger=True)
+
+
+def test_a_rough_path_ends_where_it_is_told_without_float64(digits, monkeypatch):
+    from linearhead.objective import Objective
+    from linearhead.path import follow
+    from linearhead.path.held import held_out
+    from linearhead.path.result import RegularizationPath
+    from linearhead.path.sample import Maker, Sample
+
+    X, y, Xv, yv = (part.astype(np.float32) if part.dtype == float else part for part in digits)
+    objective, classes = Maker("cross_entropy", "l2", 0.5, 1.0, False, True).objective(Sample.of(X, y))
+    judges = [(objective, held_out(objective, Xv, yv))]
+
+    def walked(**options):
+        path = RegularizationPath.of(objective, classes)
+        follow(path, objective, judges, ALPHAS, tol=1e-3, certificates=False, give_up=None, **options)
+        return path
+
+    checked, at = walked(), Objective.at
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            Objective, "at", lambda self, theta: pytest.fail("float64") if self.design.exact else at(self, theta)
+        )
+        rough, sharp = walked(rough=np.inf), walked(rough=1e-2)
+    assert sum(rough.passes) < sum(checked.passes)
+    assert sum(rough.passes) < sum(sharp.passes)
+    for loose, point in zip(rough.points, sharp.points, strict=True):
+        exact = LinearClassifier(alpha=point.alpha, tol=1e-6).fit(X, y).coef_
+        off, most = (np.abs(p.theta[:-1].T - exact).max() / np.abs(exact).max() for p in (point, loose))
+        assert off < 0.05
+        assert off <= most
 
 
 def test_sparse_and_standardized_paths(digits):

@@ -82,6 +82,8 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
     (array([1, 4, 0, 5]), array([1, 4, 0, 5]))
     """
 
+    _directions = None  # `Shared` with other fits, whose first rows are the same: the basis of their curvature models
+
     def __init__(
         self,
         loss="cross_entropy",
@@ -150,6 +152,8 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
         monitor = None if held is None else _monitor(held)
         objective = replace(objective, watch=held is not None)  # training accuracy is then counted as well
         theta = self._start(objective)
+        if self._directions is not None and (basis := self._directions.basis) is not None:
+            objective.shared.basis = basis.of(objective.design, basis.rows)
         if self.alpha == "auto" and objective.alpha:
             objective, theta = self._choose_alpha(objective, held)
         if self.solver_ == "lbfgs" and worth_spanning(objective):
@@ -251,6 +255,8 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
     def _finish(self, objective: Objective, solution: Any) -> None:
         self.trace_, self.status_, self.n_iter_ = solution.trace, solution.status, max(1, solution.iterations)
         self.alpha_ = objective.alpha
+        if self._directions is not None and not objective.design.apart:
+            self._directions.keep(objective.shared)
         objective.shared.basis = solution.extras["model"] = None  # certificates need their room, and no curvature model
         with objective.design.session():
             single = objective.design.dtype == np.float32
@@ -356,8 +362,8 @@ def _monitor(held: Objective) -> Any:
     """Validation numbers for the trace."""
 
     def monitor(theta: np.ndarray) -> dict[str, Any]:
-        point = held.at(theta)
-        return {"valid_loss": point.loss, "valid_accuracy": point.accuracy}
+        loss, accuracy = held.judge(theta)
+        return {"valid_loss": loss, "valid_accuracy": accuracy}
 
     return monitor
 

@@ -1,6 +1,6 @@
 """From features to weights: choose alpha, draw the curves, fit on everything that may be trained on.
 
-1. The path fits every alpha, strong to weak, to the train rows; among those that the accuracy on the validation rows
+1. The path fits alpha after alpha, until none to come can win, to the train rows; among those that the accuracy on the validation rows
    cannot tell from the best, the one with the lowest validation loss is chosen.
 2. At that alpha one fit from zero on the train rows draws the loss and accuracy curves of train and validation.
 3. The same alpha is fitted to train and validation rows together, from the weights of 2: that is the model.
@@ -24,8 +24,8 @@ from .recipe import Recipe
 
 DEFAULT_ALPHA = 1e-2  # where no validation picture can choose
 GIVEN, DEFAULT, KEPT = "given", "the default", "kept from the run that was updated"  # where alpha comes from
-PATH_TOL = 1e-4  # stepping stones need fewer digits than the model
-HELD = 0.01  # times alpha: the gradient at which the fit that draws the curves ends; its log loss is then settled
+PATH_TOL = 3e-4  # stepping stones need fewer digits than the model
+HELD = 0.01  # times alpha, where that is less: the gradient at which those fits end; the held rows' log loss is settled
 
 
 @dataclass
@@ -45,6 +45,12 @@ class Rows:
         return (self.X[self.n_train :], self.y[self.n_train :]) if self.n_train < len(self.y) else None
 
 
+def _shared() -> Any:
+    from ..objective import Shared
+
+    return Shared()
+
+
 @dataclass
 class Fit:
     """How the fit went; `best` is the best classifier so far, with `coef_` as soon as there is one."""
@@ -54,6 +60,7 @@ class Fit:
     alpha_from: str = GIVEN  # in words
     path: list[dict[str, float | None]] = field(default_factory=list)
     trace: Trace = field(default_factory=Trace)
+    directions: Any = field(default_factory=_shared)  # that path and fits have in common: see LinearClassifier
     held: np.ndarray | None = None  # scores (n_valid, k) of the validation rows by the fit that had not seen them
     interrupted: bool = False
     hurried: bool = False  # somebody asked to stop: what takes long is left out
@@ -102,6 +109,7 @@ def fit(rows: Rows, recipe: Recipe, progress: Progress) -> Fit:
             if not hasattr(state.best, "coef_"):
                 raise
             state.interrupted = state.hurried = True
+    state.directions = None
     state.warned = sorted({str(w.message) for w in caught if issubclass(w.category, DataWarning)})
     return state
 
@@ -131,7 +139,8 @@ def choose_alpha(rows: Rows, recipe: Recipe, state: Fit, progress: Progress) -> 
             done(1)
 
         judges = [(objective, classifier._held_out(objective, *rows.valid))]
-        follow(path, objective, judges, alphas.tolist(), tol=PATH_TOL, certificates=False, callback=keep)
+        follow(path, objective, judges, None, tol=PATH_TOL, certificates=False, rough=HELD, callback=keep)
+    state.directions.keep(objective.shared)
 
 
 def _forget_beaten(points: list[Any]) -> None:
@@ -165,7 +174,9 @@ def _fit_keeping_best(classifier: Any, state: Fit, X: np.ndarray, y: np.ndarray,
     begun = hasattr(classifier, "coef_") or not hasattr(state.best, "coef_")
     if begun:
         state.best = classifier
+    classifier._directions = state.directions
     classifier.fit(X, y, **valid)
+    del classifier._directions
     state.best = classifier
 
 

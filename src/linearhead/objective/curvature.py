@@ -110,8 +110,9 @@ def precondition(
     alpha = objective.alpha * objective.penalty.strong_convexity
     shrink = 1 / basis.scale**2
     # α I becomes α/scale² in scaled columns; its diagonal in the basis
-    diagonal += alpha * (shrink if basis.U is None else shrink @ basis.U**2)[:, None]
-    rest = basis.rest * lone + alpha * (np.mean(shrink) if np.ptp(shrink) == 0 else shrink[:, None])
+    alike = np.ptp(shrink) == 0
+    diagonal += alpha * (shrink[0] if alike else (shrink if basis.U is None else shrink @ basis.U**2)[:, None])
+    rest = basis.rest * lone + alpha * (shrink[0] if alike else shrink[:, None])
     # directions of the scores that the loss does not see (a shift of all of them): no step, rounding would be amplified
     blind = values <= (1e-13 if w.dtype == np.float64 else 1e-7) * max(values[-1], 0.0)
     lead = leading(objective, basis, fine)

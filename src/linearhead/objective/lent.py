@@ -47,14 +47,14 @@ class LentObjective(Objective):
         """A point for NumPy."""
         return replace(point, theta=np.array(to_host(point.theta)), gradient=np.array(to_host(point.gradient)))
 
-    def _share(self, block: LentBlock, stored: Any) -> tuple:  # type: ignore[override]
+    def _seen(self, block: LentBlock, stored: Any) -> tuple:  # type: ignore[override]
         xp, s = self.xp, block.forward(stored)
         value, g = self.score_terms(s, block.rows)
         hits = xp.astype(xp.argmax(s, axis=1) == self.y[block.rows], xp.float64) if self.watch else value * 0
         if self.weights is not None:
             w = xp.astype(self.weights[block.rows], value.dtype)
             value, g, hits = value * w, g * w[:, None], xp.astype(hits, value.dtype) * w
-        return xp.sum(xp.astype(value, xp.float64)), xp.sum(xp.astype(hits, xp.float64)), block.adjoint(g)
+        return xp.sum(xp.astype(value, xp.float64)), xp.sum(xp.astype(hits, xp.float64)), g
 
     def _point(self, theta: Any, value: Any, correct: Any, sums: Any) -> Point:
         xp, loss, W = self.xp, float(value) / self.total, theta[:-1, :]

@@ -40,5 +40,10 @@ class Shared:
     basis: Any = None
     class_sums: Any = None  # (labels, weights, their sums)
 
+    def keep(self, other: Shared) -> None:
+        """Another's basis for fits to come, where it is a sketch of many columns, as dear as a dozen passes."""
+        if other.basis is not None and not other.basis.full:
+            self.basis = other.basis
+
     def __reduce__(self) -> Any:
         return Shared, ()  # a block's share needs none of it, wherever it is computed

@@ -73,6 +73,11 @@ class RegularizationPath:
     coefs = property(lambda self: [p.theta[:-1].T for p in self.points], doc="(k, d) each")
     intercepts = property(lambda self: [p.theta[-1] for p in self.points], doc="(k,) each")
 
+    def add(self, point: PathPoint) -> None:
+        """One more, in its place."""
+        self.points.append(point)
+        self.points.sort(key=lambda p: -p.alpha)
+
     @property
     def index_(self) -> int:
         """Which point the rule chooses; without held-out rows the weakest penalty."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from .walkers import KINKED, LOOSE, walkers_of
 GIVE_UP = 4  # α's in a row behind the best in accuracy and in loss end the path
 PER_DECADE = 3
 DECADES = 8
+FIRST = 1 / 3  # of the default α's: where their path begins
 
 
 def default_alphas(objective: Objective) -> np.ndarray:
@@ -51,26 +52,49 @@ def follow(
     max_iter: int | None = None,
     give_up: int | None = GIVE_UP,
     certificates: bool = True,
+    rough: float | None = None,
     callback: Callable[[PathPoint], Any] | None = None,
 ) -> None:
-    """Fill the path, strong to weak; Ctrl-C leaves the points so far in it and raises.
+    """Fill the path, whose points lie strong to weak; Ctrl-C leaves the points so far in it and raises.
 
-    `held` pairs a training with a held-out objective: one pair, or one per fold. tol None: as exact as choosing needs.
+    `held` pairs a training with a held-out objective: one pair, or one per fold. tol None: as exact as choosing needs;
+    rough: the residual of a fit is so many α at most, and none is looked at in float64. Given alphas are walked from
+    strong to weak; the default ones from within, both ways, until no α to come can win.
     """
     grid = checked_alphas(objective, alphas)
     with objective.design.session():
-        walk = Walk(objective, held, tol, max_iter, certificates, turn=bool(grid[-1]))
-        for alpha in grid:
+        walk = Walk(objective, held, tol, max_iter, certificates, turn=bool(grid[-1]), rough=rough)
+        within = give_up if alphas is None and held else None
+        for alpha in _downwards(path, grid, give_up) if within is None else _from_within(walk, path, grid, within):
             point = fit_at(walk, float(alpha))
-            path.points.append(point)
+            path.add(point)
             stop = callback is not None and callback(point) is True
             if point.status is Status.INTERRUPTED:
                 raise KeyboardInterrupt
             if stop:
                 break
-            if give_up is not None and _hopeless(path, give_up):
-                break
-    path.abandoned = [float(a) for a in grid[len(path.points) :]]
+    path.abandoned = [float(a) for a in grid if a not in path.alphas]
+
+
+def _downwards(path: RegularizationPath, grid: np.ndarray, give_up: int | None) -> Iterator[float]:
+    """The α's, falling, until no weaker one can win."""
+    for alpha in grid:
+        if give_up is not None and _hopeless(path, give_up):
+            break
+        yield alpha
+
+
+def _from_within(walk: Walk, path: RegularizationPath, grid: np.ndarray, give_up: int) -> Iterator[float]:
+    """Down from a third of the way, where a fit from zero still is cheap and few strengths above are any good; then up
+    from there, until no stronger one can win either."""
+    first = round(FIRST * (len(grid) - 1))
+    yield from _downwards(path, grid[first:], give_up)
+    for walker in walk.walkers:
+        walker.turn()
+    for alpha in reversed(grid[:first]):
+        if _hopeless(path, give_up, stronger=True):
+            break
+        yield alpha
 
 
 def follow_protocol(
@@ -89,8 +113,7 @@ def follow_protocol(
         walk = Walk(objective, held, tol, max_iter, certificates)
         for power in plan.values(lambda: path):
             point = fit_at(walk, path.unit / (10.0**power * path.n_rows))
-            path.points.append(point)
-            path.points.sort(key=lambda p: -p.alpha)
+            path.add(point)
             if point.status is Status.INTERRUPTED:
                 raise KeyboardInterrupt
             if callback is not None and callback(point) is True:
@@ -135,11 +158,12 @@ class Walk:
         max_iter: int | None = None,
         certificates: bool = True,
         turn: bool = True,
+        rough: float | None = None,
     ) -> None:
         self.objective, self.tol, self.certificates = objective, tol, certificates
         kind = choose_solver(objective.loss.name, objective.penalty.name)
         check_passes(objective.design, objective.loss.name, objective.penalty.name, kind)
-        self.walkers = walkers_of(objective, held, kind, tol, max_iter, turn)
+        self.walkers = walkers_of(objective, held, kind, tol, max_iter, turn, rough)
         own = [i for i, (o, _) in enumerate(held) if o is not objective]
         self.judges = [
             (self.walkers[0] if o is objective else self.walkers[1 + own.index(i)], h) for i, (o, h) in enumerate(held)
@@ -190,10 +214,10 @@ class Judgement:
     def of(cls, judges: list[tuple[Objective, np.ndarray]]) -> Judgement:
         if not judges:
             return cls()
-        seen = [(h.total, h.at(theta)) for h, theta in judges]
-        total = sum(t for t, _ in seen)
-        loss = sum(t * p.loss for t, p in seen) / total
-        accuracy = sum(t * float(p.accuracy or 0.0) for t, p in seen) / total
+        seen = [(h.total, *h.judge(theta)) for h, theta in judges]
+        total = sum(t for t, _, _ in seen)
+        loss = sum(t * loss for t, loss, _ in seen) / total
+        accuracy = sum(t * accuracy for t, _, accuracy in seen) / total
         rows = sum(h.n if h.weights is None else int(np.count_nonzero(h.weights)) for h, _ in judges)
         return cls(loss, accuracy, standard_error(accuracy, rows))
 
@@ -204,10 +228,14 @@ def standard_error(accuracy: float, rows: int) -> float:
     return float(np.sqrt(middle * (1 - middle) / (rows + 4)))
 
 
-def _hopeless(path: RegularizationPath, give_up: int) -> bool:
-    """Whether the last `give_up` points lose to the best in accuracy by more than chance, and in loss."""
-    if path.points[0].valid_accuracy is None or len(path.points) <= give_up:
+def _hopeless(path: RegularizationPath, give_up: int, stronger: bool = False) -> bool:
+    """Whether the last `give_up` points, weaker or stronger ones, lose to the best in loss, and in accuracy but for
+    what chance may add where loss decides between those that chance cannot tell apart."""
+    if len(path.points) <= give_up or path.points[0].valid_accuracy is None:
         return False
-    accuracy, loss = path.valid_accuracy, path.valid_loss
-    late = slice(-give_up, None)
-    return bool(np.all(accuracy[late] <= accuracy[:-give_up].max()) and np.all(loss[late] > loss[:-give_up].min()))
+    onwards = slice(None, None, -1 if stronger else 1)
+    accuracy, loss, late = path.valid_accuracy[onwards], path.valid_loss[onwards], slice(-give_up, None)
+    most = accuracy[:-give_up].max()
+    if path.rule == "best":
+        most += path.points[path.index_].valid_error or 0.0
+    return bool(np.all(accuracy[late] <= most) and np.all(loss[late] > loss[:-give_up].min()))

@@ -32,49 +32,78 @@ class Found:
     point: Any = None  # loss and accuracy there, if the walk has seen them
 
 
-class Warm:
-    """Any solver, from the line through the last two optima."""
+@dataclass(frozen=True)
+class Optimum:
+    """θ of an α that was walked past, and the mean loss there."""
 
-    def __init__(self, objective: Objective, solver: Any, relative: bool) -> None:
-        self.objective, self.solver, self.relative = objective, solver, relative
-        self.theta, self.value, self.model = objective.start(), None, None
-        self.seen: list[tuple[float, np.ndarray]] = []  # (log α, θ), newest first
+    at: float  # log α
+    theta: np.ndarray
+    loss: float
+
+
+class Warm:
+    """Any solver, from the line through the last two optima. relative: as exact as choosing needs; rough: to a residual
+    of so many α at most."""
+
+    def __init__(self, objective: Objective, solver: Any, relative: bool, rough: float | None = None) -> None:
+        self.objective, self.solver, self.relative, self.rough = objective, solver, relative, rough
+        self.value, self.model = None, None
+        self.seen: list[Optimum] = []  # newest first
+        self.begun: list[Optimum] = []  # the first two, the first one first
 
     def go(self, alpha: float) -> Found:
         objective = replace(self.objective, alpha=alpha)
-        start = self._start(objective)
-        solver = self._tuned(objective, start)
+        theta, known = self._start(objective)
+        solver = self._tuned(objective, theta)
         if solver.name == "lbfgs":
-            solver = replace(solver, model=self.model)
-        solution = solver(objective, start)
+            solver = replace(solver, model=self.model, known=known)
+        solution = solver(objective, theta)
         self.model = solution.extras.get("model", self.model)
-        self.theta, self.value = solution.point.theta, solution.point.value
+        point = solution.point
+        self.value = point.value
         if alpha > 0:
-            self.seen = [(float(np.log(alpha)), self.theta), *self.seen[:1]]
-        return Found(objective, self.theta, solution.status, solution.extras.get("multipliers"), solution.point)
+            self.seen = [Optimum(float(np.log(alpha)), point.theta, point.loss), *self.seen[:1]]
+            self.begun = self.begun if len(self.begun) == 2 else self.seen[::-1]
+        return Found(objective, point.theta, solution.status, solution.extras.get("multipliers"), point)
 
-    def _start(self, objective: Objective) -> np.ndarray:
+    def turn(self) -> None:
+        """On from the first α, the other way."""
+        self.seen, self.model = self.begun, None
+
+    def _start(self, objective: Objective) -> tuple[np.ndarray, Any]:
+        """θ, and its point where that is known: ahead on the line if F is lower there than at the last optimum."""
+        if not self.seen:
+            return objective.start(), None
+        last = self.seen[0]
         if len(self.seen) < 2 or not objective.alpha:
-            return self.theta
-        (at, theta), (_, before) = self.seen
-        step = (np.log(objective.alpha) - at) / (at - self.seen[1][0])
-        ahead = theta + step * (theta - before)
-        return ahead if objective.at(ahead).value < objective.at(self.theta).value else self.theta
+            return last.theta, None
+        before = self.seen[1]
+        step = (np.log(objective.alpha) - last.at) / (last.at - before.at)
+        ahead = objective.step_point(last.theta + step * (last.theta - before.theta))
+        lower = ahead.value < last.loss + objective.penalised(last.theta[:-1])
+        return (ahead.theta, ahead) if lower else (last.theta, None)
 
-    def _tuned(self, objective: Objective, start: np.ndarray) -> Any:
-        """The solver with a residual that implies the relative gap asked: ‖∇‖² / 2α ≤ LOOSE · F."""
-        if not self.relative or objective.loss.smoothness == 0:
-            return replace(self.solver, tol=KINKED) if self.relative else self.solver
-        F = self.value if self.value is not None else objective.at(start).value
-        tol = np.sqrt(2 * objective.alpha * LOOSE * F / max(start.size, 1))
+    def _tuned(self, objective: Objective, theta: np.ndarray) -> Any:
+        """The solver with its residual; where a relative gap is asked, one that implies it: ‖∇‖² / 2α ≤ LOOSE · F."""
+        kinked = objective.loss.smoothness == 0
+        if not self.relative:
+            if self.rough is None or kinked or not objective.alpha:
+                return self.solver
+            return replace(self.solver, tol=min(self.solver.tol, self.rough * objective.alpha))
+        if kinked:
+            return replace(self.solver, tol=KINKED)
+        F = self.value if self.value is not None else objective.at(theta).value
+        tol = np.sqrt(2 * objective.alpha * LOOSE * F / max(theta.size, 1))
         return replace(self.solver, tol=float(np.clip(tol, 1e-9, 1e-4)))
 
 
 class Spanned(Warm):
     """The same in the span of the rows, where they are fewer than the columns."""
 
-    def __init__(self, objective: Objective, rows: Span, solver: Any, relative: bool) -> None:
-        super().__init__(rows.of(objective), solver, relative)
+    def __init__(
+        self, objective: Objective, rows: Span, solver: Any, relative: bool, rough: float | None = None
+    ) -> None:
+        super().__init__(rows.of(objective), solver, relative, rough)
         self.whole, self.rows = objective, rows
 
     def go(self, alpha: float) -> Found:
@@ -97,6 +126,9 @@ class Solved:
 
         self.values, self.U, self.moment, self.means = spectrum(self.objective)
 
+    def turn(self) -> None:
+        """Every α is as far as any other."""
+
     def go(self, alpha: float) -> Found:
         W = self.U @ (self.moment / (self.values + alpha)[:, None])
         theta = np.vstack([W, self.means[1] - self.means[0] @ W])
@@ -104,19 +136,28 @@ class Solved:
 
 
 def walkers_of(
-    objective: Objective, held: list, kind: str, tol: float | None, max_iter: int | None, turn: bool
+    objective: Objective,
+    held: list,
+    kind: str,
+    tol: float | None,
+    max_iter: int | None,
+    turn: bool,
+    rough: float | None = None,
 ) -> list:
-    """A walker for the whole set, then one per fold. tol None: as exact as choosing needs; turn: all α > 0."""
+    """A walker for the whole set, then one per fold. tol None: as exact as choosing needs; turn: all α > 0; rough: to
+    a residual of so many α at most, without a look in float64."""
     solver = SOLVERS[kind](tol=1e-5 if tol is None else tol)
     solver = solver if max_iter is None else replace(solver, max_iter=max_iter)
+    if kind == "lbfgs" and rough is not None:
+        solver = replace(solver, rough=True)
     all_of = [objective, *(o for o, _ in held if o is not objective)]
     if kind == "closed_form" and objective.penalty.name == "l2" and turn and solvable(objective):
         return [Solved(o) for o in all_of]
     if kind == "lbfgs" and turn and worth_spanning(objective):
         rows = span(objective)
-        walkers: list[Warm] = [Spanned(o, rows, solver, tol is None) for o in all_of]
+        walkers: list[Warm] = [Spanned(o, rows, solver, tol is None, rough) for o in all_of]
     else:
-        walkers = [Warm(o, solver, tol is None) for o in all_of]
+        walkers = [Warm(o, solver, tol is None, rough) for o in all_of]
     if kind == "lbfgs":
         for walker in walkers[1:]:
             walker.objective.shared.basis = walkers[0].objective.basis()

@@ -34,16 +34,18 @@ class LBFGS(Solver):
     memory: int = 20
     preconditioned: bool = True
     model: Any = None  # the curvature model of a related problem nearby, which serves until iteration LENT
+    known: Any = None  # the point at θ, where it has been looked at
+    rough: bool = False  # ends where products in the rows' type say so, or say no more: no look in float64
 
     def minimise(self, problem: Problem, theta: np.ndarray, progress: Progress, pairs: deque | None = None) -> Status:
         """pairs: the memory of a related problem, to go on with."""
         pairs = deque(maxlen=self.memory) if pairs is None else pairs
         apply = _identity if self.model is None else self.model
-        point = self._start(problem, theta)
+        point = self._start(problem, theta) if self.known is None else self.known
         for iteration in range(self.max_iter + 1):
             progress.record(iteration, point)
             if point.residual <= self.tol:
-                if problem.precise() is problem:
+                if self.rough or problem.precise() is problem:
                     return Status.CONVERGED
                 problem, point = self._polish(problem, point, progress)
                 if point.residual <= self.tol:
@@ -56,7 +58,7 @@ class LBFGS(Solver):
                 progress.extras["model"] = apply = None  # the old model makes room first
                 progress.extras["model"] = apply = problem.preconditioner(point.theta, fine=iteration >= LONG)
             step = self._step(problem, point, pairs, apply)
-            if step is None and problem.precise() is not problem:
+            if step is None and not self.rough and problem.precise() is not problem:
                 problem, point = self._polish(problem, point, progress)
                 step = self._step(problem, point, pairs, apply)
             if step is None and pairs:
