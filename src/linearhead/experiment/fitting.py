@@ -1,7 +1,7 @@
 """From features to weights: choose alpha, draw the curves, fit on everything that may be trained on.
 
-1. The path fits alpha after alpha, until none to come can win, to the train rows; among those that the accuracy on the validation rows
-   cannot tell from the best, the one with the lowest validation loss is chosen.
+1. The path fits alphas to the train rows until none to come can win; among those that the accuracy on the validation
+   rows cannot tell from the best, the one with the lowest validation loss is chosen.
 2. At that alpha one fit from zero on the train rows draws the loss and accuracy curves of train and validation.
 3. The same alpha is fitted to train and validation rows together, from the weights of 2: that is the model.
 Ctrl-C ends the work with the best weights so far.
