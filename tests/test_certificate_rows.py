@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linearhead import LeastSquaresClassifier, LinearClassifier, MarginClassifier, SoftmaxClassifier
+from linearhead.certificate import prove, reach, settle
 from linearhead.certificate.reach import Reach, inverted, remainder, self_bound
 from linearhead.objective import duality
 
@@ -185,15 +186,58 @@ def test_the_reference_is_an_optimum():
     assert model.converged_
 
 
-def test_balanced_certificates_take_two_passes_whatever_the_sample(monkeypatch):
-    """The Hessian of all rows makes the intercept's slope fall quadratically, so that one more pass is enough."""
+@pytest.mark.parametrize(("columns", "most"), [(16, 6), (4, 6), (16, 5)])
+def test_a_balanced_certificate_takes_two_passes_and_its_hessian_none(columns, most, monkeypatch):
+    """The Hessian of all rows makes the intercept's slope fall quadratically, so that one more pass is enough; the pass
+    at θ brings it along, unless classes are too many."""
+    classes = 6
+    monkeypatch.setattr(duality, "MOST", most)
     rng = np.random.default_rng(0)
-    X, taken, before = rng.standard_normal((20_000, 16)), [], duality._pass
-    y = np.argmax(X[:, :6] + 2 * rng.gumbel(size=(20_000, 6)), axis=1)
-    monkeypatch.setattr(duality, "_pass", lambda *args: taken.append(args) or before(*args))
-    model = SoftmaxClassifier(alpha=1e-4).fit(X, y)
+    X = rng.standard_normal((20_000, columns))
+    y = np.argmax(np.resize(X, (20_000, classes)) + 2 * rng.gumbel(size=(20_000, classes)), axis=1)
+    made, before = [], duality.full_hessian
+    monkeypatch.setattr(duality, "full_hessian", lambda *args: made.append(args) or before(*args))
+    model = SoftmaxClassifier(alpha=1e-4)
+    objective = model._objective(X, y)
+    model.fit(X, y)
     assert model.converged_
-    assert len(taken) == 2
+    made.clear()
+    objective.class_sums()
+    passes, theta = objective.count.passes, np.vstack([model.coef_.T, model.intercept_]).astype(np.float64)
+    gap = objective.gap_at(objective.design.from_stored(theta)).bound
+    assert gap == pytest.approx(model.certificate_.gap, rel=1e-6)
+    assert not made
+    assert objective.count.passes - passes == 2
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+def test_rows_that_could_change_are_counted_in_the_pass_at_theta(intercept, monkeypatch):
+    """Where nothing else is asked of the rows: many classes, or no intercept."""
+    rng = np.random.default_rng(2)
+    X = rng.standard_normal((3000, 12)).astype(np.float32)
+    y = np.argmax(X[:, :7] + rng.gumbel(size=(3000, 7)), axis=1)
+    w = rng.uniform(0.1, 2.0, len(X))
+    objective = SoftmaxClassifier(alpha=1e-3, fit_intercept=intercept)._objective(X, y, w).precise()
+    theta = SoftmaxClassifier(alpha=1e-3, fit_intercept=intercept, tol=3e-4).fit(X, y, w)
+    theta = objective.design.from_stored(np.vstack([theta.coef_.T, theta.intercept_]).astype(np.float64))
+    found = prove(objective, theta, 1e-7)[0]
+    own, _ = settle(objective, theta, found.gap)
+    monkeypatch.setattr(reach, "MOST", 6)
+    with monkeypatch.context() as once:
+        once.setattr(type(objective.design), "collect", _refuse_the_second(type(objective.design).collect))
+        assert prove(objective, theta, 1e-7)[0].undecided == own
+    assert 0 < own < 3000
+
+
+def _refuse_the_second(collect):
+    calls = []
+
+    def once(self, fn):
+        calls.append(fn)
+        assert len(calls) == 1
+        return collect(self, fn)
+
+    return once
 
 
 def test_several_balancing_steps_share_one_hessian(monkeypatch):
@@ -205,10 +249,10 @@ def test_several_balancing_steps_share_one_hessian(monkeypatch):
     model = SoftmaxClassifier(alpha=1e-3, tol=1e-9).fit(X, y)
     theta = objective.design.from_stored(np.vstack([model.coef_.T, model.intercept_]).astype(np.float64))
     best = objective.at(theta).value
-    theta[-1] += 0.2 * rng.standard_normal(5)
+    theta[-1] += rng.standard_normal(5)
     point = objective.at(theta)
     monkeypatch.setattr(duality, "full_hessian", lambda *args: taken.append(args) or before(*args))
-    one, two = (duality._balanced_bound(objective, point, steps) for steps in (1, 2))
+    one, two = (duality._balanced_bound(objective, point, None, steps) for steps in (1, 2))
     assert len(taken) == 2
     assert one / (point.value - best) > 1.5
     assert 1 <= two / (point.value - best) < 1.1

@@ -12,9 +12,10 @@ from linearhead.design import design_of
 from linearhead.errors import UsageError
 from linearhead.losses import LOSSES
 from linearhead.objective import Objective, curvature, intercept, precondition, smoothed
+from linearhead.objective import objective as objective_module
 from linearhead.penalties import PENALTIES
 from linearhead.records import Status
-from linearhead.solvers import SOLVERS
+from linearhead.solvers import SOLVERS, lbfgs
 from test_objective_contract import Case, problem
 from test_solvers_agree import PROBLEMS, SMOOTH, assert_same, objective_of, optimum
 
@@ -140,6 +141,51 @@ def test_a_thousand_classes_are_certified():
         model = LinearClassifier(loss, alpha=1e-3, tol=1e-7).fit(X, y)
         assert model.converged_
         assert model.certificate_.gap <= 1e-7 * model.certificate_.value
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_a_few_rows_tell_how_long_a_step_should_be(kind, monkeypatch):
+    """At θ = 0 the model's own step is many times too long for many classes; a part of the rows knows."""
+    monkeypatch.setattr(objective_module, "FEW_ROWS", 64)
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(4000, 20)) / np.arange(1, 21)
+    y = np.argmax(X @ rng.normal(size=(20, 200)) * 3 + rng.gumbel(size=(4000, 200)), axis=1)
+    order = np.argsort(y)
+    objective = objective_of(X[order].astype(kind), y[order], "cross_entropy", 1 / 4000)
+    few = objective.few()
+    assert few.n == 64
+    assert len(np.unique(few.y)) > 40  # rows in the order of their classes are sampled from end to end
+    trials, search = [], lbfgs.search
+
+    def watched(at, value, slope, noise, t):
+        def seen(t):
+            point, new = at(t)
+            trials[-1].append((t, new / slope))
+            return point, new
+
+        trials.append([])
+        return search(seen, value, slope, noise, t)
+
+    monkeypatch.setattr(lbfgs, "search", watched)
+    found = SOLVERS["lbfgs"](tol=1e-6)(objective, objective.start())
+    t, ratio = trials[0][0]
+    assert t < 0.5
+    assert abs(ratio) < 0.3
+    guided = sum(map(len, trials))
+    monkeypatch.setattr(Objective, "few", lambda self: None)
+    trials.clear()
+    alone = SOLVERS["lbfgs"](tol=1e-6)(objective, objective.start())
+    assert trials[0][0][0] == 1.0
+    assert found.point.value == pytest.approx(alone.point.value, rel=1e-9)
+    assert guided <= sum(map(len, trials))
+
+
+def test_few_classes_and_few_rows_need_no_such_advice():
+    rng = np.random.default_rng(4)
+    for n, k in ((9000, 32), (8000, 40)):
+        assert objective_of(rng.normal(size=(n, 3)), np.arange(n) % k, "cross_entropy", 1e-3).few() is None
+    n = 9000
+    assert objective_of(rng.normal(size=(n, 3)), np.arange(n) % 40, "cross_entropy", 1e-3).few().n == 512
 
 
 def test_multipliers_that_cannot_be_kept_are_refused(monkeypatch):

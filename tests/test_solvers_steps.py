@@ -17,7 +17,7 @@ from linearhead.records import Status
 from linearhead.solvers import SOLVERS, closed_form, lbfgs, newton, proximal
 from linearhead.solvers.contract import Progress
 from linearhead.solvers.lbfgs import _due, _remember, noise, two_loop
-from linearhead.solvers.line_search import DELTA, MAX_TRIALS, SIGMA, _between, search
+from linearhead.solvers.line_search import DELTA, MAX_TRIALS, SIGMA, _between, search, turning
 from linearhead.solvers.newton import conjugate_gradients
 from linearhead.solvers.proximal import _decrease, support_newton
 from test_solvers_agree import blobs, objective_of
@@ -54,6 +54,21 @@ def test_wolfes_conditions_hold_where_the_search_ends(name, first):
     assert f(t) <= f(0) + DELTA * t * slope(0)
     assert slope(t) >= SIGMA * slope(0)
     assert len(trials) <= 14
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_where_a_curve_turns_is_found_from_its_slopes(name):
+    _, slope = CURVES[name]
+    asked = []
+    t = turning(lambda t: asked.append(t) or slope(t), slope(0))
+    if slope(1) <= 0.1 * abs(slope(0)):  # beyond, or nearly there
+        assert (t, asked) == (1.0, [1.0])
+    else:
+        assert 0 < t < 1
+        assert len(asked) <= 11
+        assert abs(slope(t)) <= 0.1 * abs(slope(0)) or abs(t - 0.7) < 1e-2 or name == "valley near by"
+    if name == "valley near by":
+        assert t == pytest.approx(1e-3, rel=0.1)
 
 
 def test_a_kink_is_bracketed_as_closely_as_numbers_allow_or_passed():
@@ -892,7 +907,7 @@ DEFAULTS = {
         "patience": None,
         "seed": 0,
     },
-    "lbfgs": {"max_iter": 1000, "memory": 20, "preconditioned": True, "model": None},
+    "lbfgs": {"max_iter": 1000, "memory": 20, "preconditioned": True, "model": None, "known": None, "rough": False},
     "newton": {"max_iter": 200, "max_products": 500},
     "proximal": {"max_iter": 5000},
     "dual": {"max_iter": 200, "gamma": 1.0, "shrink": 0.5, "exactness": 0.03, "inner": 100, "reach": 2.0},

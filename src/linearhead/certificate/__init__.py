@@ -38,7 +38,8 @@ def prove(
 ) -> tuple[Certificate, Reach]:
     """The certificate, and how far scores of any rows can still move."""
     precise = objective.precise()
-    found = precise.gap_at(theta, multipliers)
+    early = multipliers is None and precise.loss.name in MONOTONE and not Curvature(precise, 0.0).needed
+    found = precise.gap_at(theta, multipliers, _distances if early else None)
     value = found.point.value
     if objective.loss.smoothness == 0 or relative:
         residual = found.estimate / max(abs(value), np.finfo(float).tiny)
@@ -46,40 +47,47 @@ def prove(
         residual = precise.prox_residual(precise.smooth_at(theta)) if precise.kinked else found.point.residual
     gap = float(found.bound) if objective.alpha else None
     certified = bool(residual <= tol)
-    undecided, reach = settle(precise, theta, found.bound)
+    undecided, reach = settle(precise, theta, found.bound, found.noticed)
     return Certificate(float(value), gap, float(residual), tol, certified, undecided), reach
 
 
-def settle(objective: Objective, theta: np.ndarray, gap: float) -> tuple[int | None, Reach]:
+def settle(
+    objective: Objective, theta: np.ndarray, gap: float, distances: list | None = None
+) -> tuple[int | None, Reach]:
     """At most how many of the objective's rows could have another label at the exact optimum (None: not known), and
-    the reach of all other rows: one pass, none where neither can be known."""
+    the reach of all other rows: one pass, none where neither can be known, or the rows' `_distances` are known and are
+    all that is needed."""
     count = objective.loss.name in MONOTONE and bool(np.isfinite(gap))
     curvature = Curvature(objective, gap)
     if not (count or curvature.needed):
         return None, curvature.reach()
+    if distances is not None:
+        return _payable(objective, distances, gap), curvature.reach()
     here = objective.placed()
     stored, there = here.design.to_rows(here.into(theta)), replace(curvature, objective=here)
 
     def look(block: Block) -> tuple:
         s = block.forward(stored)
-        distances = _distances(here, s, block.rows) if count else None
+        own = _distances(here, here.score_gradient(s, block.rows), block.rows) if count else None
         with np.errstate(over="ignore", invalid="ignore"):
-            return distances, *(there.share(block, s) if curvature.needed else ())
+            return own, *(there.share(block, s) if curvature.needed else ())
 
-    distances, sums = here.design.collect(look)
+    found, sums = here.design.collect(look)
     reach = curvature.reach(*map(to_host, sums))
-    if not count:
-        return None, reach
+    return _payable(objective, found, gap) if count else None, reach
+
+
+def _payable(objective: Objective, distances: list, gap: float) -> int:
+    """The largest number of rows whose changes of label the gap could pay for."""
     budget = 2 * objective.loss.curvature(objective.k) * gap * objective.total
     xp = namespace(distances[0])
-    return int(xp.count_nonzero(running_sum(xp.sort(xp.concat(distances))) <= float(budget))), reach
+    return int(xp.count_nonzero(running_sum(xp.sort(xp.concat(distances))) <= float(budget)))
 
 
-def _distances(objective: Objective, s: np.ndarray, rows: slice) -> np.ndarray:
-    """What a row's change of label would take of the budget, (m,)."""
-    xp, label = namespace(s), Label(namespace(s), objective.y[rows])
-    _, g = objective.score_terms(s, rows)
-    g = label.put(g, label.get(g) + 1)
+def _distances(objective: Objective, slopes: np.ndarray, rows: slice) -> np.ndarray:
+    """What a row's change of label would take of the budget, (m,), from the loss's gradient in the scores (m, k)."""
+    xp, label = namespace(slopes), Label(namespace(slopes), objective.y[rows])
+    g = label.put(+slopes, label.get(slopes) + 1)
     first = Label(xp, xp.argmax(g, axis=1))
     lead = first.get(g)
     lead = lead - row_max(xp, first.put(g, -np.inf))

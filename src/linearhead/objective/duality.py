@@ -11,12 +11,14 @@ as min ℓ = 0.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from ..arrays import to_host
 from ..design import Block
-from .intercept import full_hessian, intercept_step, newton_step
+from .intercept import full_hessian, intercept_step, mean_bend, newton_step
 from .objective import Objective, Point
 
 SCORES = 8 << 20  # formed at a time
@@ -31,17 +33,32 @@ class Gap:
     point: Point
     bound: float
     estimate: float
+    noticed: list | None = None
 
 
-def gap_at(objective: Objective, theta: np.ndarray, g: np.ndarray | None = None) -> Gap:
-    """The gap at θ (d+1, k) from the dual point g (n, k), by default ∇ℓ; never above F itself, as F* ≥ 0."""
+def gap_at(objective: Objective, theta: np.ndarray, g: np.ndarray | None = None, notice: Any = None) -> Gap:
+    """The gap at θ (d+1, k) from the dual point g (n, k), by default ∇ℓ; never above F itself, as F* ≥ 0.
+
+    notice(objective, slopes, rows) → numbers of a block's rows, (m,), which the pass at θ brings along; for g = None.
+    """
     objective = objective.precise()
-    point, rows_gap, U, r = _pass(objective, theta, g)
-    found, price = gap_from(objective, point, rows_gap, U, r)
-    if g is None and objective.loss.smoothness and objective.alpha and price > DEAR * found.bound:
-        bound = min(found.bound, _balanced_bound(objective, point))
-        return Gap(point, bound, bound)
-    return found
+    if g is not None:
+        return gap_from(objective, *_dual_pass(objective, theta, g))[0]
+    free = bool(objective.loss.smoothness and objective.alpha and objective.design.intercept)
+    bends = free and objective.k <= MOST  # the balancing that needs it is rarely not needed
+
+    def look(here: Objective, block: Block, s: np.ndarray, slopes: np.ndarray) -> tuple:
+        noticed = None if notice is None else notice(here, slopes, block.rows)
+        return (noticed, mean_bend(here, s, block.rows)) if bends else (noticed,)
+
+    smooth = replace(objective, alpha=0.0)
+    point, noticed, sums = smooth.observed(theta, look) if bends or notice else (smooth.at(theta), None, [])
+    found, price = gap_from(objective, *_own_dual(objective, point))
+    if free and price > DEAR * found.bound:
+        H = np.asarray(to_host(sums[0])) / objective.total if bends else None
+        bound = min(found.bound, _balanced_bound(objective, found.point, H))
+        found = Gap(found.point, bound, bound)
+    return replace(found, noticed=noticed) if notice else found
 
 
 def gap_from(objective: Objective, point: Point, rows_gap: float, U: np.ndarray, r: np.ndarray) -> tuple[Gap, float]:
@@ -70,20 +87,20 @@ def _bound(objective: Objective, point: Point, rows_gap: float, U: np.ndarray, r
     W, b = point.theta[:-1], point.theta[-1]
     other = point.loss + conjugate - float(np.vdot(W, Uq)) - float(b @ (q - objective.class_shares()))
     price = share * max(other, 0.0)
-    rows_gap = (1 - share) * rows_gap + price
-    return _penalty_gap(objective, point, rows_gap, (1 - share) * U + share * Uq), price
+    mixed_gap = _penalty_gap(objective, point, (1 - share) * rows_gap + price, (1 - share) * U + share * Uq)
+    return mixed_gap, mixed_gap - _penalty_gap(objective, point, rows_gap, U)
 
 
-def _balanced_bound(objective: Objective, point: Point, steps: int = 3) -> float:
-    """The gap from the dual point of (W, b + Δ), Δ by Newton steps on the intercept alone.
+def _balanced_bound(objective: Objective, point: Point, H: np.ndarray | None, steps: int = 3) -> float:
+    """The gap from the dual point of (W, b + Δ), Δ by Newton steps on the intercept alone, H its Hessian if known.
 
     F(θ) − F* = [F(θ) − F(W, b + Δ)] + [F(W, b + Δ) − F*]; the first is of the order of rounding.
     """
-    best, moved, solve = np.inf, point, _balancing(objective, point.theta)
+    best, moved, solve = np.inf, point, _balancing(objective, point, H)
     for _ in range(steps):
         theta = moved.theta.copy()
         theta[-1] += solve(moved.gradient[-1])
-        moved, rows_gap, U, r = _pass(objective, theta, None)
+        moved, rows_gap, U, r = _own_dual(objective, replace(objective, alpha=0.0).at(theta))
         bound, price = _bound(objective, moved, rows_gap, U, r)
         best = min(best, bound + max(point.value - moved.value, 0.0))
         if price <= DEAR * bound:
@@ -91,13 +108,32 @@ def _balanced_bound(objective: Objective, point: Point, steps: int = 3) -> float
     return best
 
 
-def _balancing(objective: Objective, theta: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """The intercept's gradient r (k,) → the Newton step, with the Hessian at θ for all of them: steps are so short that
-    a new one would save none. It is that of all rows: one of a sample lets r fall by a tenth or a hundredth a step,
-    where each costs a pass in float64."""
+def _balancing(objective: Objective, point: Point, H: np.ndarray | None) -> Callable[[np.ndarray], np.ndarray]:
+    """The intercept's gradient r (k,) → the Newton step, with the Hessian at the point for all of them. It is that of
+    all rows: one of a sample lets r fall by a tenth or a hundredth a step, where each costs a pass in float64.
+
+    Where r is a mean of probabilities m less the shares of the classes, Newton's method is on logit m = logit share:
+    that is closer to a straight line in the intercept, and its slope changes less from step to step.
+    """
+    solve = _newton(objective, point.theta, H)
+    if not objective.loss.proper:
+        return solve
+    shares, first = objective.class_shares(), point.gradient[-1]
+    start = (shares + first) * (1 - shares - first)
+
+    def step(r: np.ndarray) -> np.ndarray:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            wanted = start * (np.log1p(r / shares) - np.log1p(-r / (1 - shares)))
+        return solve(np.where(np.isfinite(wanted), wanted, r))
+
+    return step
+
+
+def _newton(objective: Objective, theta: np.ndarray, H: np.ndarray | None) -> Callable[[np.ndarray], np.ndarray]:
+    """r (k,) → −H⁻¹ r."""
     if objective.k <= MOST:
-        H = full_hessian(objective, theta)
-        return lambda r: newton_step(H, r, objective.loss.shift_invariant)
+        full = full_hessian(objective, theta) if H is None else H
+        return lambda r: newton_step(full, r, objective.loss.shift_invariant)
     most = int(np.clip(SCORES // objective.k, 256, 8192))
     rows = np.unique(np.linspace(0, objective.n - 1, min(objective.n, most)).astype(int))
     part = objective.of_rows(rows)
@@ -126,13 +162,16 @@ def _penalty_gap(objective: Objective, point: Point, rows_gap: float, U: np.ndar
     return rows_gap + max(sum(parts), 0.0) + slack
 
 
-def _pass(objective: Objective, theta: np.ndarray, g: np.ndarray | None) -> tuple[Point, float, np.ndarray, np.ndarray]:
-    """One pass: the point at θ, the rows' Fenchel gaps (mean), U (d, k) and r (k,)."""
-    if g is None:
-        point = objective.smooth_at(theta)
-        U, r = point.gradient[:-1], point.gradient[-1]
-        full = Point(theta, point.value, objective.full_gradient(point), point.loss, point.accuracy)
-        return full, 0.0, U, r
+def _own_dual(objective: Objective, smooth: Point) -> tuple[Point, float, np.ndarray, np.ndarray]:
+    """The dual point ∇ℓ: the point at θ, of which `smooth` is the loss's part, the rows' Fenchel gaps (mean), which are
+    0, U (d, k) and r (k,)."""
+    theta, gradient = smooth.theta, objective.full_gradient(smooth)
+    point = replace(smooth, value=smooth.loss + objective.penalised(theta[:-1]), gradient=gradient)
+    return point, 0.0, smooth.gradient[:-1], smooth.gradient[-1]
+
+
+def _dual_pass(objective: Objective, theta: np.ndarray, g: np.ndarray) -> tuple[Point, float, np.ndarray, np.ndarray]:
+    """The same for any dual point g: one pass."""
     stored, multipliers = objective.design.to_rows(theta), objective.design.column(g)
 
     def share(block: Block) -> tuple:

@@ -65,13 +65,18 @@ def full_hessian(objective: Objective, theta: np.ndarray) -> np.ndarray:
     stored = here.design.to_rows(here.into(theta))
 
     def share(block: Block) -> tuple:
-        s = block.forward(stored)
-        xp = namespace(s)
-        w = xp.ones_like(s[:, 0]) if here.weights is None else xp.astype(here.weights[block.rows], s.dtype, copy=False)
-        return (here.score_hessian_mean(s, block.rows, w),)
+        return (mean_bend(here, block.forward(stored), block.rows),)
 
     objective.count.passes += objective.share
     return np.asarray(to_host(here.design.sweep(share)[0]), np.float64) / objective.total
+
+
+def mean_bend(objective: Objective, s: np.ndarray, rows: Any) -> np.ndarray:
+    """Σ wᵢ Hᵢ of a block's rows at scores s (m, k), where they are."""
+    xp = namespace(s)
+    weights = objective.weights
+    w = xp.ones_like(s[:, 0]) if weights is None else xp.astype(weights[rows], s.dtype, copy=False)
+    return objective.score_hessian_mean(s, rows, w)
 
 
 def newton_step(H: np.ndarray, r: np.ndarray, blind: bool) -> np.ndarray:

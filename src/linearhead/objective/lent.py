@@ -47,14 +47,15 @@ class LentObjective(Objective):
         """A point for NumPy."""
         return replace(point, theta=np.array(to_host(point.theta)), gradient=np.array(to_host(point.gradient)))
 
-    def _seen(self, block: LentBlock, stored: Any) -> tuple:  # type: ignore[override]
+    def _seen(self, block: LentBlock, stored: Any, look: Any = None) -> tuple:  # type: ignore[override]
         xp, s = self.xp, block.forward(stored)
         value, g = self.score_terms(s, block.rows)
+        seen = () if look is None else look(self, block, s, g)
         hits = xp.astype(xp.argmax(s, axis=1) == self.y[block.rows], xp.float64) if self.watch else value * 0
         if self.weights is not None:
             w = xp.astype(self.weights[block.rows], value.dtype)
             value, g, hits = value * w, g * w[:, None], xp.astype(hits, value.dtype) * w
-        return xp.sum(xp.astype(value, xp.float64)), xp.sum(xp.astype(hits, xp.float64)), g
+        return xp.sum(xp.astype(value, xp.float64)), xp.sum(xp.astype(hits, xp.float64)), g, *seen
 
     def _point(self, theta: Any, value: Any, correct: Any, sums: Any) -> Point:
         xp, loss, W = self.xp, float(value) / self.total, theta[:-1, :]
@@ -78,6 +79,9 @@ class LentObjective(Objective):
     def sample(self, step: int = 4) -> Objective | None:
         fair = self.near and self.host.fair_part(step) is not None  # on a card steps are short: a start saves little
         return self.every(step) if fair else None
+
+    def _some(self, m: int) -> LentObjective:
+        return self.every(self.n // m)
 
     def every(self, step: int) -> LentObjective:
         """Every step-th row."""

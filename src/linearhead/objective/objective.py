@@ -7,6 +7,7 @@ makes W, and with it the penalty, refer to the scaled columns. A mini-batch is t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -16,10 +17,12 @@ from ..arrays import one_hot, to_host
 from ..design import Block, Design, LentSlabs
 from ..losses import Loss
 from ..penalties import Penalty
+from .coupled import CLASSES
 from .minibatches import MiniBatches
 from .point import Count, Point, Shared
 
 SAMPLE_ROWS, SAMPLE_PER_CLASS = 8192, 50  # below, the optimum of a sample says little about that of all rows
+FEW_ROWS = 512
 
 
 @dataclass(frozen=True)
@@ -95,12 +98,13 @@ class Objective(MiniBatches):
         right = s.argmax(axis=1) == self.y[rows]
         return float(np.sum(right if self.weights is None else self.weights[rows][right]))
 
-    def _seen(self, block: Block, stored: np.ndarray) -> tuple:
-        """Sums of the rows' losses and hits, and the losses' gradient in the scores."""
+    def _seen(self, block: Block, stored: np.ndarray, look: Any = None) -> tuple:
+        """Sums of the rows' losses and hits, the losses' gradient in the scores, and what look finds."""
         s = block.forward(stored)
         value, g = self.score_terms(s, block.rows)
+        seen = () if look is None else look(self, block, s, g)
         self._weigh(block.rows, value, g)
-        return float(value.sum(dtype=np.float64)), self.correct(s, block.rows), g
+        return float(value.sum(dtype=np.float64)), self.correct(s, block.rows), g, *seen
 
     def _share(self, block: Block, stored: np.ndarray) -> tuple:
         value, correct, g = self._seen(block, stored)
@@ -141,6 +145,23 @@ class Objective(MiniBatches):
         value, correct = self.design.sweep(lambda block: self._seen(block, stored)[:2])
         self.count.passes += self.share / 2
         return float(value) / self.total, float(correct) / self.total
+
+    def observed(self, theta: np.ndarray, look: Callable[..., tuple]) -> tuple[Point, list, list]:
+        """The point at θ; what look(objective, block, scores, slopes) → (anything, *what is summed) finds in that pass,
+        in the rows' order; and the sums. Objective and arrays are those of where the rows are; look leaves them alone.
+        """
+        here = self.placed()
+        inner = here.into(theta)
+        stored = here.design.to_rows(inner)
+
+        def share(block: Block) -> tuple:
+            value, correct, g, found, *sums = here._seen(block, stored, look)
+            return found, value, correct, block.adjoint(g), *sums
+
+        found, (value, correct, gradient, *sums) = here.design.collect(share)
+        self.count.passes += self.share
+        point = here._point(inner, value, correct, gradient)
+        return (point if here is self else here.back(point)), found, sums
 
     def _point(self, theta: np.ndarray, value: float, correct: float, sums: np.ndarray) -> Point:
         return self._finished(theta, value, correct, self._mean(sums))
@@ -345,11 +366,11 @@ class Objective(MiniBatches):
 
         return Smoothed.of(self, g, gamma)
 
-    def gap_at(self, theta: np.ndarray, g: np.ndarray | None = None) -> Any:
+    def gap_at(self, theta: np.ndarray, g: np.ndarray | None = None, notice: Any = None) -> Any:
         """The point at θ and a bound on F(θ) − F*, from the dual point g (default: ∇ℓ at θ's scores): a `Gap`."""
         from .duality import gap_at
 
-        return gap_at(self, theta, g)
+        return gap_at(self, theta, g, notice)
 
     # ── relatives ─────────────────────────────────────────────────────────────────────────────────
     def on(self, design: Design, rows: np.ndarray) -> Objective:
@@ -379,6 +400,14 @@ class Objective(MiniBatches):
         if rows is None or (design := self.design.every(step)) is None:
             return None
         return self.on(design, rows)
+
+    def few(self) -> Objective | None:
+        """The objective on a few rows from everywhere, to tell how far to go in a direction: where they are a small
+        part, and so many classes that the curvature model leaves their coupling out."""
+        return self._some(FEW_ROWS) if self.k > CLASSES and self.n >= 16 * FEW_ROWS else None
+
+    def _some(self, m: int) -> Objective:
+        return self.take(np.linspace(0, self.n - 1, m).astype(int))
 
     def take(self, rows: np.ndarray) -> Objective:
         """The objective on some rows only."""

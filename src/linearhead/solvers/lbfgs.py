@@ -2,8 +2,9 @@
 two-loop recursion, here around the problem's curvature model M⁻¹ in place of the usual multiple of the identity.
 
 M is renewed at iterations 0, 2, 4, … 64, then every 64, from the 8th on in its sharper form; the pairs stay valid, as
-they do not depend on it. From θ = 0 and with rows in plenty the first iterations see a fourth of the rows. In float32
-data the loop runs in float32 products until the tolerance is met or no decrease can be seen, then polishes in float64.
+they do not depend on it. From θ = 0 and with rows in plenty the first iterations see a fourth of the rows. Where
+classes are many, a few rows tell how long a step should be before all of them are asked. In float32 data the loop runs
+in float32 products until the tolerance is met or no decrease can be seen, then polishes in float64.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 from ..arrays import copy, dot, largest, namespace
 from ..records import Status
 from .contract import Problem, Progress, Solver
-from .line_search import search
+from .line_search import search, turning
 
 LENT = 4  # at a neighbour's α its model is as good for the first steps, and making one costs many passes over few rows
 LONG = 8  # iterations: a fit that is not done by then is worth a sharper model
@@ -41,7 +42,8 @@ class LBFGS(Solver):
         """pairs: the memory of a related problem, to go on with."""
         pairs = deque(maxlen=self.memory) if pairs is None else pairs
         apply = _identity if self.model is None else self.model
-        point = self._start(problem, theta) if self.known is None else self.known
+        few = problem.few() if self.preconditioned else None
+        point = self._start(problem, theta, few) if self.known is None else self.known
         for iteration in range(self.max_iter + 1):
             progress.record(iteration, point)
             if point.residual <= self.tol:
@@ -57,20 +59,20 @@ class LBFGS(Solver):
             if self.preconditioned and _due(iteration) and (self.model is None or iteration >= LENT):
                 progress.extras["model"] = apply = None  # the old model makes room first
                 progress.extras["model"] = apply = problem.preconditioner(point.theta, fine=iteration >= LONG)
-            step = self._step(problem, point, pairs, apply)
+            step = self._step(problem, point, pairs, apply, few)
             if step is None and not self.rough and problem.precise() is not problem:
                 problem, point = self._polish(problem, point, progress)
-                step = self._step(problem, point, pairs, apply)
+                step = self._step(problem, point, pairs, apply, few)
             if step is None and pairs:
                 pairs.clear()  # a bad memory: once more from the curvature model alone
-                step = self._step(problem, point, pairs, apply)
+                step = self._step(problem, point, pairs, apply, few)
             if step is None:
                 return Status.STALLED
             _remember(pairs, point, step)
             point = step
         return Status.MAX_ITER
 
-    def _start(self, problem: Problem, theta: np.ndarray) -> Any:
+    def _start(self, problem: Problem, theta: np.ndarray, few: Problem | None) -> Any:
         """θ's point; from θ = 0 the point to which a sample of the rows leads until it yields less than 1 % a step."""
         sample = problem.sample() if self.preconditioned and not largest(theta) else None
         if sample is None:
@@ -81,7 +83,7 @@ class LBFGS(Solver):
             if _due(iteration):
                 apply = _identity
                 apply = problem.preconditioner(near.theta)
-            step = self._step(sample, near, pairs, apply)
+            step = self._step(sample, near, pairs, apply, few)
             if step is None:
                 break
             _remember(pairs, near, step)
@@ -99,7 +101,7 @@ class LBFGS(Solver):
         progress.best, progress.residual = point, point.residual
         return precise, point
 
-    def _step(self, problem: Problem, point: Any, pairs: deque, apply: Any) -> Any:
+    def _step(self, problem: Problem, point: Any, pairs: deque, apply: Any, few: Problem | None = None) -> Any:
         """The next point, or None where no decrease can be told from rounding."""
         p = -two_loop(point.gradient, pairs, apply)
         slope = dot(p, point.gradient)
@@ -111,9 +113,17 @@ class LBFGS(Solver):
             new = problem.at(point.theta + t * p)
             return new, dot(p, new.gradient)
 
-        first = 1.0 if pairs or self.preconditioned else min(1.0, 1.0 / np.sqrt(-slope))
+        first = 1.0 if self.preconditioned or pairs else min(1.0, 1.0 / np.sqrt(-slope))
+        if few is not None:
+            first = _stride(few if problem.precise() is not problem else few.precise(), point.theta, p, slope)
         found = search(at, point.value, slope, slack, first)
         return found[1] if found else None
+
+
+def _stride(few: Problem, theta: Any, p: Any, slope: float) -> float:
+    """Where F turns along p, if its slope changes as it does on a few rows."""
+    own = dot(p, few.at(theta).gradient)
+    return turning(lambda t: slope - own + dot(p, few.at(theta + t * p).gradient), slope)
 
 
 def _remember(pairs: deque, point: Any, step: Any) -> None:

@@ -39,6 +39,24 @@ def search(
     return lower
 
 
+def turning(slope: Callable[[float], float], start: float, tries: int = 10) -> float:
+    """Where in (0, 1] a convex function turns, to a tenth of its slope at 0, start < 0; 1 where it falls that far. By
+    false position, the end that stays counting half (the Illinois algorithm: Dowell & Jarratt 1971)."""
+    low, high, below, above = 0.0, 1.0, start, slope(1.0)
+    if not above > 0.1 * abs(start):
+        return 1.0
+    for _ in range(tries):
+        t = (low * above - high * below) / (above - below)
+        new = slope(t)
+        if abs(new) <= 0.1 * abs(start):
+            return t
+        if new > 0:
+            high, above, below = t, new, below / 2
+        else:
+            low, below, above = t, new, above / 2
+    return low or high
+
+
 def _between(low: float, low_value: float, low_slope: float, high: float, high_value: float | None) -> float:
     """The minimiser of the parabola through what is known, kept inside the middle four fifths; else the middle."""
     width = high - low
