@@ -218,8 +218,9 @@ def test_rows_that_could_change_are_counted_in_the_pass_at_theta(intercept, monk
     y = np.argmax(X[:, :7] + rng.gumbel(size=(3000, 7)), axis=1)
     w = rng.uniform(0.1, 2.0, len(X))
     objective = SoftmaxClassifier(alpha=1e-3, fit_intercept=intercept)._objective(X, y, w).precise()
-    theta = SoftmaxClassifier(alpha=1e-3, fit_intercept=intercept, tol=3e-4).fit(X, y, w)
-    theta = objective.design.from_stored(np.vstack([theta.coef_.T, theta.intercept_]).astype(np.float64))
+    model = SoftmaxClassifier(alpha=1e-3, fit_intercept=intercept, tol=3e-4).fit(X, y, w)
+    stored = np.vstack([model.coef_.T, model.intercept_]).astype(np.float64)
+    theta = objective.design.from_stored(stored)
     found = prove(objective, theta, 1e-7)[0]
     own, _ = settle(objective, theta, found.gap)
     monkeypatch.setattr(reach, "MOST", 6)
@@ -227,6 +228,12 @@ def test_rows_that_could_change_are_counted_in_the_pass_at_theta(intercept, monk
         once.setattr(type(objective.design), "collect", _refuse_the_second(type(objective.design).collect))
         assert prove(objective, theta, 1e-7)[0].undecided == own
     assert 0 < own < 3000
+    torch = pytest.importorskip("torch")
+    lent = SoftmaxClassifier(alpha=1e-3, fit_intercept=intercept)._objective(torch.from_numpy(X), y, w).precise()
+    there = prove(lent, lent.design.from_stored(stored), 1e-7)[0]
+    assert there.undecided == own
+    assert there.gap == pytest.approx(found.gap, rel=1e-6)
+    assert there.residual == pytest.approx(found.residual, rel=1e-6)
 
 
 def _refuse_the_second(collect):

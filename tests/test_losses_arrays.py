@@ -60,6 +60,24 @@ def check_inputs_untouched(loss):
         assert all(np.array_equal(a, b) for a, b in zip(before, (s, y, d), strict=True))
 
 
+def check_torch(loss):
+    """Tensors give the same answers and are left as they are, again and again."""
+    torch = pytest.importorskip("torch")
+    for k in (3, 40):
+        s, y = rows(loss, k, n=40, seed=14)
+        d = loss.value_and_gradient(0.9 * s, y)[1]
+        given = [torch.from_numpy(a.copy()) for a in (s, y.astype(np.int64), d)]
+        for name, call in calls(loss).items():
+            if name == "gradient of each row":
+                continue
+            wanted = arrays_of(call(s, y, d))
+            for _ in range(2):
+                for a, b in zip(arrays_of(call(*given)), wanted, strict=True):
+                    close(a.numpy(), b, rtol=1e-11, atol=1e-11)
+            for a, b in zip(given, (s, y, d), strict=True):
+                assert np.array_equal(a.numpy(), b), name
+
+
 def check_layouts(loss):
     """Row order, column order, strides, and any integer type of labels: the same answers."""
     for k in (2, 7, 31, 33):
@@ -130,7 +148,7 @@ def check_one_class(loss):
         assert not loss.value(s, y).any()
 
 
-ARRAYS = [check_inputs_untouched, check_layouts, check_types, check_extremes, check_one_class]
+ARRAYS = [check_inputs_untouched, check_torch, check_layouts, check_types, check_extremes, check_one_class]
 
 
 @pytest.mark.parametrize("loss", variants())

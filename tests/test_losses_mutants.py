@@ -23,6 +23,13 @@ def mutant(kind, **methods):
     return type(f"Wrong{kind.__name__}", (kind,), {name: wrap(name, change) for name, change in methods.items()})()
 
 
+def without_copy(self, right, s, y):
+    """Right the first time; in torch +s is s."""
+    answer, s = right(s, y), +s
+    s *= 2
+    return answer
+
+
 def on_gradient(change):
     """A mutant of value_and_gradient that changes the gradient only."""
 
@@ -250,6 +257,7 @@ PLANTED = {
         contract.check_fenchel_young,
     ),
     "writes into the scores": (mutant(ce, value_and_gradient=in_place), arrays.check_inputs_untouched),
+    "takes +s for a copy": (mutant(sq, value_and_gradient=without_copy), arrays.check_torch),
     "gives the input back": (
         mutant(sq, hessian_product=lambda self, right, s, y, d: d),
         arrays.check_inputs_untouched,

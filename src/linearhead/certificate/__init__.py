@@ -15,7 +15,7 @@ import numpy as np
 
 from ..arrays import namespace, running_sum, to_host
 from ..design import Block
-from ..losses.labels import Label, row_max
+from ..losses.labels import Label, own, row_max
 from ..objective import Objective
 from ..records import Certificate
 from .reach import Curvature, Reach
@@ -87,7 +87,7 @@ def _payable(objective: Objective, distances: list, gap: float) -> int:
 def _distances(objective: Objective, slopes: np.ndarray, rows: slice) -> np.ndarray:
     """What a row's change of label would take of the budget, (m,), from the loss's gradient in the scores (m, k)."""
     xp, label = namespace(slopes), Label(namespace(slopes), objective.y[rows])
-    g = label.put(+slopes, label.get(slopes) + 1)
+    g = label.put(own(xp, slopes), label.get(slopes) + 1)
     first = Label(xp, xp.argmax(g, axis=1))
     lead = first.get(g)
     lead = lead - row_max(xp, first.put(g, -np.inf))

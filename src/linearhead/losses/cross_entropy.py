@@ -15,7 +15,7 @@ import numpy as np
 
 from ..arrays import namespace
 from .contract import Array, Loss
-from .labels import Label, columns, entry_sum, infinite_outside, row_max, row_sum, row_sum_of_units
+from .labels import Label, columns, entry_sum, infinite_outside, own, row_max, row_sum, row_sum_of_units
 
 LOWEST = -80.0  # e⁻⁸⁰ = 2e-35, and a thousandth of it, are numbers that float32 holds in full
 
@@ -131,7 +131,7 @@ class CrossEntropy(Loss):
         """Σ_j p_j log p_j with p = g + e_y in the simplex (negative entropy)."""
         xp = namespace(g)
         label = Label(xp, y)
-        p = label.put(+g, 1 + label.get(g))
+        p = label.put(own(xp, g), 1 + label.get(g))
         slack = 16 * xp.finfo(g.dtype).eps * g.shape[1]
         inside = xp.all(p >= -slack, axis=1) & (xp.abs(xp.sum(g, axis=1)) <= slack)
         safe = xp.where(p > 0, p, xp.ones_like(p))

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..arrays import namespace
 from .contract import Array, Loss
-from .labels import Label, columns, entry_sum, indicator, infinite_outside, positive, row_max, row_sum
+from .labels import Label, columns, entry_sum, indicator, infinite_outside, own, positive, row_max, row_sum
 from .margins import check_margin, margins, star_form, star_mean, star_product, transpose
 
 
@@ -54,7 +54,7 @@ class KinkedHinge(Loss):
     def conjugate(self, g: Array, y: Array) -> Array:
         xp = namespace(g)
         label = Label(xp, y)
-        v = label.put(+g, 0.0)
+        v = label.put(own(xp, g), 0.0)
         total = xp.sum(v, axis=1)
         slack = 16 * xp.finfo(g.dtype).eps * g.shape[1]
         inside = self.inside(xp, v, slack) & (xp.abs(total + label.get(g)) <= slack)
@@ -67,7 +67,7 @@ class KinkedHinge(Loss):
         xp = namespace(s)
         label = Label(xp, y)
         z = margins(xp, s, label, self.margin)
-        g = label.put(+columns(xp, g), 0.0)
+        g = label.put(own(xp, columns(xp, g)), 0.0)
         v = self.project(xp, z / gamma + g)
         step = v - g
         return row_sum(xp, v * z - (0.5 * gamma) * step * step), transpose(xp, v, label)
@@ -75,7 +75,7 @@ class KinkedHinge(Loss):
     def nearest_dual(self, g: Array, y: Array) -> Array:
         xp = namespace(g)
         label = Label(xp, y)
-        return transpose(xp, self.project(xp, label.put(+columns(xp, g), 0.0)), label)
+        return transpose(xp, self.project(xp, label.put(own(xp, columns(xp, g)), 0.0)), label)
 
     def smoothed_hessian_product(self, s: Array, y: Array, g: Array, gamma: float, d: Array) -> Array:
         xp = namespace(s)
@@ -193,7 +193,7 @@ class CrammerSinger(KinkedHinge):
     def depth(self, xp: Any, u: Array, label: Label) -> Array:
         """v = 0 holds while all u ≤ 0; v = e_j while u_j − 1 ≥ max(0, other u), and both of these may move."""
         top = row_max(xp, u)
-        best = label.put(+u, -math.inf)
+        best = label.put(own(xp, u), -math.inf)
         first = row_max(xp, best)
         second = row_max(xp, xp.where(best == first[:, None], xp.full_like(u, -math.inf), best))
         return xp.where(top > 0, 0.5 * (top - 1 - positive(xp, second)), -first)

@@ -22,6 +22,11 @@ def columns(xp: Any, s: Array) -> Array:
     return np.asfortranarray(s) if xp is np and s.shape[1] < WIDE else s
 
 
+def own(xp: Any, a: Array) -> Array:
+    """A copy of a, its layout kept, for `Label.put`; what +a is in NumPy, but torch answers that with a itself."""
+    return +a if xp is np else xp.asarray(a, copy=True)
+
+
 class Label:
     """The entries (i, y_i) of arrays (n, k)."""
 

@@ -16,7 +16,7 @@ import numpy as np
 from ..arrays import namespace
 from .contract import Array, Loss
 from .cross_entropy import not_too_low, shifted_exp
-from .labels import Label, columns, indicator, infinite_outside, positive, row_max, row_sum, row_sum_of_units
+from .labels import Label, columns, indicator, infinite_outside, own, positive, row_max, row_sum, row_sum_of_units
 
 FACTORS = 64  # of at most 2 each: their product stays far below the largest float32, 2^128
 
@@ -24,7 +24,7 @@ FACTORS = 64  # of at most 2 each: their product stays far below the largest flo
 def signed(xp: Any, s: Array, label: Label) -> Array:
     """t (n, k): a copy of s, its sign changed at the label."""
     s = columns(xp, s)
-    return label.put(+s, -label.get(s))
+    return label.put(own(xp, s), -label.get(s))
 
 
 def log_of_sums(xp: Any, e: Array) -> Array:

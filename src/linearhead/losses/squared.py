@@ -13,7 +13,7 @@ import numpy as np
 
 from ..arrays import namespace
 from .contract import Array, Loss
-from .labels import Label, columns, row_sum
+from .labels import Label, columns, own, row_sum
 
 
 def sum_of_squares(xp: Any, r: Array) -> Array:
@@ -39,7 +39,7 @@ class Squared(Loss):
     def value_and_gradient(self, s: Array, y: Array) -> tuple[Array, Array]:
         xp = namespace(s)
         label, s = Label(xp, y), columns(xp, s)
-        gradient = label.put(+s, label.get(s) - 1)
+        gradient = label.put(own(xp, s), label.get(s) - 1)
         return 0.5 * sum_of_squares(xp, gradient), gradient
 
     def row_gradient(self, s: np.ndarray, y: Any) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..arrays import namespace
 from .contract import Array, Loss
-from .labels import Label, entry_sum, indicator, infinite_outside, positive
+from .labels import Label, entry_sum, indicator, infinite_outside, own, positive
 from .margins import check_margin, margins, star_form, star_mean, star_product, transpose
 from .squared import sum_of_squares
 
@@ -72,7 +72,7 @@ class SquaredHinge(Loss):
         """Σ_j v_j²/4 − Δ v_j with v = g off the label, v ≥ 0, g_label = −Σ v."""
         xp = namespace(g)
         label = Label(xp, y)
-        v = label.put(+g, 0.0)
+        v = label.put(own(xp, g), 0.0)
         scale = 16 * xp.finfo(g.dtype).eps * (1 + xp.sum(xp.abs(v), axis=1))
         balanced = xp.abs(xp.sum(v, axis=1) + label.get(g)) <= g.shape[1] * scale
         inside = balanced & xp.all(v >= -scale[:, None], axis=1)
