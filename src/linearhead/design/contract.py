@@ -24,6 +24,7 @@ from ..arrays import one_blas_thread
 BLOCK_BYTES = 3 << 19  # 1.5 MiB of rows: a block and its scores stay in a core's cache
 SCORE_BYTES = 2 << 20  # of a block's scores, where they are what takes room: many classes
 GRAM_BYTES = 8 << 20  # where a block's product is as large as d × d, and adding it up costs as much as 250 rows
+MANY_SUMS, SUMMED_ROWS = 1 << 20, 384  # (d+1) k from where adding them up costs as much as 100 rows: so many at least
 CHUNKS = 64  # a pass is cut into at most this many runs of blocks; fixed, so sums never depend on threads
 
 
@@ -153,7 +154,10 @@ class Design:
         """Rows of a block: what fits `block_bytes` and SCORE_BYTES, but enough that products stay efficient."""
         by_rows = np.clip((self.block_bytes or BLOCK_BYTES) // max(self.row_bytes, 1), 128, 4096)
         by_scores = max(SCORE_BYTES // (self.scores * self.dtype.itemsize), np.clip(self.d // 2, 32, 128))
-        return int(min(by_rows, by_scores))
+        rows = min(by_rows, by_scores)
+        if (self.d + 1) * self.scores > MANY_SUMS:
+            rows = max(rows, min(SUMMED_ROWS, GRAM_BYTES // max(self.row_bytes, 1)))
+        return int(rows)
 
     def fitted(self, weights: np.ndarray | None = None, standardize: bool = False) -> Design:
         """The same rows with centred columns (if there is an intercept to absorb it), of unit variance if asked."""

@@ -39,13 +39,15 @@ class Preconditioner:
     alpha: float | None  # where Q does not tell: the curvature of W along a shift of all classes; None: nothing special
 
     def __call__(self, *arrays: np.ndarray) -> list[np.ndarray]:
-        basis, Q, v = self.basis, self.Q, np.stack(arrays, axis=1)
-        if self.alpha is not None:
-            shift = v.mean(axis=2, keepdims=True)
-            v = v - shift
-        out, scale = np.empty_like(v), basis.scale[:, None, None]
-        w = _times(v[:-1] / scale, Q)
-        U = basis.U  # products in its own type: a model needs few digits, and U may be as large as the rows
+        basis, Q, U = self.basis, self.Q, self.basis.U
+        # in U's own type: a model needs few digits, and U and v may be as large as the rows
+        kind = arrays[0].dtype if U is None else U.dtype
+        v = np.stack(arrays, axis=1, dtype=kind, casting="same_kind")
+        shift = None if self.alpha is None else v.mean(axis=2, keepdims=True)
+        if shift is not None:
+            v -= shift
+        scale = None if (basis.scale == 1).all() else basis.scale.astype(kind)[:, None, None]
+        out, w = np.empty_like(v), _times(v[:-1] if scale is None else v[:-1] / scale, Q)
         inner = _along(None if U is None else U.T, w)
         solved = inner / self.diagonal[:, None]
         back = None if Q is None else Q.T
@@ -53,20 +55,28 @@ class Preconditioner:
         if self.coupled is not None:
             lead = self.coupled(np.concatenate([_times(inner[: self.lead], back), v[-1:]]))
             solved[: self.lead], out[-1] = _times(lead[:-1], Q), lead[-1]
-        solved = _along(U, solved)
-        if not basis.full:
-            solved = solved + (w - _along(U, inner)) / self.rest[:, None]
-        out[:-1] = _times(solved, back) / scale
-        if self.alpha is not None:
+        if basis.full:
+            solved = _along(U, solved)
+        elif len(self.rest) == 1:  # (w − U inner) / rest without a product of its own
+            solved = _along(U, solved - inner / self.rest)
+            solved += w / self.rest.astype(kind)
+        else:
+            solved = _along(U, solved) + (w - _along(U, inner)) / self.rest.astype(kind)[:, None]
+        out[:-1] = _times(solved, back)
+        if scale is not None:
+            out[:-1] /= scale
+        if self.alpha is not None and shift is not None:
             out -= out.mean(axis=2, keepdims=True)
             if self.alpha:
                 out[:-1] += shift[:-1] / self.alpha
-        return list(out.transpose(1, 0, 2))
+        return [
+            part.astype(array.dtype, copy=False) for part, array in zip(out.transpose(1, 0, 2), arrays, strict=True)
+        ]
 
 
 def _times(a: np.ndarray, Q: np.ndarray | None) -> np.ndarray:
     """a (…, k) Q."""
-    return a if Q is None else (a.reshape(-1, a.shape[-1]) @ Q).reshape(a.shape)
+    return a if Q is None else (a.reshape(-1, a.shape[-1]) @ Q.astype(a.dtype, copy=False)).reshape(a.shape)
 
 
 def _along(U: np.ndarray | None, a: np.ndarray) -> np.ndarray:

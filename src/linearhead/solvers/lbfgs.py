@@ -23,6 +23,7 @@ from .line_search import search, turning
 LENT = 4  # at a neighbour's α its model is as good for the first steps, and making one costs many passes over few rows
 LONG = 8  # iterations: a fit that is not done by then is worth a sharper model
 OLD = 64  # iterations: beyond, a model costs little next to them, and rows that reach a kink or leave it have changed H
+PAIRS_NUMBERS, LEAST_PAIRS = 1 << 24, 5  # weights in as many steps as are kept, and pairs, however many weights
 SAMPLE_STEPS = 16  # at most, on a part of the rows
 
 
@@ -40,7 +41,7 @@ class LBFGS(Solver):
 
     def minimise(self, problem: Problem, theta: np.ndarray, progress: Progress, pairs: deque | None = None) -> Status:
         """pairs: the memory of a related problem, to go on with."""
-        pairs = deque(maxlen=self.memory) if pairs is None else pairs
+        pairs = deque(maxlen=self._most(theta)) if pairs is None else pairs
         apply = _identity if self.model is None else self.model
         few = problem.few() if self.preconditioned else None
         point = self._start(problem, theta, few) if self.known is None else self.known
@@ -72,12 +73,17 @@ class LBFGS(Solver):
             point = step
         return Status.MAX_ITER
 
+    def _most(self, theta: Any) -> int:
+        """Pairs that are kept: of millions of weights fewer, as looking at twenty would cost more than a pass."""
+        numbers = int(np.prod(theta.shape))
+        return max(1, min(self.memory, max(LEAST_PAIRS, PAIRS_NUMBERS // max(numbers, 1))))
+
     def _start(self, problem: Problem, theta: np.ndarray, few: Problem | None) -> Any:
         """θ's point; from θ = 0 the point to which a sample of the rows leads until it yields less than 1 % a step."""
         sample = problem.sample() if self.preconditioned and not largest(theta) else None
         if sample is None:
             return problem.at(theta)
-        pairs: deque = deque(maxlen=self.memory)
+        pairs: deque = deque(maxlen=self._most(theta))
         first = near = sample.at(theta)
         for iteration in range(min(SAMPLE_STEPS, self.max_iter)):
             if _due(iteration):
