@@ -194,3 +194,20 @@ def test_multipliers_that_cannot_be_kept_are_refused(monkeypatch):
     with pytest.raises(UsageError, match=r"90 × 30 need .* Take loss='squared_hinge'.*solver='sgd'"):
         MarginClassifier(loss="hinge").fit(X, y)
     assert MarginClassifier(loss="squared_hinge", alpha=1e-2).fit(X, y).converged_
+
+
+def test_blocks_have_rows_enough_to_pay_for_adding_up_sums_of_millions():
+    def rows(d, k, dtype=np.float32):
+        return replace(design_of(np.zeros((1, d), dtype)), scores=k).block_rows()
+
+    assert rows(768, 1000) == 512  # in cache: as before
+    assert rows(1764, 3000) == 384
+    assert rows(1764, 10) == 222
+    assert rows(57_792, 100) == rows(57_792, 10) == 128  # so long that they would leave every cache
+
+
+def test_of_millions_of_weights_fewer_steps_are_kept():
+    solver = SOLVERS["lbfgs"]()
+    kept = [solver._most(np.empty((d, k), np.int8)) for d, k in ((65, 10), (769, 1000), (1765, 1000), (1765, 3000))]
+    assert kept == [20, 20, 9, 5]
+    assert SOLVERS["lbfgs"](memory=3)._most(np.empty((1765, 3000), np.int8)) == 3

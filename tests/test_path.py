@@ -129,6 +129,20 @@ def test_the_path_goes_up_from_where_it_begins_to_the_strongest_if_that_is_bette
     np.testing.assert_allclose(short.valid_loss, whole.valid_loss[: len(short.points)], rtol=1e-3)
 
 
+def test_of_very_many_classes_the_path_begins_at_the_strongest(digits, monkeypatch):
+    from linearhead.path import walk
+
+    X, y, Xv, yv = digits
+    within = regularization_path(X, y, valid=(Xv, yv), tol=1e-4, certificates=False)
+    monkeypatch.setattr(walk, "MANY_CLASSES", 9)
+    seen = []
+    options = {"tol": 1e-4, "certificates": False, "callback": lambda point: seen.append(point.alpha)}
+    many = regularization_path(X, y, valid=(Xv, yv), **options)
+    assert many.alpha_ == within.alpha_
+    assert max(seen) == seen[0] > max(within.alphas)
+    assert seen == sorted(seen, reverse=True)
+
+
 def test_accuracy_within_chance_keeps_no_path_going_where_loss_decides():
     from linearhead.path import PathPoint, RegularizationPath
     from linearhead.path.walk import _hopeless
@@ -144,6 +158,7 @@ def test_accuracy_within_chance_keeps_no_path_going_where_loss_decides():
     chance, more = [0.8, 0.9, 0.905, 0.901, 0.9], [0.8, 0.9, 0.905, 0.92, 0.9]
     assert _hopeless(path("best", chance), 3)
     assert not _hopeless(path("accuracy", chance), 3)
+    assert _hopeless(path("best", [0.9, 0.8, 0.8, 0.8, 0.8]), 4)  # lower losses, but right too seldom to be chosen
     assert not _hopeless(path("best", more), 3)
     assert not _hopeless(path("best", chance), 4)
     assert not _hopeless(path("best", chance), 3, stronger=True)

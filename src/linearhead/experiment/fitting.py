@@ -9,6 +9,7 @@ Ctrl-C ends the work with the best weights so far.
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Callable
@@ -26,6 +27,7 @@ DEFAULT_ALPHA = 1e-2  # where no validation picture can choose
 GIVEN, DEFAULT, KEPT = "given", "the default", "kept from the run that was updated"  # where alpha comes from
 PATH_TOL = 3e-4  # stepping stones need fewer digits than the model
 HELD = 0.01  # times alpha, where that is less: the gradient at which those fits end; the held rows' log loss is settled
+MANY_CLASSES, MANY_TOL = 256, 1e-4  # beyond, a hundredth of alpha is many times dearer than what it brings
 
 
 @dataclass
@@ -139,7 +141,10 @@ def choose_alpha(rows: Rows, recipe: Recipe, state: Fit, progress: Progress) -> 
             done(1)
 
         judges = [(objective, classifier._held_out(objective, *rows.valid))]
-        follow(path, objective, judges, None, tol=PATH_TOL, certificates=False, rough=HELD, callback=keep)
+        exact = (
+            {"tol": PATH_TOL, "rough": HELD} if objective.k <= MANY_CLASSES else {"tol": MANY_TOL, "rough": math.inf}
+        )
+        follow(path, objective, judges, None, certificates=False, **exact, callback=keep)
     state.directions.keep(objective.shared)
 
 

@@ -327,7 +327,7 @@ def _path(objective: Any, held: np.ndarray, alphas: list[float]) -> list[tuple[n
     own: dict[str, Any] = {"total": 0.0, "shared": Shared(basis=objective.basis())}
     train = replace(objective, weights=weights * ~held, **own)
     judge = replace(objective, weights=weights * held, **own, alpha=0.0, watch=True)
-    path = RegularizationPath()
+    path = RegularizationPath(rule="accuracy")  # as long as loss or accuracy gains: `compare` chooses by the loss alone
     follow(path, train, [(train, judge)], alphas, tol=ROUGH, certificates=False, rough=math.inf, give_up=2)
     X = objective.design.X[held]
     return [(X @ p.theta[:-1].astype(np.float32) + p.theta[-1], objective.y[held]) for p in path.points]

@@ -21,7 +21,7 @@ from .walkers import KINKED, LOOSE, walkers_of
 GIVE_UP = 4  # α's in a row behind the best in accuracy and in loss end the path
 PER_DECADE = 3
 DECADES = 8
-FIRST = 1 / 3  # of the default α's: where their path begins
+FIRST, MANY_CLASSES = 1 / 3, 256  # of the default α's: where their path begins, with up to so many classes
 
 
 def default_alphas(objective: Objective) -> np.ndarray:
@@ -86,8 +86,9 @@ def _downwards(path: RegularizationPath, grid: np.ndarray, give_up: int | None) 
 
 def _from_within(walk: Walk, path: RegularizationPath, grid: np.ndarray, give_up: int) -> Iterator[float]:
     """Down from a third of the way, where a fit from zero still is cheap and few strengths above are any good; then up
-    from there, until no stronger one can win either."""
-    first = round(FIRST * (len(grid) - 1))
+    from there, until no stronger one can win either. Of very many classes down from the strongest: there a fit from
+    zero takes many times what the fits on the way to it do."""
+    first = round(FIRST * (len(grid) - 1)) if walk.objective.k <= MANY_CLASSES else 0
     yield from _downwards(path, grid[first:], give_up)
     for walker in walk.walkers:
         walker.turn()
@@ -229,13 +230,12 @@ def standard_error(accuracy: float, rows: int) -> float:
 
 
 def _hopeless(path: RegularizationPath, give_up: int, stronger: bool = False) -> bool:
-    """Whether the last `give_up` points, weaker or stronger ones, lose to the best in loss, and in accuracy but for
-    what chance may add where loss decides between those that chance cannot tell apart."""
+    """Whether the last `give_up` points, weaker or stronger ones, lose: by the rule "best" the chosen one lies before
+    them; by others they lose to the best in accuracy and in loss."""
     if len(path.points) <= give_up or path.points[0].valid_accuracy is None:
         return False
+    if path.rule == "best":
+        return (path.index_ if stronger else len(path.points) - 1 - path.index_) >= give_up
     onwards = slice(None, None, -1 if stronger else 1)
     accuracy, loss, late = path.valid_accuracy[onwards], path.valid_loss[onwards], slice(-give_up, None)
-    most = accuracy[:-give_up].max()
-    if path.rule == "best":
-        most += path.points[path.index_].valid_error or 0.0
-    return bool(np.all(accuracy[late] <= most) and np.all(loss[late] > loss[:-give_up].min()))
+    return bool(np.all(accuracy[late] <= accuracy[:-give_up].max()) and np.all(loss[late] > loss[:-give_up].min()))
