@@ -141,10 +141,8 @@ def choose_alpha(rows: Rows, recipe: Recipe, state: Fit, progress: Progress) -> 
             done(1)
 
         judges = [(objective, classifier._held_out(objective, *rows.valid))]
-        exact = (
-            {"tol": PATH_TOL, "rough": HELD} if objective.k <= MANY_CLASSES else {"tol": MANY_TOL, "rough": math.inf}
-        )
-        follow(path, objective, judges, None, certificates=False, **exact, callback=keep)
+        tol, rough = (PATH_TOL, HELD) if objective.k <= MANY_CLASSES else (MANY_TOL, math.inf)
+        follow(path, objective, judges, None, tol=tol, certificates=False, rough=rough, callback=keep)
     state.directions.keep(objective.shared)
 
 
