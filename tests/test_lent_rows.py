@@ -247,6 +247,20 @@ def test_the_sample_is_every_fourth_row():
     assert LentObjective.of(objective(into("strict", X[:900]), y[:900])).sample() is None
 
 
+def test_a_few_rows_are_asked_on_a_card_only_where_a_pass_is_long(monkeypatch):
+    rng = np.random.default_rng(5)
+    X, y = rng.standard_normal((9000, 3)), np.arange(9000) % 40
+    there = LentObjective.of(objective(into("strict", X), y))
+    few, theta = there.few(), rng.standard_normal((4, 40))
+    assert 512 <= few.n <= 530
+    wanted = objective(X, y).take(np.arange(0, 9000, 9000 // 512)).at(theta)
+    assert few.at(there.into(theta)).value == pytest.approx(wanted.value, rel=1e-9)
+    monkeypatch.setattr(lent, "beside", lambda _: False)
+    assert there.few() is None
+    monkeypatch.setattr(lent, "LARGE", 9000 * 3 * 40)
+    assert there.few().n == few.n
+
+
 def test_other_types_labels_weights_and_validation_rows():
     torch = pytest.importorskip("torch")
     X, y = data(dtype=np.float64)

@@ -18,6 +18,8 @@ from .lent_model import LentBasis, LentModel
 from .objective import Objective, Point
 from .point import Shared
 
+LARGE = 1 << 37  # rows × columns × classes whose pass takes a card ten milliseconds
+
 
 @dataclass(frozen=True)
 class LentObjective(Objective):
@@ -79,6 +81,9 @@ class LentObjective(Objective):
     def sample(self, step: int = 4) -> Objective | None:
         fair = self.near and self.host.fair_part(step) is not None  # on a card steps are short: a start saves little
         return self.every(step) if fair else None
+
+    def few(self) -> Objective | None:  # on a card a look at a few rows takes as long as a pass that is not large
+        return super().few() if self.near or self.n * self.design.d * self.k >= LARGE else None
 
     def _some(self, m: int) -> LentObjective:
         return self.every(self.n // m)
