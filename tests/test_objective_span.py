@@ -115,6 +115,30 @@ def test_rank_is_told_at_any_size(size):
         close(rows.U.T @ rows.U, np.eye(10), 1e-10)
 
 
+@pytest.mark.parametrize("offset", [-2, 0, 1e4])
+@pytest.mark.parametrize("standardize", [False, True])
+def test_what_single_precision_leaves_of_the_mean_is_no_direction(offset, standardize):
+    """Rows less their mean have rank n − 1; rows and mean rounded to float32 have n, by an amount that depends on how
+    sums are rounded."""
+    for n, d in ((14, 40), (100, 3000)):
+        X = np.random.default_rng(n + d).normal(size=(n, d)).astype(np.float32) + np.float32(2 + offset)
+        design = design_of(X, threads=1).fitted(None, standardize)
+        objective = Objective(design, np.arange(n) % 3, 3, LOSSES["cross_entropy"](), PENALTIES["l2"](), 0.07)
+        assert spanned(objective).U.shape[1] == n - 1
+        shift = design.shift + 2.0**-24 * np.where(np.arange(d) % 2, 1, -1)  # of deviations near 1
+        other = spanned(replace(objective, design=replace(design, shift=shift)))
+        assert other.U.shape[1] == n - 1
+
+
+def test_single_precision_keeps_directions_that_it_can_tell():
+    X = np.random.default_rng(0).normal(size=(14, 40))
+    U, s, Vt = np.linalg.svd(X - X.mean(axis=0), full_matrices=False)
+    s[12] = 1e-5 * s[0]
+    design = design_of(((U * s) @ Vt).astype(np.float32), threads=1).fitted(None)
+    objective = Objective(design, np.arange(14) % 3, 3, LOSSES["cross_entropy"](), PENALTIES["l2"](), 0.07)
+    assert spanned(objective).U.shape[1] == 13
+
+
 def test_the_basis_of_equal_weights_is_the_rows_themselves():
     objective = wide()
     assert spanned(objective).of(objective).shared.basis is None

@@ -113,6 +113,34 @@ def test_a_factor_that_exists_by_rounding_alone_is_not_used():
         np.testing.assert_allclose(found, np.linalg.solve(gram + alpha * np.eye(2), [[1.0], [0.0]]), rtol=1e-9)
 
 
+def test_what_the_eigensolver_leaves_of_nothing_holds_no_direction():
+    """MRRR leaves up to 1.6 d · eps in place of 0 where the other eigenvalues are equal."""
+    d = 10
+    V = np.linalg.qr(np.random.default_rng(0).normal(size=(d, d)))[0]
+    for left in (0.0, 3 * d * 2.0**-52):
+        values = np.where(np.arange(d) < 2, left, 1.0)
+        found = closed_form._inverse((V * values) @ V.T, 0.0)(V)
+        np.testing.assert_allclose(found, V * (np.arange(d) >= 2), atol=1e-12)
+
+
+def test_a_correction_that_leads_away_is_not_taken(monkeypatch):
+    """A factor that holds by rounding alone what nothing holds: steps along it are large, and rounding their sum."""
+    X, y = PROBLEMS["condition 1"](np.random.default_rng(5))
+    double = np.hstack([X, X[:, :1]])
+    lost = np.zeros((double.shape[1], 1))
+    lost[0], lost[-1] = 1, -1
+    exact = closed_form._inverse
+
+    def by_rounding(gram, alpha):
+        solve = exact(gram, alpha)
+        return lambda v: solve(v) + 1e14 * lost * (lost.T @ v + 1e-17)
+
+    monkeypatch.setattr(closed_form, "DIRECT", 0)
+    monkeypatch.setattr(closed_form, "_inverse", by_rounding)
+    model = LinearClassifier("squared", penalty="none", solver="closed_form", tol=1e-9).fit(double, y)
+    assert model.status_ is Status.CONVERGED
+
+
 def test_few_rows_are_factorised_and_many_go_through_their_gram_matrix(monkeypatch):
     X, y = PROBLEMS["condition 1"](np.random.default_rng(3))
     numbers = (len(X) + X.shape[1]) * X.shape[1]

@@ -73,6 +73,17 @@ def span(objective: Objective) -> Span:
             U = np.linalg.eigh(wide.T @ wide)[1][:, ::-1].astype(design.dtype)
             return Span(U, dense @ U)
         values, V = np.linalg.eigh(wide @ wide.T)
-        kept = np.flatnonzero(values > 4 * len(values) * np.finfo(np.float64).eps * max(float(values[-1]), 0.0))[::-1]
+        kept = np.flatnonzero(values > _noise(design, values))[::-1]
         U = orthonormal(dense.T @ (V[:, kept] / np.sqrt(values[kept])).astype(design.dtype))
         return Span(U, dense @ U)
+
+
+def _noise(design: Any, values: np.ndarray) -> float:
+    """Up to where values of XcXcᵀ are what rounding leaves of 0: that of the product, and that of the rows and of their
+    mean in the design's type. Measured: a quarter of the latter at most, whatever the processor."""
+    product = 4 * len(values) * np.finfo(np.float64).eps * max(float(values[-1]), 0.0)
+    size = max(float(values.sum()), 0.0) ** 0.5
+    if design.shift is not None and not design.centre_blocks:  # the centre is rounded, too
+        shift = design.shift if design.scale is None else design.shift / design.scale
+        size += design.n**0.5 * float(np.linalg.norm(shift))
+    return max(product, (2 * float(np.finfo(design.dtype).eps) * size) ** 2)

@@ -17,6 +17,7 @@ from ..records import Status
 from .contract import Problem, Progress, Solver
 from .newton import conjugate_gradients
 
+NOISE = 10  # times d · eps of the largest eigenvalue: below, rounding; the eigensolver (MRRR) leaves up to 1.6 of 0
 DIRECT = 8_000_000  # entries of X, and of the targets, up to which the rows themselves are factorised
 
 
@@ -32,8 +33,7 @@ class ClosedForm(Solver):
         design = problem.design
         rows = design.n + (design.d if problem.alpha else 0)
         small = rows * max(design.d, problem.k) <= DIRECT or design.d > 20_000
-        theta = _by_rows(problem) if small else _by_gram(problem, theta)
-        progress.record(1, problem.at(theta))
+        progress.record(1, problem.at(_by_rows(problem)) if small else _by_gram(problem, problem.at(theta)))
         return Status.CONVERGED if progress.residual <= self.tol else Status.STALLED
 
 
@@ -53,18 +53,21 @@ def _by_rows(problem: Problem) -> np.ndarray:
     return np.vstack([W, mean_t - mean_z @ W])
 
 
-def _by_gram(problem: Problem, theta: np.ndarray) -> np.ndarray:
+def _by_gram(problem: Problem, point: Any) -> Any:
     solve = _inverse(problem.gram(), problem.alpha)
 
     def apply(v: np.ndarray) -> np.ndarray:
         return np.vstack([solve(v[:-1]), v[-1:]])
 
     for _ in range(3):  # the factor alone is right to cond · eps; each correction starts from float64 residuals
-        point = problem.at(theta)
-        theta = theta + conjugate_gradients(
-            lambda v, at=theta: problem.hessian_product(at, v), -point.gradient, apply, 1e-12, 20
+        step = conjugate_gradients(
+            lambda v, at=point.theta: problem.hessian_product(at, v), -point.gradient, apply, 1e-12, 20
         )
-    return theta
+        corrected = problem.at(point.theta + step)
+        if not corrected.residual < point.residual:  # rounding has the say; a step along what it alone holds is large
+            break
+        point = corrected
+    return point
 
 
 def _inverse(gram: np.ndarray, alpha: float) -> Any:
@@ -77,5 +80,5 @@ def _inverse(gram: np.ndarray, alpha: float) -> Any:
             factor = cho_factor(gram)
             return lambda v: cho_solve(factor, v)
     values, V = eigh(gram)
-    held = values > len(values) * np.finfo(np.float64).eps * values[-1]
+    held = values > NOISE * len(values) * np.finfo(np.float64).eps * values[-1]
     return lambda v: V[:, held] @ ((V[:, held].T @ v) / values[held, None])
