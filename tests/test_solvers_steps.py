@@ -752,7 +752,7 @@ def test_small_problems_and_wide_ones_are_solved_by_their_rows(n, d, k, alpha, b
     """Eight million entries of X, of the penalty's rows below it or of the targets; a Gram matrix must fit as well."""
     taken = []
     monkeypatch.setattr(closed_form, "_by_rows", lambda problem: taken.append("rows") or "θ")
-    monkeypatch.setattr(closed_form, "_by_gram", lambda problem, theta: taken.append("gram") or "θ")
+    monkeypatch.setattr(closed_form, "_by_gram", lambda problem, at: taken.append("gram") or at)
     point = SimpleNamespace(value=1.0, residual=1e-6, loss=1.0, accuracy=None, theta="θ")
     problem = SimpleNamespace(
         design=SimpleNamespace(n=n, d=d), k=k, alpha=alpha, count=SimpleNamespace(passes=0), separated=lambda p: False
