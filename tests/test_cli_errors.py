@@ -228,12 +228,16 @@ main()
 """
 
 
-@pytest.mark.parametrize(("call", "alpha"), [(20, "auto"), (150, "auto"), (20, "1e-6"), (40, "1e-6")])
-def test_ctrl_c_in_a_fit_keeps_the_best_so_far(call, alpha, photos, tmp_path):
-    words = ["train", str(photos), "--out", str(tmp_path / "run"), "--alpha", alpha, "--features", "pixels", "--json"]
+def interrupted_train(call, alpha, photos, out):
+    words = ["train", str(photos), "--out", str(out), "--alpha", alpha, "--features", "pixels", "--json"]
     command = [sys.executable, "-c", INTERRUPTING, *words]
     env = os.environ | {"AT_CALL": str(call)}
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120, env=env)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=env)
+
+
+@pytest.mark.parametrize(("call", "alpha"), [(20, "auto"), (40, "auto"), (10, "1e-6"), (20, "1e-6")])
+def test_ctrl_c_in_a_fit_keeps_the_best_so_far(call, alpha, photos, tmp_path):
+    result = interrupted_train(call, alpha, photos, tmp_path / "run")
     assert result.returncode == 130, result.stderr
     assert "Interrupted: the best classifier so far is kept" in result.stderr
     got = json.loads(result.stdout)
@@ -243,6 +247,18 @@ def test_ctrl_c_in_a_fit_keeps_the_best_so_far(call, alpha, photos, tmp_path):
     assert got["test"]["accuracy"] > 0.5
     assert store.load(tmp_path / "run" / "model.safetensors").classes == ["one", "two", "zero"]
     assert (tmp_path / "run" / "report.html").is_file()
+
+
+def test_ctrl_c_in_a_fit_for_out_of_fold_scores_ends_them_all(photos, tmp_path):
+    """A solver keeps its best so far, and is not to be taken for one that came to its end."""
+    result = interrupted_train(
+        200, "auto", photos, tmp_path / "run"
+    )  # of some 75 calls before these fits, 1400 with them
+    assert result.returncode == 130, result.stderr
+    assert "Interrupted: the finished classifier is judged in brief and written" in result.stderr
+    got = json.loads(result.stdout)
+    assert got["interrupted"]
+    assert got["converged"]
 
 
 def test_ctrl_c_after_the_fit_keeps_the_finished_classifier(photos, tmp_path, monkeypatch):

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..data import split
-from ..records import LearningCurve
+from ..records import LearningCurve, Status
 from .curve import curve_of
 
 FOLDS, PARTS = 4, 4
@@ -106,7 +106,10 @@ def _chains(
     objective = replace(objective, weights=weights, shared=shared, alpha=alpha)
 
     def fitted(used: np.ndarray, theta: np.ndarray) -> Any:
-        return solver(_subset(objective, used), theta).point
+        found = solver(_subset(objective, used), theta)
+        if found.status is Status.INTERRUPTED:  # half a fit's scores are not the model's
+            raise KeyboardInterrupt
+        return found.point
 
     def stored(theta: np.ndarray) -> np.ndarray:
         return design.stored(theta if rows is None else rows.back(theta))
