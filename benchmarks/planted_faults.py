@@ -43,6 +43,7 @@ from linearhead.experiment.recipe import Recipe
 from linearhead.experiment.training import build_model, record
 from linearhead.files import sha256
 from linearhead.images import Preprocessing, decode_many
+from linearhead.path import walk
 from linearhead.records import Run
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -264,8 +265,10 @@ def judged_before(t: Trial, models: float) -> None:
 def cut_short(t: Trial, factor: float) -> Any:
     """Penalties tried only down to `factor` times the best one, and a wide enough range above."""
     t.options |= {"alpha": "auto"}
+    walk.FIRST, first = 0, walk.FIRST  # from the strongest on, so that there are some to choose the end from
 
     def after(fitted: Any, X: np.ndarray, y: np.ndarray) -> None:
+        walk.FIRST = first
         tried = [row for row in fitted.path if row["alpha"] >= factor * fitted.alpha * (1 - 1e-9)]
         fitted.path, fitted.alpha = tried, tried[-1]["alpha"]
 
