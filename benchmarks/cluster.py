@@ -358,9 +358,10 @@ def passes() -> dict:
     """Passes of the path and of one fit at each strength, as `train` makes them, on pictures and made-up rows."""
     from sklearn.datasets import load_digits
 
-    from linearhead.experiment.fitting import PATH_TOL
+    from linearhead.experiment.fitting import Fit, Rows, choose_alpha
+    from linearhead.experiment.progress import Progress
+    from linearhead.experiment.recipe import Recipe
     from linearhead.features import make
-    from linearhead.path import regularization_path
 
     digits = load_digits()
     pictures = np.round(digits.images * (255 / 16)).astype(np.uint8)[..., None]
@@ -373,18 +374,17 @@ def passes() -> dict:
     for name, (X, y) in kinds.items():
         X = X.astype(np.float32)
         held = np.arange(len(y)) % 7 == 0
-        path = regularization_path(
-            X[~held], y[~held], valid=(X[held], y[held]), standardize=True, tol=PATH_TOL, certificates=False
-        )
+        order, recipe = np.argsort(held, kind="stable"), Recipe()
+        chosen = Fit(recipe.estimator(1.0))
+        choose_alpha(Rows(X[order], y[order], int(np.sum(~held))), recipe, chosen, Progress())
         fits = {}
-        for point in path.points[:: max(1, len(path.points) // 5)]:
+        for alpha in [point["alpha"] for point in chosen.path[:: max(1, len(chosen.path) // 5)]]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                model = LinearClassifier(alpha=point.alpha, standardize=True).fit(X, y)
-            fits[f"{point.alpha:.1e}"] = model.trace_.passes[-1]
-        rows.append(
-            {"data": name, "alphas": len(path.points), "path": sum(p.passes for p in path.points), "fits": fits}
-        )
+                model = LinearClassifier(alpha=alpha, standardize=True).fit(X, y)
+            fits[f"{alpha:.1e}"] = model.trace_.passes[-1]
+        walked = sum(point["passes"] for point in chosen.path)
+        rows.append({"data": name, "alphas": len(chosen.path), "path": walked, "fits": fits})
         print(json.dumps(rows[-1]), flush=True)
     every = sorted(v for row in rows for v in row["fits"].values())
     paths = sorted(row["path"] for row in rows)

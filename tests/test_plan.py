@@ -35,6 +35,21 @@ def test_the_model_is_that_of_the_measurements():
         assert foretold / row["seconds"] - 1 == pytest.approx(row["off"])
 
 
+def test_a_path_of_today_takes_as_many_passes_as_are_foretold():
+    from sklearn.datasets import load_digits
+
+    from linearhead.experiment.fitting import Fit, Rows, choose_alpha
+    from linearhead.experiment.progress import Progress
+    from linearhead.experiment.recipe import Recipe
+
+    X, y = load_digits(return_X_y=True)
+    recipe = Recipe()
+    chosen = Fit(recipe.estimator(1.0))
+    choose_alpha(Rows(X.astype(np.float32), y, 1540), recipe, chosen, Progress())
+    few, _, many = cost.PATH_PASSES
+    assert few <= sum(point["passes"] for point in chosen.path) <= many
+
+
 def test_what_follows_from_sizes():
     problem = cost.Problem(1_000_000, 500, 100, 2)
     one = cost.plan(problem, cost.Setting(workers=1, cores=4, price=2.0), passes=50)

@@ -15,6 +15,7 @@ from .batch import Batch
 from .contract import GRAM_BYTES, Block, Design, squares
 from .products import sums, times
 
+MANY_CLASSES = 100  # from which both orders of a block's product are as fast
 FAR = 2.0**520  # unit of columns whose squares overflow float64: what is lost beside such values is no digit of theirs
 
 
@@ -32,7 +33,8 @@ class RowBlock:
         return s
 
     def adjoint(self, g: np.ndarray) -> np.ndarray:
-        if len(g) == 1:  # matmul keeps an inner dimension of one from BLAS
+        if len(g) == 1 or g.shape[1] >= MANY_CLASSES:
+            # dot: matmul keeps an inner dimension of one from BLAS; in θ's own order, which sums of millions must share
             out = np.empty((self.x.shape[1] + 1, g.shape[1]), dtype=g.dtype)
             np.dot(self.x.T, g, out=out[:-1])
         else:  # gᵀX rather than Xᵀg: for ten classes a quarter faster, its long side being contiguous

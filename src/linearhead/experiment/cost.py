@@ -35,7 +35,7 @@ MEASURED: dict[str, float] = {
 }
 PASS_TERMS = ("round", "task", "carry", "add", "flop", "score", "number", "leaf")
 ROW_TERMS = ("flop", "score", "number", "leaf")  # what a faster core makes cheaper
-FIT_PASSES, PATH_PASSES = (7, 11, 44), (118, 130, 177)  # few, usual, many, of one strength and of the path
+FIT_PASSES, PATH_PASSES = (10, 15, 47), (33, 53, 70)  # few, usual, many, of one strength and of the path
 FITS, OTHER_PASSES = 2, 8  # of a training; and looks at finite numbers, moments, gap and certificate
 MEMORY = 20  # pairs of L-BFGS
 SAMPLE_BYTES = 64 << 20  # of rows for the curvature model

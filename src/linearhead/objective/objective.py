@@ -254,7 +254,7 @@ class Objective(MiniBatches):
                 return (block.by_class(here.y[block.rows], w, here.k),)
 
             self.count.passes += self.share
-            sums = np.array(to_host(here.design.from_rows(here.design.sweep(share)[0]))) / self.total
+            sums = np.array(to_host(here.design.from_rows(here.design.sweep(share)[0])), order="C") / self.total
             self.shared.class_sums = self.y, self.weights, sums
         return sums
 

@@ -1,4 +1,4 @@
-"""The walk down the path: fit every α, judge it on held-out rows, certify it, stop when no α to come can win."""
+"""The walk along the path: fit every α, judge it on held-out rows, certify it, stop when no α to come can win."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One objective on its way down the path, three ways: whatever remembers the last optima is a walker.
+"""One objective on its way along the path, three ways: whatever remembers the last optima is a walker.
 
 `Warm` starts any solver on the line through the last two optima in log α; `Spanned` does so in the span of the rows
 where n < d (objective/span.py). `Solved` is least squares: one eigendecomposition XcᵀDXc/Σw = UΛUᵀ gives
