@@ -164,6 +164,16 @@ def patches(record: dict) -> Iterator[Row]:
     yield work, f"**{max(most, 0):.0f} MB**", "≤ 1 500 MB"
 
 
+def colour(record: dict) -> Iterator[Row]:
+    for r in record["rows"]:
+        work = (
+            f"{r['trained']} painted colour pictures of 32 × 32, `patches` at {r['quality']} ({r['numbers']} numbers)"
+        )
+        low, high = r["accuracy_interval"]
+        found = f"**{r['accuracy']:.1%}** ({low:.1%} to {high:.1%}) of {r['judged']} others in **{r['seconds']:.0f} s**"
+        yield work, f"{found}, report included, {r['peak_mb'] / 1024:.1f} GB at the peak", ""
+
+
 def decode(record: dict) -> Iterator[Row]:
     r = record["times_as_fast_as"]
     found = (
@@ -221,6 +231,7 @@ SCRIPTS: tuple[Callable[..., Iterator[Row]], ...] = (
     device,
     hog,
     patches,
+    colour,
     decode,
     store,
     model_files,
