@@ -276,3 +276,18 @@ def test_where_the_folds_hold_far_fewer_rows_the_validation_pictures_calibrate_a
     assert len(part.learning_curve.n) == len(whole.learning_curve.n) + 1
     for run in (whole, part):  # both are as sure as they should be
         assert run.trust.judged.ece < run.probes["calibration"]["chance"]
+
+
+def test_scores_of_few_digits_are_fitted_in_float32_alone(monkeypatch):
+    from sklearn.datasets import load_digits
+
+    from linearhead.experiment.outside import outside
+    from linearhead.experiment.recipe import Recipe
+    from linearhead.objective import Objective
+
+    X, y = load_digits(return_X_y=True)
+    exact, plain = [], Objective.at
+    monkeypatch.setattr(Objective, "at", lambda self, theta: exact.append(self.design.exact) or plain(self, theta))
+    outside(X[:500].astype(np.float32), y[:500], Recipe(features="pixels"), 0.01, 0)
+    assert exact
+    assert not any(exact)

@@ -28,6 +28,7 @@ LEAST = 1  # pictures per class, on average, from which a link is worth fitting
 # accuracy's digits, not the model's; but a gradient g leaves W free by g / alpha: hands at alpha = 1e-3 scored 69 % at
 # 1e-3 and 80 % at 1e-4, where they stay
 TOL, SHARP, KINKED_TOL, MAX_ITER, WEAK_MAX_ITER = 1e-3, 0.1, 3e-2, 60, 200
+EASY = 1e-4  # the gradient down to which no fit looks at rows in float64
 FEW = 0.5  # of the rows, up to which a subset's are taken
 SETTLED = 1.0  # times alpha: scores of fits whose gradient is larger at the end are not believed
 
@@ -93,7 +94,7 @@ def _chains(
     model."""
     from ..objective import Shared, choose_solver
     from ..objective.span import span, worth_spanning
-    from ..solvers import SOLVERS
+    from ..solvers import LBFGS, SOLVERS
 
     design, rows = objective.design, span(objective) if worth_spanning(objective) else None
     objective = objective if rows is None else rows.of(objective)
@@ -101,12 +102,17 @@ def _chains(
     tol = KINKED_TOL if kinked else max(SHARP * alpha, 1e-7) if weak else TOL
     steps = WEAK_MAX_ITER if weak else MAX_ITER
     solver = SOLVERS[choose_solver(objective.loss.name, objective.penalty.name)](tol=tol, max_iter=steps)
+    # few digits are float32's own: a look in float64 costs two passes
+    quick = replace(solver, rough=True) if isinstance(solver, LBFGS) and tol >= EASY else solver
     weights = np.ones(objective.n) if objective.weights is None else objective.weights
     shared = Shared(basis=objective.basis() if kinked else _leading(objective.basis()))  # of all rows, not of a link's
     objective = replace(objective, weights=weights, shared=shared, alpha=alpha)
 
     def fitted(used: np.ndarray, theta: np.ndarray) -> Any:
-        found = solver(_subset(objective, used), theta)
+        subset = _subset(objective, used)
+        found = quick(subset, theta)
+        if quick is not solver and found.status is Status.STALLED:  # as columns of large numbers have it
+            found = solver(subset, found.point.theta)
         if found.status is Status.INTERRUPTED:  # half a fit's scores are not the model's
             raise KeyboardInterrupt
         return found.point
