@@ -161,9 +161,12 @@ def optimum(problem: Problem) -> np.ndarray:
     """θ at the optimum, or for hinges close to it."""
     theta = np.zeros((problem.A.shape[1], problem.k))
     if problem.l1:
-        theta = bounded(problem, theta)
-        for _ in range(3):
-            theta = newton(problem, theta)
+        for _ in range(20):  # L-BFGS-B may stop too early; from where it stopped it goes on
+            theta = bounded(problem, theta)
+            for _ in range(3):
+                theta = newton(problem, theta)
+            if problem.residual(theta) <= 1e-9:
+                break
         return theta
     if problem.loss in SMOOTH:
         return newton(problem, theta)
@@ -175,7 +178,7 @@ def optimum(problem: Problem) -> np.ndarray:
 
 
 def bounded(problem: Problem, theta: np.ndarray) -> np.ndarray:
-    """L1 by L-BFGS-B: W = P − N, P, N ≥ 0."""
+    """L1 by L-BFGS-B from θ: W = P − N, P, N ≥ 0."""
     from scipy.optimize import minimize
 
     p, k = theta.shape
@@ -190,7 +193,8 @@ def bounded(problem: Problem, theta: np.ndarray) -> np.ndarray:
 
     bounds = [(0, None)] * (2 * size) + [(None, None)] * k
     options = {"maxiter": 5000, "maxfun": 20000, "ftol": 1e-16, "gtol": 1e-13, "maxcor": 30}
-    x = minimize(both, np.zeros(2 * size + k), jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
+    start = np.concatenate([np.maximum(theta[:-1], 0).ravel(), np.maximum(-theta[:-1], 0).ravel(), theta[-1]])
+    x = minimize(both, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
     W = x[:size] - x[size : 2 * size]
     W = np.where(np.abs(W) > 1e-9 * np.abs(W).max(initial=0.0), W, 0.0)
     return np.vstack([W.reshape(p - 1, k), x[2 * size :][None]])
