@@ -21,7 +21,7 @@ FEATURES = "patches(quality=fast,filters=8)+color"
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """Classes that overlap: where all is right, log loss falls with alpha for ever and nothing tells one from another."""
+    """Classes that overlap: where all is right, log loss falls with alpha for ever and none is best."""
     return noisy_photos.write(tmp_path_factory.mktemp("photos"), {"a": 0, "b": 3, "c": 6}, each=30, noise=150)
 
 
