@@ -46,11 +46,6 @@ def _blas(scipy_s: bool) -> Any:
     return ThreadpoolController()
 
 
-def blas_of_numpy() -> dict[str, Any]:
-    """What threadpoolctl tells of the BLAS that NumPy multiplies with; nothing where there is none that it knows."""
-    return next((lib for lib in _blas(False).info() if "numpy" in lib["filepath"]), {})
-
-
 def namespace(x: Any) -> Any:
     """The array-API module of x: NumPy, or what array-api-compat finds for torch, CuPy, array-api-strict."""
     if isinstance(x, np.ndarray) or np.isscalar(x):
