@@ -307,3 +307,11 @@ def test_the_nearest_picture_is_found_in_narrow_rows(dtype):
     distance = (A * A).sum(axis=1) - 2 * B @ A.T
     assert judged.nearest_accuracy == pytest.approx(np.mean(y[distance.argmin(axis=1)] == y[2500:]), abs=0.01)
     assert judged.nearest_accuracy > 0.9
+
+
+def test_features_help_most_where_the_training_pictures_are_not_told_apart_either():
+    curve = LearningCurve([50, 100], [0.68, 0.7], judged=1000, twice=0.72, gain=0.02, gain_error=0.005)
+    run = replace(make_run(train=(730, 1000), test=(710, 1000)), learning_curve=curve)
+    assert {"underfitting", "more-pictures", "richer-features"} <= set(codes(run))
+    much = replace(run, learning_curve=replace(curve, gain=0.05))
+    assert "richer-features" not in codes(much)

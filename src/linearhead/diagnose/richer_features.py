@@ -2,13 +2,14 @@
 
 Threshold: over 10 % of the test pictures wrong (lower Wilson end) and a forecast gain from twice the pictures below a
 tenth of those mistakes. It differs from underfitting, which asks the training pictures. Silent where more pictures
-are worth collecting, and where nothing is shown to have been learned.
+are worth collecting, unless the training pictures are not told apart either, and where nothing is shown to have been
+learned.
 """
 
 from __future__ import annotations
 
 from ..records import Finding, Run
-from . import more_pictures
+from . import more_pictures, underfitting
 from .next_command import richer
 from .no_better_than_majority import blind
 
@@ -22,7 +23,7 @@ def check(run: Run) -> Finding | None:
         return None
     if 1 - test.accuracy_interval[1] <= ERROR or curve.gain > SHARE * (1 - test.accuracy):
         return None
-    if more_pictures.check(run) is not None or blind(run):
+    if blind(run) or (more_pictures.check(run) is not None and underfitting.check(run) is None):
         return None
     return Finding(
         code=CODE,
