@@ -88,21 +88,25 @@ def _bound(objective: Objective, point: Point, rows_gap: float, U: np.ndarray, r
     other = point.loss + conjugate - float(np.vdot(W, Uq)) - float(b @ (q - objective.class_shares()))
     price = share * max(other, 0.0)
     mixed_gap = _penalty_gap(objective, point, (1 - share) * rows_gap + price, (1 - share) * U + share * Uq)
-    return mixed_gap, mixed_gap - _penalty_gap(objective, point, rows_gap, U)
+    with np.errstate(over="ignore", invalid="ignore"):  # of a fit that diverged
+        return mixed_gap, mixed_gap - _penalty_gap(objective, point, rows_gap, U)
 
 
 def _balanced_bound(objective: Objective, point: Point, H: np.ndarray | None, steps: int = 3) -> float:
     """The gap from the dual point of (W, b + Δ), Δ by Newton steps on the intercept alone, H its Hessian if known.
 
-    F(θ) − F* = [F(θ) − F(W, b + Δ)] + [F(W, b + Δ) − F*]; the first is of the order of rounding.
+    F(θ) − F* = [F(θ) − F(W, b + Δ)] + [F(W, b + Δ) − F*]; the first is −rᵀΔ at most, by convexity, and as a difference
+    of two numbers right to their rounding alone.
     """
+    noise = 8 * np.finfo(float).eps * abs(point.value)
     best, moved, solve = np.inf, point, _balancing(objective, point, H)
     for _ in range(steps):
         theta = moved.theta.copy()
         theta[-1] += solve(moved.gradient[-1])
         moved, rows_gap, U, r = _own_dual(objective, replace(objective, alpha=0.0).at(theta))
         bound, price = _bound(objective, moved, rows_gap, U, r)
-        best = min(best, bound + max(point.value - moved.value, 0.0))
+        down = -float(point.gradient[-1] @ (theta[-1] - point.theta[-1]))
+        best = min(best, bound + max(min(down, point.value - moved.value + noise), 0.0))
         if price <= DEAR * bound:
             break
     return best
