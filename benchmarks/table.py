@@ -27,7 +27,7 @@ def digits(number: float) -> str:
 
 
 def seconds(record: dict, ours: str, theirs: str) -> str:
-    return f"{record['medians'][ours]['seconds']:.2g} s against {record['medians'][theirs]['seconds']:.2g} s"
+    return f"{digits(record['medians'][ours]['seconds'])} s against {digits(record['medians'][theirs]['seconds'])} s"
 
 
 def softmax(record: dict) -> Iterator[Row]:
