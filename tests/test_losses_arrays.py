@@ -136,7 +136,7 @@ def check_extremes(loss):
             assert (value >= 0).all()
             if loss.name not in SHIFTED:
                 assert not value[:20].any()
-                assert np.abs(gradient[:20]).max() <= (1e-33 if kind == np.float32 else 0)  # see not_too_low
+                assert np.abs(gradient[:20]).max() <= (1e-33 if kind == np.float32 else 0)  # see small_exp
 
 
 def check_one_class(loss):

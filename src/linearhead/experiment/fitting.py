@@ -178,8 +178,10 @@ def _fit_keeping_best(classifier: Any, state: Fit, X: np.ndarray, y: np.ndarray,
     if begun:
         state.best = classifier
     classifier._directions = state.directions
-    classifier.fit(X, y, **valid)
-    del classifier._directions
+    try:
+        classifier.fit(X, y, **valid)
+    finally:
+        del classifier._directions  # large, and no part of the model
     state.best = classifier
 
 

@@ -20,17 +20,18 @@ from .labels import Label, columns, entry_sum, infinite_outside, own, row_max, r
 LOWEST = -80.0  # e⁻⁸⁰ = 2e-35, and a thousandth of it, are numbers that float32 holds in full
 
 
-def not_too_low(xp: Any, s: Array) -> Array:
-    """s ≤ 0, owned, no lower than LOWEST: a processor multiplies what lies below the normal numbers of float32 many
-    times slower, and a few per cent of such shares make a pass four times as long. (Graphics cards do not mind.)"""
-    return np.maximum(s, LOWEST, out=s) if xp is np else s
+def small_exp(xp: Any, s: Array) -> Array:
+    """exp(s) of s ≤ 0, owned; in float32 of no s below LOWEST: a processor multiplies what lies below the normal
+    numbers many times slower, and a few per cent of it make a pass four times as long. (Graphics cards do not mind.)
+    """
+    return xp.exp(np.maximum(s, LOWEST, out=s) if xp is np and s.dtype != np.float64 else s)
 
 
 def shifted_exp(xp: Any, s: Array, m: Array) -> Array:
     """exp(s − m) for s ≤ m, relative error of about one rounding in float64 however far s lies below m."""
     hi = s - m
     if hi.dtype != xp.float64:
-        return xp.exp(not_too_low(xp, hi))
+        return small_exp(xp, hi)
     back = hi - s
     low = hi - back  # in place from here: s − m = hi − low exactly, low = (hi − back − s) + (back + m) (TwoSum)
     low -= s
@@ -68,8 +69,7 @@ class CrossEntropy(Loss):
         if xp is not np or len(s) == 1:
             return super().gradient(s, y)
         s, label = columns(xp, s), Label(xp, y)
-        s = s - row_max(xp, s)[:, None]
-        p = np.exp(s if s.dtype == np.float64 else not_too_low(xp, s))
+        p = small_exp(xp, s - row_max(xp, s)[:, None])
         p /= row_sum(xp, p)[:, None]
         p = label.put(p, 0.0)
         return label.put(p, -row_sum(xp, p))
@@ -87,7 +87,7 @@ class CrossEntropy(Loss):
     @staticmethod
     def _fast(xp: Any, s: Array, m: Array) -> tuple[Array, Array]:
         """log Σ_j exp(s_j − m) and ŷ, the textbook: half the arithmetic of `_exact`, absolute accuracy."""
-        p = xp.exp(not_too_low(xp, s - m[:, None]))
+        p = small_exp(xp, s - m[:, None])
         z = row_sum(xp, p)
         p /= z[:, None]
         return xp.log(z), p

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..arrays import namespace
 from .contract import Array, Loss
-from .cross_entropy import not_too_low, shifted_exp
+from .cross_entropy import shifted_exp, small_exp
 from .labels import Label, columns, indicator, infinite_outside, own, positive, row_max, row_sum, row_sum_of_units
 
 FACTORS = 64  # of at most 2 each: their product stays far below the largest float32, 2^128
@@ -67,7 +67,7 @@ class Logistic(Loss):
         xp = namespace(s)
         label = Label(xp, y)
         t = signed(xp, s, label)
-        e = xp.exp(-xp.abs(t)) if t.dtype == xp.float64 else xp.exp(not_too_low(xp, -xp.abs(t)))
+        e = small_exp(xp, -xp.abs(t))
         value = row_sum(xp, positive(xp, t)) + log_of_sums(xp, e)
         p = xp.abs(indicator(xp, t > 0, t) - e / (1 + e))
         return value, label.put(p, -label.get(p))

@@ -51,8 +51,10 @@ def gap_at(objective: Objective, theta: np.ndarray, g: np.ndarray | None = None,
         noticed = None if notice is None else notice(here, slopes, block.rows)
         return (noticed, mean_bend(here, s, block.rows)) if bends else (noticed,)
 
-    smooth = replace(objective, alpha=0.0)
-    point, noticed, sums = smooth.observed(theta, look) if bends or notice else (smooth.at(theta), None, [])
+    if bends or notice:
+        point, noticed, sums = replace(objective, alpha=0.0).observed(theta, look)
+    else:
+        point, noticed, sums = objective.smooth_at(theta), None, []
     found, price = gap_from(objective, *_own_dual(objective, point))
     if free and price > DEAR * found.bound:
         H = np.asarray(to_host(sums[0])) / objective.total if bends else None
@@ -103,7 +105,7 @@ def _balanced_bound(objective: Objective, point: Point, H: np.ndarray | None, st
     for _ in range(steps):
         theta = moved.theta.copy()
         theta[-1] += solve(moved.gradient[-1])
-        moved, rows_gap, U, r = _own_dual(objective, replace(objective, alpha=0.0).at(theta))
+        moved, rows_gap, U, r = _own_dual(objective, objective.smooth_at(theta))
         bound, price = _bound(objective, moved, rows_gap, U, r)
         down = -float(point.gradient[-1] @ (theta[-1] - point.theta[-1]))
         best = min(best, bound + max(min(down, point.value - moved.value + noise), 0.0))
