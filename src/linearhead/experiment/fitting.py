@@ -27,7 +27,7 @@ DEFAULT_ALPHA = 1e-2  # where no validation picture can choose
 GIVEN, DEFAULT, KEPT = "given", "the default", "kept from the run that was updated"  # where alpha comes from
 PATH_TOL = 3e-4  # stepping stones need fewer digits than the model
 HELD = 0.01  # times alpha, where that is less: the gradient at which those fits end; the held rows' log loss is settled
-MANY_CLASSES, MANY_TOL = 256, 1e-4  # beyond, a hundredth of alpha is many times dearer than what it brings
+MANY_TOL = 1e-4  # of very many classes, where a hundredth of alpha is many times dearer than what it brings
 
 
 @dataclass
@@ -125,6 +125,7 @@ def choose_alpha(rows: Rows, recipe: Recipe, state: Fit, progress: Progress) -> 
     if recipe.penalty == "none":
         return
     from ..path import RegularizationPath, default_alphas, follow
+    from ..path.walk import MANY_CLASSES
 
     classifier = state.best
     objective = replace(classifier._objective(*rows.train), watch=True)

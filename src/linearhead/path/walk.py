@@ -21,7 +21,8 @@ from .walkers import KINKED, LOOSE, walkers_of
 GIVE_UP = 4  # α's in a row behind the best in accuracy and in loss end the path
 PER_DECADE = 3
 DECADES = 8
-FIRST, MANY_CLASSES = 1 / 3, 256  # of the default α's: where their path begins, with up to so many classes
+FIRST = 1 / 3  # of the default α's: where their path begins
+MANY_CLASSES = 256  # beyond, fits from zero and many digits are dear
 
 
 def default_alphas(objective: Objective) -> np.ndarray:
