@@ -5,7 +5,6 @@ import numpy as np
 import pandas
 import pytest
 import scipy.sparse
-import torch
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.svm import LinearSVC
@@ -27,7 +26,7 @@ FORMS = {
     "frame": pandas.DataFrame,
     "csr": scipy.sparse.csr_array,
     "csc": scipy.sparse.csc_matrix,
-    "torch": torch.tensor,
+    "torch": lambda X: pytest.importorskip("torch").tensor(X),
     "strict": array_api_strict.asarray,
     "object": lambda X: X.astype(object),
 }
