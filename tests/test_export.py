@@ -134,7 +134,7 @@ def test_the_python_file_is_readable_and_holds_no_code_but_ours(run):
 
 def test_every_extractor_that_needs_nothing_can_leave():
     assert {kind for kind in FEATURES.values() if kind.ready} == set(predictor.ROOTS)
-    with pytest.raises(UsageError, match=r"linearhead predict or linearhead serve"):
+    with pytest.raises(UsageError, match=r"linearhead predict and linearhead serve run the model itself"):
         predictor.parts_of(FEATURES["timm"]())
     with pytest.raises(UsageError, match="feature rows"):
         predictor.parts_of(None)

@@ -108,12 +108,20 @@ def _run_onnx(content: bytes, model: Model) -> tuple[np.ndarray, np.ndarray | No
         runtime: Any = import_module("onnxruntime")
     except ImportError as error:
         raise UsageError("ONNX files are checked with ONNX Runtime: pip install 'linearhead[onnx]'.") from error
+    pictures = made_pictures(looks(model)[1].shape)
     try:
         session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
+        size = session.get_inputs()[0].shape[0]  # a number where the graph takes so many at a time and no others
+        size = size if isinstance(size, int) else CHECKED
+        pieces = [np.arange(first, first + size) % CHECKED for first in range(0, CHECKED, size)]
+        runs = [session.run(None, {"pictures": pictures[rows]}) for rows in pieces]
     except Exception as error:  # ONNX Runtime's own classes, which differ from version to version
-        raise FileError(f"ONNX Runtime cannot run the graph: {str(error).splitlines()[0]}") from error
+        raise FileError(
+            f"ONNX Runtime cannot run the graph: {str(error).splitlines()[0]} Nothing was written. linearhead predict "
+            "and linearhead serve run the model itself."
+        ) from error
     names = [output.name for output in session.get_outputs()]
-    given = dict(zip(names, session.run(None, {"pictures": made_pictures(looks(model)[1].shape)}), strict=True))
+    given = {name: np.concatenate(made)[:CHECKED] for name, made in zip(names, zip(*runs, strict=True), strict=True)}
     if not np.array_equal(given["label"], given["scores"].argmax(axis=1)):
         raise DataError("The graph's label is not the class of its highest score. Nothing was written.")
     return given["scores"], given.get("probabilities")

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ..features import Color, Extractor, Hog, Patches, Pixels
+from ..features import Color, Extractor, Hog, Onnx, Patches, Pixels
 from ..features.hog import SPAN, _bins, _length
 from ..features.windows import CONTRAST, View
+from .onnx_network import network
 
 Shape = tuple[int, int, int]
 
@@ -49,7 +50,7 @@ def _color(g: Any, extractor: Color, pictures: str, shape: Shape) -> str:
 def _axes(g: Any, pictures: str, channels: int) -> list[str]:
     """The opponent coordinates in [0, 1], each (n, h, w)."""
     x = _unit_range(g, pictures)
-    r, *rest = (g("Squeeze", g.slice(x, 3, c, c + 1), [3]) for c in range(channels))
+    r, *rest = (g("Squeeze", g.slice(x, 3, c, c + 1), axes=[3]) for c in range(channels))
     if not rest:
         return [r]
     green, b = rest
@@ -65,7 +66,7 @@ def _hats(g: Any, axis: str, bins: int) -> str:
     lower = g("Min", g("Floor", position), float(bins - 2))
     share = g("Sub", position, lower)
     below, above = (
-        g("Mul", g("OneHot", g.cast(value, np.int64), bins, [0.0, 1.0], axis=-1), g("Unsqueeze", weight, [3]))
+        g("Mul", g("OneHot", g.cast(value, np.int64), bins, [0.0, 1.0], axis=-1), g("Unsqueeze", weight, axes=[3]))
         for value, weight in ((lower, g("Sub", 1.0, share)), (g("Add", lower, 1.0), share))
     )
     return g("Add", below, above)
@@ -84,9 +85,9 @@ def _place(g: Any, axis: str, bounds: list[tuple[int, np.ndarray, int]]) -> str:
 def _histogram(g: Any, axes: list[str], bins: tuple[int, ...]) -> str:
     """The square roots of the mean weight of every bin, (n, product of bins)."""
     if len(axes) == 1:
-        mean = g("ReduceMean", axes[0], [1], keepdims=0)
+        mean = g("ReduceMean", axes[0], axes=[1], keepdims=0)
     else:
-        pair = g("Mul", g("Unsqueeze", axes[0], [3]), g("Unsqueeze", axes[1], [2]))
+        pair = g("Mul", g("Unsqueeze", axes[0], axes=[3]), g("Unsqueeze", axes[1], axes=[2]))
         pair = g("Transpose", g("Reshape", pair, [0, 0, bins[0] * bins[1]]), perm=[0, 2, 1])
         pixels = g.cast(g("Gather", g("Shape", axes[0]), 1), np.float32)
         mean = g("Div", g("Reshape", g("MatMul", pair, axes[2]), [0, int(np.prod(bins))]), pixels)
@@ -104,9 +105,9 @@ def _hog(g: Any, e: Hog, pictures: str, shape: Shape) -> str:
     pair, squared = (g.slice(g.slice(v, 1, 0, rows * cell), 2, 0, columns * cell) for v in (pair, squared))
     bins = g.cast(g("Gather", _bins(e.orientations), pair), np.int64)
     bins = g("OneHot", bins, e.orientations, [0.0, 1.0], axis=-1)
-    votes = g("Mul", bins, g("Unsqueeze", g("Sqrt", g.cast(squared, np.float32)), [3]))
+    votes = g("Mul", bins, g("Unsqueeze", g("Sqrt", g.cast(squared, np.float32)), axes=[3]))
     votes = g("Reshape", votes, [0, rows, cell, columns, cell, e.orientations])
-    histogram = g("Div", g("ReduceSum", votes, [2, 4], keepdims=0), float(cell**2))
+    histogram = g("Div", g("ReduceSum", votes, axes=[2, 4], keepdims=0), float(cell**2))
     windows = [
         g.slice(g.slice(histogram, 1, i, i + down), 2, j, j + across) for i in range(e.block) for j in range(e.block)
     ]
@@ -131,7 +132,7 @@ def _gradient(g: Any, pictures: str, shape: Shape) -> tuple[str, str]:
     if channels > 1:
         best = g("ArgMax", g("Gather", _rank(), pair), axis=3, keepdims=1)
         pair, squared = (g("GatherElements", value, best, axis=3) for value in (pair, squared))
-    return g("Squeeze", pair, [3]), g("Squeeze", squared, [3])
+    return g("Squeeze", pair, axes=[3]), g("Squeeze", squared, axes=[3])
 
 
 def _rank() -> np.ndarray:
@@ -144,7 +145,7 @@ def _rank() -> np.ndarray:
 
 
 def _unit(g: Any, v: str) -> str:
-    squares = g("ReduceSum", g("Mul", v, v), [3], keepdims=1)
+    squares = g("ReduceSum", g("Mul", v, v), axes=[3], keepdims=1)
     return g("Div", v, g("Sqrt", g("Add", squares, 1e-10)))
 
 
@@ -168,7 +169,7 @@ def _patches(g: Any, e: Patches, pictures: str, shape: Shape) -> str:
     z = g("Add", g("MatMul", u, e.bank[:-1]), e.bank[-1])
     z = g("Reshape", z, [0, view.places[0] * view.places[1], view.size, e.filters])
     t = float(e.threshold)
-    sides = [g("ReduceMean", g("Max", side, t), [2], keepdims=1) for side in (z, g("Neg", z))]
+    sides = [g("ReduceMean", g("Max", side, t), axes=[2], keepdims=1) for side in (z, g("Neg", z))]
     beyond = g("Add", g("Sub", g("Concat", *sides, axis=2), t), floor_of(view.size, t))  # (n, places, 2, filters)
     out = g("Sqrt", g("Relu", beyond))
     if e.mirror:
@@ -200,9 +201,9 @@ def _windows(view: View) -> np.ndarray:
 
 
 def _contrast(g: Any, windows: str) -> str:
-    u = g("Sub", windows, g("ReduceMean", windows, [2], keepdims=1))
-    variance = g("ReduceMean", g("Mul", u, u), [2], keepdims=1)
+    u = g("Sub", windows, g("ReduceMean", windows, axes=[2], keepdims=1))
+    variance = g("ReduceMean", g("Mul", u, u), axes=[2], keepdims=1)
     return g("Mul", u, g("Reciprocal", g("Sqrt", g("Add", variance, float(CONTRAST)))))
 
 
-WRITERS: dict[type, Any] = {Pixels: _pixels, Color: _color, Hog: _hog, Patches: _patches}
+WRITERS: dict[type, Any] = {Pixels: _pixels, Color: _color, Hog: _hog, Patches: _patches, Onnx: network}

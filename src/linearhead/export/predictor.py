@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from collections.abc import Collection
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UsageError
-from ..features import Color, Extractor, Hog, Joined, Patches, Pixels
+from ..features import Color, Extractor, Hog, Joined, Onnx, Patches, Pixels
 from .source import gathered
 
 ROOTS: dict[type, list[str]] = {  # what each extractor needs of itself
@@ -27,6 +28,10 @@ ROOTS: dict[type, list[str]] = {  # what each extractor needs of itself
 NEEDED = ("bank", "ceiling")  # of what patches learned; the filters as pictures are not needed
 DECODING = ["images.decode:_decoded", "images.decode:FORMATS"]
 WIDTH = 116
+AS_ONNX = (
+    "Write the network as an ONNX file (torch.onnx.export), its preprocessing in a config.json beside it, and train "
+    "with --features FILE.onnx; then "
+)
 PROBABILITIES = {
     "cross_entropy": "    e = np.exp(s - s.max(axis=1, keepdims=True))",
     "logistic": "    e = -np.logaddexp(0, -s)\n    e = np.exp(e - e.max(axis=1, keepdims=True))",
@@ -34,18 +39,19 @@ PROBABILITIES = {
 HERE = Path(__file__).parent / "templates"
 
 
-def parts_of(extractor: Extractor | None) -> list[tuple[Extractor, float]]:
-    """(extractor, the factor of its rows) side by side; UsageError where one cannot leave this package."""
+def parts_of(extractor: Extractor | None, able: Collection[type] = tuple(ROOTS)) -> list[tuple[Extractor, float]]:
+    """(extractor, the factor of its rows) side by side; UsageError where one is not of the kinds that are `able`."""
     if extractor is None:
         raise UsageError("This model was trained on feature rows, not on pictures, so it cannot look at pictures.")
     joined = isinstance(extractor, Joined)
     parts = list(zip(extractor.parts, extractor.scales, strict=True)) if joined else [(extractor, 1.0)]
     for part, _ in parts:
-        if type(part) not in ROOTS:
+        if type(part) not in able:
             raise UsageError(
-                f"The features {part.name} of this model are a network of its own file, which no export can "
-                f"take along (numpy, onnx, html); those that can go are {', '.join(kind.name for kind in ROOTS)}. Use "
-                "linearhead predict or linearhead serve with the model itself, or train a model on other features."
+                f"The features {part.spec} of this model are {part.title}, which this form cannot take along. "
+                f"{'' if isinstance(part, Onnx) else AS_ONNX}linearhead export --to onnx makes one graph of an ONNX "
+                "network and the classifier; linearhead predict and linearhead serve run the model itself. Python file "
+                f"and page can compute {', '.join(kind.name for kind in ROOTS)}."
             )
     return parts
 

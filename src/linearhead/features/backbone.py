@@ -73,9 +73,12 @@ class Backbone(Extractor):
         return self._width()
 
     def _width(self) -> int:
-        """Numbers per picture, found by asking the network about grey pictures."""
-        size = tuple(self._pixels["input_size"])
-        return pooled(self._network(1)(np.zeros((self.batch, *size), dtype=np.float32)), self.batch, self.spec).shape[1]
+        """Numbers per picture, found by asking the network."""
+        return pooled(self._answer(), self.batch, self.spec).shape[1]
+
+    def _answer(self) -> np.ndarray:
+        """What the network gives for a batch of grey pictures."""
+        return self._network(1)(np.zeros((self.batch, *self._pixels["input_size"]), dtype=np.float32))
 
     @property
     def _pixels(self) -> dict[str, Any]:

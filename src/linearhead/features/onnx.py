@@ -70,6 +70,10 @@ class Onnx(Backbone):
     def _width(self) -> int:
         return super(Onnx, self._as_fixed(1))._width()
 
+    def rank(self) -> int:
+        """Axes of what the network gives: 4 of a map, 3 of tokens, 2 of vectors."""
+        return self._as_fixed(1)._answer().ndim
+
     def _as_fixed(self, threads: int) -> Self:
         """With the batch that the network was exported for, where it takes no other."""
         fixed = self._session(threads).get_inputs()[0].shape[0]
