@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from ..arrays import one_blas_thread
+from . import few_columns
 
 BLOCK_BYTES = 3 << 19  # 1.5 MiB of rows: a block and its scores stay in a core's cache
 SCORE_BYTES = 2 << 20  # of a block's scores, where they are what takes room: many classes
@@ -152,7 +153,8 @@ class Design:
 
     def block_rows(self) -> int:
         """Rows of a block: what fits `block_bytes` and SCORE_BYTES, but enough that products stay efficient."""
-        by_rows = np.clip((self.block_bytes or BLOCK_BYTES) // max(self.row_bytes, 1), 128, 4096)
+        size = self.block_bytes or BLOCK_BYTES * (2 if few_columns.part_rows(self.d, self.scores) else 1)
+        by_rows = np.clip(size // max(self.row_bytes, 1), 128, 4096)
         by_scores = max(SCORE_BYTES // (self.scores * self.dtype.itemsize), np.clip(self.d // 2, 32, 128))
         rows = min(by_rows, by_scores)
         if (self.d + 1) * self.scores > MANY_SUMS:

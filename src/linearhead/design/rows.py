@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from . import few_columns
 from .batch import Batch
 from .contract import GRAM_BYTES, Block, Design, squares
 
@@ -27,7 +28,7 @@ class RowBlock:
     intercept: bool
 
     def forward(self, theta: np.ndarray) -> np.ndarray:
-        s = self.x @ theta[:-1]
+        s = few_columns.forward(self.x, theta[:-1])
         s += theta[-1]
         return s
 
@@ -38,7 +39,7 @@ class RowBlock:
             np.dot(self.x.T, g, out=out[:-1])
         else:  # gᵀX rather than Xᵀg: for ten classes a quarter faster, its long side being contiguous
             out = np.empty((g.shape[1], self.x.shape[1] + 1), dtype=g.dtype).T
-            np.matmul(g.T, self.x, out=out[:-1].T)
+            few_columns.adjoint(g, self.x, out[:-1].T)
         out[-1] = g.sum(axis=0) if self.intercept else 0
         return out
 

@@ -1,0 +1,55 @@
+"""Products in parts are the products: every size with and without rows left over, every order in memory, both types."""
+
+import numpy as np
+import pytest
+
+from linearhead.design import design_of, few_columns
+
+SHAPES = [
+    (64, 5, 3),
+    (63, 5, 3),
+    (65, 5, 3),
+    (200, 7, 10),
+    (1003, 784, 10),
+    (700, 2048, 10),
+    (300, 2048, 40),
+    (90, 4, 2),
+]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("m", "d", "k"), SHAPES)
+def test_products_in_parts_are_the_products(m, d, k, dtype):
+    rng = np.random.default_rng(m + d + k)
+    x, W, g = (rng.normal(size=shape).astype(dtype) for shape in ((m, d), (d, k), (m, k)))
+    near = {"rtol": 0, "atol": 100 * np.finfo(dtype).eps * np.sqrt(max(m, d))}
+    for rows in (x, np.asfortranarray(x), np.repeat(x, 2, axis=0)[::2]):
+        out = np.full((k, d + 1), np.nan, dtype)[:, :-1]
+        few_columns.adjoint(g, rows, out)
+        np.testing.assert_allclose(few_columns.forward(rows, W), x.astype(float) @ W.astype(float), **near)
+        np.testing.assert_allclose(out, g.astype(float).T @ x.astype(float), **near)
+
+
+def test_parts_are_small_enough_for_the_kernels_and_taken_for_few_classes_alone():
+    for d in (1, 16, 784, 2048, 20_000):
+        for k in (1, 2, 3, 10, 100, 1000):
+            rows = few_columns.part_rows(d, k)
+            assert rows * d * k <= few_columns.UNPACKED
+            assert rows == 0 or k > 2
+    assert few_columns.part_rows(784, 10) == 64
+    assert few_columns.part_rows(2048, 10) == 32
+    assert few_columns.part_rows(784, 100) == 0
+
+
+def test_a_pass_and_a_mini_batch_of_many_rows_are_the_plain_sums():
+    rng = np.random.default_rng(0)
+    X, theta, g = rng.normal(size=(5_000, 30)), rng.normal(size=(31, 4)), rng.normal(size=(5_000, 4))
+    design = design_of(X, intercept=True, threads=2)
+    ones = np.hstack([X, np.ones((5_000, 1))])
+    scores = np.empty((5_000, 4))
+    (gradient,) = design.fill(scores, lambda block: (block.forward(theta), block.adjoint(g[block.rows])))
+    np.testing.assert_allclose(scores, ones @ theta, atol=1e-12)
+    np.testing.assert_allclose(gradient, ones.T @ g, atol=1e-10)
+    batch = design.batch(np.arange(100, 400))
+    np.testing.assert_allclose(batch.forward(theta), ones[100:400] @ theta, atol=1e-12)
+    np.testing.assert_allclose(batch.adjoint(g[100:400]), ones[100:400].T @ g[100:400], atol=1e-11)
