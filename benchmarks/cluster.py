@@ -25,6 +25,7 @@ import tempfile
 import threading
 import time
 import warnings
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -39,12 +40,13 @@ if __name__ == "__main__":  # a worker imports this file as well, and has no use
 
 RECORD = Path(__file__).with_suffix(".json")
 SMOOTH = ("cross_entropy", "logistic", "squared_hinge", "squared")
+CORES = len(os.sched_getaffinity(0))
 CHUNKINGS = ("one file", "ragged", "empty files", "by class")
 
 
 def keep(part: str, found: dict) -> None:
     record = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
-    record[part] = found | {"load": round(os.getloadavg()[0], 1), "machine_cores": len(os.sched_getaffinity(0))}
+    record[part] = found | {"load": round(os.getloadavg()[0], 1), "machine_cores": CORES}
     RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(record[part], indent=1))
 
@@ -202,8 +204,9 @@ def objective_of(design, n: int, k: int) -> Objective:
 
 def timed(objectives: dict[str, Objective], theta: np.ndarray, repeats: int) -> dict[str, dict[str, list[float]]]:
     """Of passes, taken in turn, after one each that reads the rows: seconds by the clock, and `busy` seconds, which
-    are the processor's: of this process, plus the worker's that has most. On a machine with cores to spare for every
-    worker the clock would show these and what is spent waiting; on a busy one they alone mean something."""
+    are the processor's: of this process, plus the worker's that has most, or what all workers need of the machine's
+    cores where these are fewer. The clock of an idle machine shows these and what is spent waiting; on a busy one they
+    alone mean something."""
     found: dict[str, dict[str, list[float]]] = {name: {"seconds": [], "busy": []} for name in objectives}
     for turn in range(repeats + 1):
         for name, objective in objectives.items():
@@ -213,8 +216,9 @@ def timed(objectives: dict[str, Objective], theta: np.ndarray, repeats: int) -> 
             wall, mine = time.perf_counter() - begin, time.process_time() - mine
             after = workers_busy(client)
             if turn:
+                each = [after[w] - before[w] for w in after] or [0.0]
                 found[name]["seconds"].append(wall)
-                found[name]["busy"].append(mine + max((after[w] - before[w] for w in after), default=0.0))
+                found[name]["busy"].append(mine + max(*each, sum(each) / CORES))
     return found
 
 
@@ -265,24 +269,25 @@ SIZES = (  # rows, columns, classes: what the model is fitted to
     (80_000, 128, 20),
 )
 UNSEEN = ((100_000, 384, 10), (30_000, 640, 200), (60_000, 256, 50))  # what it has to foretell
+KNOWN_WORKERS, WORKERS = (1, 2, 4), (1, 2, 3, 4)
 
 
 def model(repeats: int) -> dict:
-    """Passes on 1, 2 and 4 workers → coefficients → passes of sizes that were not seen."""
+    """Passes on 1, 2 and 4 workers → coefficients → passes of sizes that were not seen, and all on 3 workers."""
     from scipy.optimize import nnls
 
-    passes = [row for workers in (1, 2, 4) for row in measured_passes((*SIZES, *UNSEEN), workers, repeats)]
+    passes = [row for workers in WORKERS for row in measured_passes((*SIZES, *UNSEEN), workers, repeats)]
     for row in passes:
-        row["fitted"] = tuple(row["size"]) in SIZES
+        row["fitted"] = tuple(row["size"]) in SIZES and row["workers"] in KNOWN_WORKERS
     known = [row for row in passes if row["fitted"]]
     A = np.array([[tabled(row)[name] for name in cost.PASS_TERMS] for row in known])
     t = np.array([row["seconds"] for row in known])
     found, _ = nnls(A / t[:, None], np.ones(len(t)))  # relative errors
     costs = dict(zip(cost.PASS_TERMS, found.tolist(), strict=True))
     steps = measured_steps()
-    B = np.array([[row["step"], row["turn"]] for row in steps])
+    B = np.array([[row[name] for name in cost.STEP_TERMS] for row in steps])
     s = np.array([row["seconds"] for row in steps])
-    costs |= dict(zip(("step", "turn"), nnls(B / s[:, None], np.ones(len(s)))[0].tolist(), strict=True))
+    costs |= dict(zip(cost.STEP_TERMS, nnls(B / s[:, None], np.ones(len(s)))[0].tolist(), strict=True))
     costs = {name: float(f"{value:.3g}") for name, value in costs.items()}
     for row in passes:
         row["foretold"] = sum(costs[name] * tabled(row)[name] for name in cost.PASS_TERMS)
@@ -300,7 +305,7 @@ def model(repeats: int) -> dict:
 
 
 def tabled(row: dict) -> dict[str, float]:
-    return cost.terms(cost.Problem(*row["size"]), cost.Setting(workers=row["workers"]))
+    return cost.terms(cost.Problem(*row["size"]), cost.Setting(workers=row["workers"], shared_cores=CORES))
 
 
 def measured_passes(sizes, workers: int, repeats: int) -> list[dict]:
@@ -339,7 +344,7 @@ def measured_steps() -> list[dict]:
                 spent[0] += time.process_time() - begin
                 return point
 
-        objective = Timed(**{name: getattr(objective, name) for name in objective.__dataclass_fields__})
+        objective = Timed(**{f.name: getattr(objective, f.name) for f in fields(objective)})
         begin, before = time.process_time(), objective.count.passes
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

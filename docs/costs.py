@@ -22,19 +22,22 @@ print(
 m = RECORD["model"]
 print("## Measured\n")
 print(
-    "Passes of softmax with L2, float32 rows in memory, by 1, 2 and 4 worker processes of one thread each on one machine "
-    f"of {m['machine_cores']} cores that other programs used as well (load {m['load']}). With more processes than cores "
-    "the clock says nothing about a cluster; “measured” are processor seconds, those of the client plus those of the "
-    f"worker that has most, and what the smallest pass waits besides; the least of {m['repeats']} passes. The model's "
-    "coefficients are non-negative least squares on the sizes marked “fitted”; the others it has not seen.\n"
+    "Passes of softmax with L2, float32 rows in memory, by 1 to 4 worker processes of one thread each on one machine of "
+    f"{m['machine_cores']} cores (load {m['load']} at the end, the benchmark's own included). “Measured” are processor "
+    "seconds: those of the client, plus those of the worker that has most, or of all workers over the cores where there are "
+    "fewer cores, and what the smallest pass waits besides; on an idle machine the clock shows the same, on a busy one it "
+    f"shows more. The least of {m['repeats']} passes. The model's coefficients are non-negative least squares on the passes "
+    "marked “fitted”; the other sizes, and three workers, it has not seen.\n"
 )
-print("| rows | columns | classes | workers | measured | foretold | off | |\n|---|---|---|---|---|---|---|---|")
+print(
+    "| rows | columns | classes | workers | measured | by the clock | foretold | off | |\n|---|---|---|---|---|---|---|---|---|"
+)
 for row in m["passes"]:
     n, d, k = row["size"]
     kind = "fitted" if row["fitted"] else "**unseen**"
     print(
-        f"| {n} | {d} | {k} | {row['workers']} | {duration(row['seconds'])} | {duration(row['foretold'])} | "
-        f"{100 * row['off']:+.0f} % | {kind} |"
+        f"| {n} | {d} | {k} | {row['workers']} | {duration(row['seconds'])} | {duration(row['clock'])} | "
+        f"{duration(row['foretold'])} | {100 * row['off']:+.0f} % | {kind} |"
     )
 inside = sum(abs(row["off"]) <= 0.2 for row in m["passes"] if not row["fitted"])
 total = sum(not row["fitted"] for row in m["passes"])
@@ -54,8 +57,8 @@ print(
     f"Nobody ran these. Workers of {CORES} cores as fast as the measured ones and {MEMORY:.0f} GB, float16 rows, a line "
     f"of {NETWORK} GB/s at the client, storage of {STORAGE} GB/s a worker; all strengths of the penalty (`--alpha auto`). "
     "The number of passes is what fits of other data took; it decides the seconds, and depends on how the columns lie. "
-    "Not measured are networks (the workers spoke within one machine), more than four workers, several threads in one, "
-    "memory bandwidth that cores share, and stragglers.\n"
+    "Not measured are networks (the workers spoke within one machine), more than four workers, more than two cores, several "
+    "threads in one worker, and stragglers.\n"
 )
 print(
     "| problem | workers | passes | a pass | all | limited by | read | carried | a worker's memory | the client's |"

@@ -28,8 +28,9 @@ def test_the_model_is_that_of_the_measurements():
     assert RECORD["model"]["costs"] == cost.MEASURED
     assert RECORD["passes"]["fit"] == list(cost.FIT_PASSES)
     assert RECORD["passes"]["path"] == list(cost.PATH_PASSES)
+    cores = RECORD["model"]["machine_cores"]
     for row in RECORD["model"]["passes"]:
-        parts = cost.terms(cost.Problem(*row["size"]), cost.Setting(workers=row["workers"]))
+        parts = cost.terms(cost.Problem(*row["size"]), cost.Setting(workers=row["workers"], shared_cores=cores))
         foretold = sum(cost.MEASURED[name] * parts[name] for name in cost.PASS_TERMS)
         assert foretold == pytest.approx(row["foretold"])
         assert foretold / row["seconds"] - 1 == pytest.approx(row["off"])
@@ -72,6 +73,22 @@ def test_what_follows_from_sizes():
     assert few.limited_by == "rounds"
     assert cost.plan(problem, cost.Setting(), path=False).passes < cost.plan(problem, cost.Setting()).passes
     assert cost.plan(problem, cost.Setting(), speed=2.0).seconds < cost.plan(problem, cost.Setting()).seconds
+
+
+def test_workers_share_cores_and_take_whole_leaves():
+    problem = cost.Problem(60_000, 256, 50)  # 61 MB: 8 leaves
+    own = {w: cost.plan(problem, cost.Setting(w)).seconds_per_pass for w in (1, 2, 4, 8, 16, 64)}
+    shared = {w: cost.plan(problem, cost.Setting(w, shared_cores=2)).seconds_per_pass for w in (1, 2, 4, 8)}
+    assert shared[1] == own[1]
+    assert shared[2] == own[2]
+    assert own[1] > own[2] > own[4]
+    assert shared[2] < shared[4] < shared[8]  # no more cores, and more tasks
+    assert own[16] == own[64] == own[8]  # whom no leaf is left for
+    leaf = cost.Problem(2_000, 64, 4)  # all in one
+    assert cost.pass_seconds(leaf, cost.Setting(8)) == cost.pass_seconds(leaf, cost.Setting(1))
+    assert cost.carried_bytes(leaf, cost.Setting(8)) == cost.carried_bytes(leaf, cost.Setting(1))
+    two = cost.terms(problem, cost.Setting(3))["number"] / cost.terms(problem, cost.Setting(1))["number"]
+    assert two == 3 / 8  # of three, one has three
 
 
 def test_rows_and_pictures_are_seen_as_train_sees_them(tmp_path):

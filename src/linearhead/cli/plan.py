@@ -26,6 +26,7 @@ OPTIONS = [
                   help="auto: the path over all strengths; a number: one fit."),
     click.option("--workers", type=MANY, default=1, show_default=True),
     click.option("--cores", type=MANY, help="Of a worker. [default: of this machine]"),
+    click.option("--shared-cores", type=MANY, help="Of all workers together, where they run on one machine."),
     click.option("--memory", type=AMOUNT, default=16.0, show_default=True, help="GB of a worker."),
     click.option("--network", type=AMOUNT, default=1.0, show_default=True, help="GB/s of the client's line."),
     click.option("--storage", type=AMOUNT, default=0.5, show_default=True, help="GB/s at which a worker reads."),

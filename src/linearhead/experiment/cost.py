@@ -1,15 +1,18 @@
 """What training costs before it is paid: bytes, flops, rounds, seconds, memory and money, from sizes alone.
 
-n rows of d numbers, k classes, P = (d+1)k parameters, N workers with c cores each: a pass takes Σ coefficient · term,
-  round · 1 + task · N + carry · NP + add · P + (n/Nc) (flop · 4dk + score · k + number · d) + leaf · LP/Nc   seconds,
-L leaves (design/tree.py), but no less than what network and storage need for the bytes they carry. Between passes the
-client spends step · 80 P + turn · 4 d min(d, 1600) k (two-loop recursion, curvature model). Coefficients are
-non-negative least squares on passes and fits that were timed (benchmarks/cluster.py: what was measured, how well an
-unseen size is foretold); rows' own terms are scaled by the speed of the cores at hand where that is known.
+n rows of d numbers in L leaves (design/tree.py), k classes, P = (d+1)k parameters, N workers with c cores each: a pass
+takes Σ coefficient · term,
+  round · 1 + task · T + carry · TP + add · P + (l/L) n (flop · 4dk + score · k + number · d) + leaf · lP   seconds,
+T = min(N, L) workers that get any, l = ⌈L/Nc⌉ leaves that a core takes in turn, or L/C where all share C < Nc cores;
+but no less than what network and storage need for the bytes they carry. Between passes the client spends
+turn · 1 + step · 80 P + curve · 4 d min(d, 1600) k (two-loop recursion, curvature model). Coefficients are non-negative
+least squares on passes and fits that were timed (benchmarks/cluster.py: what was measured, how well an unseen size is
+foretold); rows' own terms are scaled by the speed of the cores at hand where that is known.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -22,18 +25,20 @@ from ..errors import UsageError
 
 # seconds per unit of each term, and passes of fits; from benchmarks/cluster.json
 MEASURED: dict[str, float] = {
-    "round": 0.00583,
-    "task": 0.00125,
-    "carry": 2.27e-08,
-    "add": 7.98e-10,
-    "flop": 6.6e-12,
-    "score": 5.35e-09,
-    "number": 9.93e-10,
-    "leaf": 9.25e-09,
-    "step": 1.04e-09,
-    "turn": 0.0,
+    "round": 0.00378,
+    "task": 0.00558,
+    "carry": 2.43e-08,
+    "add": 0.0,
+    "flop": 6.74e-12,
+    "score": 6.87e-09,
+    "number": 1.17e-09,
+    "leaf": 3.19e-08,
+    "turn": 0.00404,
+    "step": 6.11e-10,
+    "curve": 4.03e-14,
 }
 PASS_TERMS = ("round", "task", "carry", "add", "flop", "score", "number", "leaf")
+STEP_TERMS = ("turn", "step", "curve")
 ROW_TERMS = ("flop", "score", "number", "leaf")  # what a faster core makes cheaper
 FIT_PASSES, PATH_PASSES = (10, 15, 47), (33, 53, 70)  # few, usual, many, of one strength and of the path
 FITS, OTHER_PASSES = 2, 8  # of a training; and looks at finite numbers, moments, gap and certificate
@@ -66,7 +71,8 @@ class Problem:
 
 @dataclass(frozen=True)
 class Setting:
-    """N workers with so many cores, GB of memory each; GB/s of the network and of reading storage, per worker."""
+    """N workers with so many cores, GB of memory each; GB/s of the network and of reading storage, per worker.
+    `shared_cores`: those that all of them have together, as workers on one machine do; None: each has its own."""
 
     workers: int = 1
     cores: int = 1
@@ -74,10 +80,11 @@ class Setting:
     network: float = 1.0
     storage: float = 0.5
     price: float = 0.0  # of a worker for an hour
+    shared_cores: int | None = None
 
     @property
     def total_cores(self) -> int:
-        return self.workers * self.cores
+        return min(self.workers * self.cores, self.shared_cores or self.workers * self.cores)
 
     def check(self) -> None:
         for name in ("workers", "cores", "memory", "network", "storage"):
@@ -89,24 +96,36 @@ class Setting:
 
 def terms(problem: Problem, setting: Setting) -> dict[str, float]:
     """How much of each of PASS_TERMS a pass has."""
-    share = problem.n / setting.total_cores
-    leaves = 2 ** height(problem.n, problem.row_bytes, LEAF_BYTES)
+    leaves, workers = _leaves(problem), takers(problem, setting)
+    each = leaves / setting.total_cores
+    if setting.workers > 1:  # they take whole leaves, where one process cuts as it likes
+        each = max(each, math.ceil(leaves / (setting.workers * setting.cores)))
+    share = problem.n * each / leaves
     return {
         "round": 1.0,
-        "task": float(setting.workers),
-        "carry": float(setting.workers * problem.parameters),
+        "task": float(workers),
+        "carry": float(workers * problem.parameters),
         "add": float(problem.parameters),
         "flop": 4.0 * share * problem.d * problem.k,
         "score": share * problem.k,
         "number": share * problem.d,
-        "leaf": max(leaves / setting.total_cores, 1.0) * problem.parameters,
+        "leaf": max(each, 1.0) * problem.parameters,
     }
 
 
+def takers(problem: Problem, setting: Setting) -> int:
+    """Workers that have any rows: there are as many parts as leaves and no more."""
+    return min(setting.workers, _leaves(problem))
+
+
+def _leaves(problem: Problem) -> int:
+    return 2 ** height(problem.n, problem.row_bytes, LEAF_BYTES)
+
+
 def between(problem: Problem) -> dict[str, float]:
-    """How much of `step` and `turn` the client does between two passes."""
+    """How much of each of STEP_TERMS the client does between two passes."""
     d, k = problem.d, problem.k
-    return {"step": 4.0 * MEMORY * problem.parameters, "turn": 4.0 * d * min(d, 1600) * k}
+    return {"turn": 1.0, "step": 4.0 * MEMORY * problem.parameters, "curve": 4.0 * d * min(d, 1600) * k}
 
 
 @dataclass(frozen=True)
@@ -157,8 +176,8 @@ def pass_seconds(
 
 
 def carried_bytes(problem: Problem, setting: Setting) -> float:
-    """Over the client's line, per pass: θ down to and sums up from every worker."""
-    return 16.0 * problem.parameters * setting.workers
+    """Over the client's line, per pass: θ down to and sums up from every worker that has rows."""
+    return 16.0 * problem.parameters * takers(problem, setting)
 
 
 def resident(problem: Problem, setting: Setting) -> bool:

@@ -58,6 +58,7 @@ def plan(
     alpha: float | str = "auto",
     workers: int = 1,
     cores: int | None = None,
+    shared_cores: int | None = None,
     speed: float | None = None,
     memory: float = 16.0,
     network: float = 1.0,
@@ -66,11 +67,11 @@ def plan(
 ) -> Planned:
     """What training on the rows or pictures in `data` costs; or, without data, on `rows` of `columns` numbers of type
     `kind` and `classes` classes. Of one worker: memory in GB, storage in GB/s, price of an hour; network: GB/s of the
-    client's line.
+    client's line; `shared_cores`: what workers on one machine have together.
 
     Numbers that are given go before those of the data. UsageError where one is missing; DataError, FileError.
     """
-    setting = cost.Setting(workers, cores or processors(), memory, network, storage, price)
+    setting = cost.Setting(workers, cores or processors(), memory, network, storage, price, shared_cores)
     setting.check()
     found = Planned(None, BYTES[kind or "float32"], 1.0)  # type: ignore[arg-type]
     n = d = k = None
