@@ -384,6 +384,28 @@ def test_as_exact_as_choosing_needs(digits, loss, wide):
     assert quick.alpha_ == exact.alpha_
 
 
+@pytest.mark.parametrize("form", [np.float64, np.float32, scipy.sparse.csr_array])
+@pytest.mark.parametrize("loss", ["cross_entropy", "logistic"])
+@pytest.mark.parametrize("spare", [0, 8])
+def test_classes_of_one_size_are_told_apart_under_any_strong_penalty(loss, form, spare):
+    """As α grows W tends to a multiple of the means' places, so that x goes to argmax (m_c − m)·(x − m)."""
+    X, y = load_digits(return_X_y=True)
+    X = X / np.linalg.norm(X, axis=1, keepdims=True)
+    few = np.concatenate([np.flatnonzero(y == c)[: 16 - spare * (c == 9)] for c in range(10)])
+    others = np.setdiff1d(np.arange(1000), few)
+    make = form if form is scipy.sparse.csr_array else lambda rows: rows.astype(form)
+    path = regularization_path(make(X[few]), y[few], loss=loss, alphas=10.0 ** np.arange(6, 2, -0.25))
+    means = np.array([X[few][y[few] == c].mean(axis=0) for c in range(9 if spare else 10)])
+    middle = X[few].mean(axis=0)
+    places = (X[others] - middle) @ (means - middle).T
+    first = np.sort(places, axis=1)
+    clear = first[:, -1] - first[:, -2] > 0.03 * np.ptp(places, axis=1)
+    assert clear.sum() > 600
+    for coef, intercept in zip(path.coefs, path.intercepts, strict=True):
+        found = (X[others] @ coef.T + intercept)[:, : len(means)].argmax(axis=1)
+        np.testing.assert_array_equal(found[clear], places[clear].argmax(axis=1))
+
+
 def test_folds_as_exact_as_choosing_needs(digits):
     X, y, *_ = digits
     quick = regularization_path(X, y, alphas=[1.0, 0.1, 0.01], cv=3, give_up=None)

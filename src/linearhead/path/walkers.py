@@ -19,6 +19,8 @@ from ..records import Status
 from ..solvers import SOLVERS
 
 LOOSE, KINKED = 1e-6, 1e-4  # relative duality gaps, smooth losses and hinges
+LEVEL = 1e-3  # of what scores differ by: how wrong intercepts may be
+ROUNDING = 1e-14  # of a mean slope in float64
 
 
 @dataclass
@@ -47,7 +49,9 @@ class Warm:
 
     def __init__(self, objective: Objective, solver: Any, relative: bool, rough: float | None = None) -> None:
         self.objective, self.solver, self.relative, self.rough = objective, solver, relative, rough
-        self.value, self.model = None, None
+        self.value: float | None = None  # F at the last optimum
+        self.model = None
+        self.gains: list[tuple[float, float]] = []  # α's and what the loss gains there over equal scores, at least
         self.seen: list[Optimum] = []  # newest first
         self.begun: list[Optimum] = []  # the first two, the first one first
 
@@ -62,6 +66,7 @@ class Warm:
         point = solution.point
         self.value = point.value
         if alpha > 0:
+            self.gains.append((alpha, point.value - point.loss))  # what the loss gains is no less
             self.seen = [Optimum(float(np.log(alpha)), point.theta, point.loss), *self.seen[:1]]
             self.begun = self.begun if len(self.begun) == 2 else self.seen[::-1]
         return Found(objective, point.theta, solution.status, solution.extras.get("multipliers"), point)
@@ -92,9 +97,29 @@ class Warm:
             return replace(self.solver, tol=min(self.solver.tol, self.rough * objective.alpha))
         if kinked:
             return replace(self.solver, tol=KINKED)
-        F = self.value if self.value is not None else objective.at(theta).value
+        F = self._begin(objective, objective.at(theta)) if self.value is None else self.value
         tol = np.sqrt(2 * objective.alpha * LOOSE * F / max(theta.size, 1))
-        return replace(self.solver, tol=float(np.clip(tol, 1e-9, 1e-4)))
+        return replace(self.solver, tol=float(min(np.clip(tol, 1e-9, 1e-4), self._level(objective))))
+
+    def _begin(self, objective: Objective, point: Any) -> float:
+        """F at the start; noted is the gain that its slope and its curvature promise."""
+        curvature = objective.loss.curvature(objective.k) * float(np.sum(objective.column_metric()[:-1]))
+        self.gains.append(
+            (objective.alpha, float(np.sum(point.gradient[:-1] ** 2)) / 2 / (objective.alpha + curvature))
+        )
+        return point.value
+
+    def _level(self, objective: Objective) -> float:
+        """The slope that leaves intercepts wrong by LEVEL of what scores differ by. Under a strong penalty that is so
+        little that no gap of F sees it, and the intercepts' error would choose among classes of one size.
+
+        Scores differ by what the loss gains over equal ones, or more. A weaker penalty leaves no less of it, a stronger
+        one α'/α (F is convex). The curvature of the intercepts is about 1/k.
+        """
+        if not objective.design.intercept:
+            return np.inf
+        gain = max(g if a >= objective.alpha else g * a / objective.alpha for a, g in self.gains)
+        return max(LEVEL * gain / objective.k, ROUNDING)
 
 
 class Spanned(Warm):
