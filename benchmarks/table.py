@@ -199,6 +199,23 @@ def serving(record: dict) -> Iterator[Row]:
     kept, new = (f"{ratio[how]:.2f}×" for how in ("http_client", "http_client_new"))
     found = f"**{kept}** the same call from Python; {new} on a new connection"
     yield "one picture from the server, on a kept connection", found, "≤ 1.3×"
+    slow, bombs, other = record["half_open"], record["many_bombs"], record["foreign"]
+    found = (
+        f"**{slow['closed']}** closed within **{slow['slowest_s']} s**; good requests' p99 **{slow['p99_ms']:.0f} ms**"
+    )
+    yield f"server, {slow['connections']} connections that stop midway or drip", found, "all, ≤ 10 s, ≤ 250 ms"
+    uploads = [record["huge_upload"][how] for how in ("stated", "unsaid")]
+    codes = " and ".join(sorted({upload["answer"].split()[-1] for upload in uploads}))
+    found = f"**{codes}**, memory + **{max(upload['peak_more_mib'] for upload in uploads)} MB**"
+    yield "server, an upload of 1 GiB, its length said or not", found, "413, ≤ 64 MB"
+    memory = bombs["decoder_peak_more_mib"]
+    found = f"slowest **{bombs['slowest_s']} s** (load {bombs['load']}), a decoder + **{memory} MB**"
+    yield f"server, {bombs['kinds']} kinds of decompression bombs", found, "≤ 2 s, ≤ 256 MB"
+    killed = record["killed"]
+    found = f"**{killed['not_200']}** of {killed['requests']} requests without their answer"
+    yield f"server, {killed['killed']} decoders killed under load", found, "0"
+    work = f"server, {other['hosts']} hosts × {other['origins']} origins of others, on {other['routes']} routes"
+    yield work, f"**{other['not_refused']}** of {other['requests']} requests served", "0"
 
 
 def model_files(record: dict) -> Iterator[Row]:

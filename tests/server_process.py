@@ -114,3 +114,25 @@ def form(files: dict[str, bytes], boundary: str = "x1y2z3") -> tuple[bytes, str]
         for name, data in files.items()
     ]  # fmt: skip
     return b"".join(parts) + f"--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
+
+
+def foreign_hosts(port: int) -> list[str]:
+    """40 values of the Host header that a server on this port of loopback does not go by."""
+    return [f"{name}:{port}" for name in (
+        "example.org", "evil", "127.0.0.1.nip.io", "localhost.evil.org", "0.0.0.0", "127.1", "2130706433", "0x7f000001",
+        "127.0.0.2", "[::]", "[::1%25lo]", "local", "localhost.", "LOCALHOST.evil", "127.0.0.1@evil", "evil@127.0.0.1",
+        "127.0.0.1#", "127.0.0.1/", "127.0.0.1\\", "[::ffff:127.0.0.1]", "my run", "host.docker.internal", "10.0.0.1",
+        "192.168.0.1", "xn--localhost", "127.0.0.1,evil", "localhost,evil", "metadata", "169.254.169.254", "a" * 300,
+    )] + ["", "127.0.0.1", "localhost", "127.0.0.1:", f"127.0.0.1:{port + 1}", f"127.0.0.1:{port}0",
+          f"127.0.0.1:0{port}",
+          f":{port}", f"http://127.0.0.1:{port}", f"127.0.0.1:{port}:{port}"]  # fmt: skip
+
+
+def foreign_origins(port: int) -> list[str]:
+    """20 values of the Origin header that are not its own page's."""
+    own = f"http://127.0.0.1:{port}"
+    return ["null", "http://evil", "https://example.org", own.replace("http", "https"), f"{own}0", own[:-1],
+               own + "/",
+               f"http://localhost:{port}", "http://127.0.0.1", "file://", "chrome-extension://abc", f"{own}.evil.org",
+               f"http://evil@127.0.0.1:{port}", f"{own} http://evil", "", "*", "about:blank", f"ws://127.0.0.1:{port}",
+               "http://[::1]", "http://127.0.0.2"]  # fmt: skip

@@ -8,20 +8,18 @@ import json
 import os
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import time
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from PIL import Image
 
 import fake_run
+from bombs import BOMBS, png, zeros
 from linearhead.cli import cli
 from linearhead.errors import UsageError
 from linearhead.experiment import predict, run_folder
@@ -39,7 +37,7 @@ from linearhead.server import decoders
 from linearhead.server.child import frame, read
 from linearhead.server.openapi import described
 from linearhead.server.run import allowed, check, listen
-from server_process import Running, form, kill
+from server_process import Running, foreign_hosts, foreign_origins, form, kill
 
 FILES = scanned(24)
 TOKEN = "correct-horse-battery-staple"
@@ -200,25 +198,13 @@ ROUTES = [
     ("GET", p) for p in ("/", "/health", "/health/ready", "/metrics", "/openapi.json", "/v2", "/v2/models/my-run")
 ]
 ROUTES += [("GET", "/nowhere"), ("POST", "/predict"), ("POST", "/v2/models/my-run/infer"), ("OPTIONS", "/predict")]
+ROUTES += [("GET", p) for p in ("/v2/health/live", "/v2/health/ready", "/v2/models/my-run/ready")]
 
 
 def test_other_hosts_and_other_origins_are_refused_on_every_route(server):
     """40 names and 20 origins, alone and together, on every route; and no answer lets another page read it."""
     port = server.port
-    hosts = [f"{name}:{port}" for name in (
-        "example.org", "evil", "127.0.0.1.nip.io", "localhost.evil.org", "0.0.0.0", "127.1", "2130706433", "0x7f000001",
-        "127.0.0.2", "[::]", "[::1%25lo]", "local", "localhost.", "LOCALHOST.evil", "127.0.0.1@evil", "evil@127.0.0.1",
-        "127.0.0.1#", "127.0.0.1/", "127.0.0.1\\", "[::ffff:127.0.0.1]", "my run", "host.docker.internal", "10.0.0.1",
-        "192.168.0.1", "xn--localhost", "127.0.0.1,evil", "localhost,evil", "metadata", "169.254.169.254", "a" * 300,
-    )] + ["", "127.0.0.1", "localhost", "127.0.0.1:", f"127.0.0.1:{port + 1}", f"127.0.0.1:{port}0",
-          f"127.0.0.1:0{port}",
-          f":{port}", f"http://127.0.0.1:{port}", f"127.0.0.1:{port}:{port}"]  # fmt: skip
-    own = f"http://127.0.0.1:{port}"
-    origins = ["null", "http://evil", "https://example.org", own.replace("http", "https"), f"{own}0", own[:-1],
-               own + "/",
-               f"http://localhost:{port}", "http://127.0.0.1", "file://", "chrome-extension://abc", f"{own}.evil.org",
-               f"http://evil@127.0.0.1:{port}", f"{own} http://evil", "", "*", "about:blank", f"ws://127.0.0.1:{port}",
-               "http://[::1]", "http://127.0.0.2"]  # fmt: skip
+    hosts, origins = foreign_hosts(port), foreign_origins(port)
     assert (len(hosts), len(origins)) == (40, 20)
     for method, path in ROUTES:
         body = FILES[0] if method == "POST" else None
@@ -256,7 +242,7 @@ def test_a_token_is_needed_where_one_is_set(run):
     with Running(run, token=TOKEN) as server:
         for method, path in ROUTES:
             body = FILES[0] if method == "POST" else None
-            expected = 200 if path in ("/", "/health", "/health/ready") else 401
+            expected = 200 if path == "/" or "/health" in path else 401
             for header in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {TOKEN}"}):
                 assert server.ask(method, path, body, **header)[0] == expected, path
         assert server.ask("POST", "/predict", FILES[0], Authorization=f"Bearer {TOKEN}")[0] == 200
@@ -479,44 +465,38 @@ def test_killed_decoders_cost_nobody_an_answer(run):
         assert 1 <= int(replaced) <= killed
 
 
-def png(width: int, height: int, data: bytes, depth: int = 8, colour: int = 2) -> bytes:
-    """A PNG file with these compressed data, whatever they are."""
+SOME_BOMBS = (  # all of them: benchmarks/serving.py
+    "claims 2**31 a side",
+    "64 megapixels in colour",
+    "64 megapixels of 16 bits",
+    "more data than pixels",
+    "JPEG of a thousand scans",
+    "GIF of 64 megapixels",
+    "BMP of 64 megapixels of runs",
+    "TIFF of 64 megapixels, deflated",
+    "PPM of six million words",
+    "WebP of 64 megapixels",
+)
 
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
-    head = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
-
-
-def zeros(size: int) -> bytes:
-    work = zlib.compressobj(9)
-    return b"".join(work.compress(b"\0" * min(2**20, size - i)) for i in range(0, size, 2**20)) + work.flush()
-
-
-def bombs() -> dict[str, bytes]:
-    rows = zeros(8000 * (8000 * 3 + 1))
-    made = {
-        "claims 2**31 a side": png(2**31 - 1, 2**31 - 1, rows[:100]),
-        "100 000 x 100 000": png(100_000, 100_000, rows[:1000]),
-        "64 megapixels in colour": png(8000, 8000, rows),
-        "64 megapixels of 16 bits": png(8000, 8000, zeros(8000 * (8000 * 6 + 1)), depth=16),
-        "more data than pixels": png(10, 10, zeros(300 * 2**20)),
-    }
-    for format in ("GIF", "TIFF", "WEBP", "BMP", "PPM"):
-        file = io.BytesIO()
-        side = 4000 if format in ("WEBP", "TIFF", "GIF") else 1500
-        Image.new("L" if format == "GIF" else "RGB", (side, side)).save(file, format)
-        made[f"{format} of {side}"] = file.getvalue()
-    return {name: data for name, data in made.items() if len(data) < 15 * 2**20}
+def test_a_picture_that_takes_too_much_of_a_processor_is_told_so_at_once(run):
+    with Running(run, decoders=1, decode_work=0.1) as server:
+        status, _, told = server.ask("POST", "/predict", BOMBS["64 megapixels in colour"]())
+        assert (status, told["predictions"][0]["error"]) == (
+            422,
+            "decoding it takes more than 0.1 seconds of a processor",
+        )
+        assert [server.ask("POST", "/predict", FILES[i])[0] for i in range(12)] == [200] * 12  # each has its own 0.1
+        replaced = server.ask("GET", "/metrics")[2].split("\nlinearhead_decoders_replaced ")[1].split()[0]
+        assert replaced == "1"  # not tried again
 
 
 def test_bombs_are_survived_within_256_megabytes_each(run):
     with Running(run, decoders=1) as server:
         server.ask("POST", "/predict", FILES[0])
         base = server.resident(server.children()[0])
-        for name, bomb in bombs().items():
-            status, _, told = server.ask("POST", "/predict", bomb)
+        for name in SOME_BOMBS:
+            status, _, told = server.ask("POST", "/predict", BOMBS[name]())
             assert status in (200, 422), (name, told)
             for child in server.children():
                 assert server.resident(child, peak=True) - base < 256 * 2**20, name
@@ -525,7 +505,7 @@ def test_bombs_are_survived_within_256_megabytes_each(run):
 
 def test_a_decoder_speaks_in_frames_and_is_confined(run):
     model = run_folder.load_model(run)
-    start = json.dumps({"looks": model.preprocessing.to_dict(), "bytes": 2**26}).encode()
+    start = json.dumps({"looks": model.preprocessing.to_dict(), "bytes": 2**26, "work": 9}).encode()
     script = frame(start) + frame(FILES[0]) + frame(b"words") + frame(png(9000, 5000, zeros(5000 * 27001)))
     words = [sys.executable, "-m", "linearhead.server.child"]
     done = subprocess.run(

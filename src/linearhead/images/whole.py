@@ -2,13 +2,16 @@
 
 Pillow decodes some cut files without a word (a PNG without its end, a GIF without its trailer); others it reports only
 as "cannot identify". Each check here walks the format's outermost structure, never its pixels, and says what is gone.
-What follows a picture's end is nobody's concern: phones append videos and second pictures.
+What follows a picture's end is nobody's concern: phones append videos and second pictures. Files of so many parts that
+to walk over them is all they are for are refused.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
+
+from .unreadable import Unreadable
 
 TIFF_TYPE_BYTES = {
     1: 1,
@@ -30,6 +33,13 @@ TIFF_TYPE_BYTES = {
 }
 STRIP_OFFSETS, STRIP_BYTES, TILE_OFFSETS, TILE_BYTES = 273, 279, 324, 325
 TRAILER = 0x3B  # of a GIF
+PARTS, PAGES, BLOCKS = (
+    100_000,
+    10_000,
+    300_000,
+)  # of a JPEG, a PNG or a TIFF's page; of a TIFF; of a GIF, 255 bytes each
+SCANS, SCANNED_PIXELS = 32, 2_000_000_000  # of a JPEG; progressive ones have ten or so, each going over all pixels
+FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # markers of a JPEG that say how large it is
 START_OF_SCAN, END_OF_IMAGE = 0xDA, b"\xff\xd9"  # of a JPEG
 
 
@@ -55,23 +65,41 @@ def _need(data: bytes, end: int, what: str) -> None:
         raise _CutOff(f"{what} reaches to byte {end}, but the file has {len(data)}")
 
 
+def _turns(format: str, most: int) -> Iterator[int]:
+    """One for each part of a file, until they are more than any picture has."""
+    yield from range(most)
+    raise _too_many(format, most)
+
+
+def _too_many(format: str, most: int) -> Unreadable:
+    return Unreadable(f"a {format} file of more than {most} parts, which only keep busy whoever reads it")
+
+
 def _jpeg(data: bytes) -> None:
     # Pillow misses the end marker only if its decoder still wants data when the last row is done
-    at = 2
+    at, pixels, turns = 2, 0, _turns("JPEG", PARTS)
     while data[at] == 0xFF:
+        next(turns)
         marker = data[at + 1]
+        if marker in FRAMES:
+            pixels = data[at + 5] << 8 | data[at + 6]
+            pixels *= data[at + 7] << 8 | data[at + 8]
         at += 1 if marker == 0xFF else 2 + struct.unpack_from(">H", data, at + 2)[0]
         _need(data, at, "its header")
         if marker == START_OF_SCAN:
             # coded pixels never hold these two bytes, and thumbnails, which do, lie in the header
             if data.rfind(END_OF_IMAGE, at) < 0:
                 raise _CutOff("its end marker is missing")
+            scans = data.count(bytes([0xFF, START_OF_SCAN]), at - 2)
+            if scans > SCANS and scans * pixels > SCANNED_PIXELS:
+                raise Unreadable(f"a JPEG file of {scans} scans, each of which goes over its {pixels} pixels")
             return
 
 
 def _png(data: bytes) -> None:
-    at, kind = 8, b""
+    at, kind, turns = 8, b"", _turns("PNG", PARTS)
     while kind != b"IEND":
+        next(turns)
         if at + 8 > len(data):
             raise _CutOff("its end marker IEND is missing")
         length, kind = struct.unpack_from(">I4s", data, at)
@@ -80,12 +108,13 @@ def _png(data: bytes) -> None:
 
 
 def _gif(data: bytes) -> None:
-    at = 13 + _colour_table(data[10])
+    at, turns = 13 + _colour_table(data[10]), _turns("GIF", BLOCKS)
     while at < len(data) and data[at] != TRAILER:
+        next(turns)
         if data[at] == 0x21:  # an extension: label, then sub-blocks
-            at = _after_sub_blocks(data, at + 2)
+            at = _after_sub_blocks(data, at + 2, turns)
         elif data[at] == 0x2C:  # a picture: descriptor, its own colours, code size, then sub-blocks
-            at = _after_sub_blocks(data, at + 11 + _colour_table(data[at + 9]))
+            at = _after_sub_blocks(data, at + 11 + _colour_table(data[at + 9]), turns)
         else:  # stray bytes between blocks are skipped by every decoder
             at += 1
     if at >= len(data):
@@ -96,8 +125,9 @@ def _colour_table(flags: int) -> int:
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 
-def _after_sub_blocks(data: bytes, at: int) -> int:
+def _after_sub_blocks(data: bytes, at: int, turns: Iterator[int]) -> int:
     while data[at]:
+        next(turns)
         at += data[at] + 1
     return at + 1
 
@@ -122,8 +152,9 @@ def _tiff(data: bytes) -> None:
     order = "<" if data[:2] == b"II" else ">"
     big = data[2:4] in (b"+\0", b"\0+")
     at = struct.unpack_from(f"{order}Q", data, 8)[0] if big else struct.unpack_from(f"{order}I", data, 4)[0]
-    seen: set[int] = set()
+    seen, turns = set[int](), _turns("TIFF", PAGES)
     while at and at not in seen:
+        next(turns)
         seen.add(at)
         _need(data, at + 2, "its directory")
         at = _tiff_directory(data, at, order, big)
@@ -140,6 +171,8 @@ def _tiff_directory(data: bytes, at: int, order: str, big: bool) -> int:
         length = TIFF_TYPE_BYTES.get(kind, 0) * number
         _need(data, where + length, f"the value of its tag {tag}")
         if tag in (STRIP_OFFSETS, STRIP_BYTES, TILE_OFFSETS, TILE_BYTES) and kind in (3, 4, 16):
+            if number > PARTS:
+                raise _too_many("TIFF", PARTS)
             letter = {3: "H", 4: "I", 16: "Q"}[kind]
             values[tag] = struct.unpack_from(f"{order}{number}{letter}", data, where)
     for offsets, sizes in ((STRIP_OFFSETS, STRIP_BYTES), (TILE_OFFSETS, TILE_BYTES)):

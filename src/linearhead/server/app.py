@@ -37,7 +37,8 @@ class Server:
     def __init__(self, served: Answering, limits: Limits, guarded: bool) -> None:
         self.served, self.limits = served, limits
         looks = replace(served.preprocessing, pixel_limit=min(served.preprocessing.pixel_limit, limits.pixels))
-        self.decoders = Decoders(looks, limits.decoders, limits.decode_seconds, limits.decode_bytes)
+        most = limits.decode_seconds, limits.decode_bytes, limits.decode_work
+        self.decoders = Decoders(looks, limits.decoders, *most)
         self.batcher = Batcher(served)
         self.page, self.policy = page(served, guarded)
         self.waiting = 0

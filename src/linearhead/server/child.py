@@ -1,12 +1,14 @@
 """A decoder process: encoded pictures in through stdin, pixels out through stdout, within hard limits of its own.
 
-Frames are a length, 4 bytes big-endian, and so many bytes. First frame in: {"looks": …, "bytes": …}. Then one picture a
-frame; out: 0 and the pixels, or 1 and the reason in UTF-8. No file is opened, nothing of a picture is executed.
+Frames are a length, 4 bytes big-endian, and so many bytes. First frame in: {"looks": …, "bytes": …, "work": seconds}.
+Then one picture a frame; out: 0 and the pixels, or 1 and the reason in UTF-8. A picture that needs more seconds of the
+processor ends the process by SIGPROF. No file is opened, nothing of a picture is executed.
 """
 
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from typing import Any, BinaryIO
 
@@ -42,6 +44,12 @@ def confine(more: int) -> None:
         resource.setrlimit(kind, (value, value))
 
 
+def allow(seconds: float) -> None:
+    """So much of the processor from now on, however busy it is with others; 0: without end."""
+    if hasattr(signal, "setitimer"):  # not on this system: the parent still has its clock
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+
+
 def answered(data: bytes, looks: Preprocessing) -> bytes:
     """The frame for one picture."""
     try:
@@ -59,7 +67,10 @@ def main(source: BinaryIO, sink: BinaryIO) -> None:
     sink.write(frame(GOOD))
     sink.flush()
     while (data := read(source)) is not None:
-        sink.write(answered(data, looks))
+        allow(given["work"])
+        made = answered(data, looks)
+        allow(0)
+        sink.write(made)
         sink.flush()
 
 

@@ -37,14 +37,14 @@ class Child:
         self.process, self.sink, self.source = process, process.stdin, process.stdout
 
     @classmethod
-    async def start(cls, looks: Preprocessing, most: int) -> Child:
+    async def start(cls, looks: Preprocessing, most: int, work: float) -> Child:
         env = {name: os.environ[name] for name in PASSED_ON if name in os.environ} | {"OPENBLAS_NUM_THREADS": "1"}
         pipe, null = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
         words = [sys.executable, "-m", f"{__package__}.child"]
         options = {"stdin": pipe, "stdout": pipe, "stderr": null, "env": env, "start_new_session": True}
         child = cls(await asyncio.create_subprocess_exec(*words, limit=2**20, **options))
         try:
-            await child.ask(json.dumps({"looks": looks.to_dict(), "bytes": most}).encode())
+            await child.ask(json.dumps({"looks": looks.to_dict(), "bytes": most, "work": work}).encode())
         except BaseException:
             await child.end()
             raise
@@ -53,6 +53,12 @@ class Child:
     @property
     def dead(self) -> bool:
         return self.process.returncode is not None
+
+    async def overworked(self) -> bool:
+        """Whether the work on a picture was too much: of a child that has just died."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.process.wait(), PAUSE)
+        return self.process.returncode == -getattr(signal, "SIGPROF", 0) != 0
 
     async def ask(self, data: bytes) -> bytes:
         try:
@@ -76,8 +82,8 @@ class Child:
 class Decoders:
     """`count` children; `decode` waits for one that is idle."""
 
-    def __init__(self, looks: Preprocessing, count: int, seconds: float, most: int) -> None:
-        self.looks, self.count, self.seconds, self.most = looks, count, seconds, most
+    def __init__(self, looks: Preprocessing, count: int, seconds: float, most: int, work: float) -> None:
+        self.looks, self.count, self.seconds, self.most, self.work = looks, count, seconds, most, work
         self.idle: asyncio.Queue[Child] = asyncio.Queue()
         self.all: set[Child] = set()
         self.renewing: set[asyncio.Task[None]] = set()
@@ -87,7 +93,7 @@ class Decoders:
         await asyncio.gather(*(self._add() for _ in range(self.count)))
 
     async def _add(self) -> None:
-        child = await Child.start(self.looks, self.most)
+        child = await Child.start(self.looks, self.most, self.work)
         self.all.add(child)
         self.idle.put_nowait(child)
 
@@ -108,6 +114,10 @@ class Decoders:
             whole = True
         except TimeoutError:
             raise Unreadable(f"decoding it takes longer than {self.seconds:g} seconds") from None
+        except Died:
+            if await child.overworked():
+                raise Unreadable(f"decoding it takes more than {self.work:g} seconds of a processor") from None
+            raise
         finally:  # cancelled in the middle, too: its pipe holds half of something
             if whole:
                 self.idle.put_nowait(child)
