@@ -204,6 +204,38 @@ def test_wrong_files_outputs_and_sizes_are_refused(net, tmp_path):
         make("resnet")
 
 
+def test_weights_in_a_file_beside_it_are_part_of_the_network(net, tmp_path):
+    path, _ = net
+    onnx_format.save(onnx_format.load(path), path, save_as_external_data=True, location="b.data", size_threshold=0)
+    extractor = make(str(path)).fit(noise(3))
+    contract = extractor.contract()
+    np.testing.assert_array_equal(from_contract(contract, {}).transform(noise(2)), extractor.transform(noise(2)))
+    assert contract["found"]["sha256"] != hashlib.sha256(path.read_bytes()).hexdigest()
+    data = tmp_path / "b.data"
+    data.write_bytes(data.read_bytes()[:-1] + b"\0")
+    onnx.find.cache_clear()
+    with pytest.raises(FileError, match="another file"):
+        from_contract(contract, {}).transform(noise(1))
+    onnx.find.cache_clear()
+
+
+def test_networks_that_do_not_run_on_pictures_say_what_they_take(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(PIXELS))
+    texts = {
+        "two": "(float[n,3,12,12] x, float[n] more) => (float[n,3,12,12] y) { y = Identity(x) }",
+        "half": "(float16[n,3,12,12] x) => (float16[n,3,12,12] y) { y = Identity(x) }",
+        "other": "(float[n,3,9,9] x) => (float[n,3,9,9] y) { y = Identity(x) }",
+        "unsaid": "(float[] x) => (float[] y) { y = Identity(x) }",
+    }
+    for name, text in texts.items():
+        model = onnx_format.parser.parse_model(f'<ir_version: 8, opset_import: ["": 17]> net {text}')
+        onnx_format.save(model, tmp_path / f"{name}.onnx")
+    for name, said in (("two", "more"), ("half", r"x: tensor\(float16\)"), ("other", r"'n', 3, 9, 9")):
+        with pytest.raises(DataError, match=rf"{name}.onnx does not run on pictures.*{said}"):
+            make(str(tmp_path / f"{name}.onnx")).fit(noise(1))
+    assert make(str(tmp_path / "unsaid.onnx")).fit(noise(1)).transform(noise(2)).shape == (2, 3)
+
+
 HUB = "hf:some-one/a.net@" + "0" * 40 + "/onnx/model.onnx#"
 
 

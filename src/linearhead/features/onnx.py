@@ -3,15 +3,17 @@
     --features nets/resnet.onnx                                a file, with its config.json beside it
     --features hf:OWNER/NAME@COMMIT/PATH/model.onnx#SHA256     one revision of a repository, and the file's hash
 
-The file's SHA-256 and the preprocessing are saved in the model; `predict` finds the file where it was, in the current
-folder or in $LINEARHEAD_BACKBONES, and refuses another one. Threads are those of the process's affinity. The network
-is asked for only where this names it, HF_HUB_OFFLINE is respected. Features are the first output, or output=NAME.
+The file's SHA-256 (with weights that lie in files beside it) and the preprocessing are saved in the model; `predict`
+finds the file where it was, in the current folder or in $LINEARHEAD_BACKBONES, and refuses another one. Threads are
+those of the process's affinity. The internet is asked only where this names it, HF_HUB_OFFLINE is respected. Features
+are the first output, or output=NAME.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import os
 import re
 from collections.abc import Callable
@@ -22,9 +24,10 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from ..errors import FileError, UsageError
+from ..errors import DataError, FileError, UsageError
 from .backbone import Backbone
 
+LOCATION = re.compile(rb"\x0a\x08location\x12(?=(.)(.{0,127}))", re.DOTALL)  # an entry of a TensorProto's external_data
 FOLDER = "LINEARHEAD_BACKBONES"  # environment variable: where else files are looked for
 HUB = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>[^/#]*)/(?P<path>[^#]+)(#(?P<sha256>.*))?")
 
@@ -43,7 +46,7 @@ class Onnx(Backbone):
     def at(cls, source: str, **options: Any) -> Self:
         """The network at an address, found, hashed and with its preprocessing read."""
         path, config = _on_hub(source) if source.startswith("hf:") else _on_disk(source)
-        return cls(source=source, sha256=sha256(path), pixels=_settings(config, source), **options)
+        return cls(source=source, sha256=digest(path), pixels=_settings(config, source), **options)
 
     @property
     def spec(self) -> str:
@@ -61,8 +64,20 @@ class Onnx(Backbone):
         outputs = [o.name for o in session.get_outputs()]
         if self.output and self.output not in outputs:
             raise UsageError(f"{self.source} has no output {self.output!r}; it has {', '.join(outputs)}.")
-        name, wanted = session.get_inputs()[0].name, [self.output or outputs[0]]
-        return lambda x: np.asarray(session.run(wanted, {name: x})[0])
+        taken, wanted = session.get_inputs(), [self.output or outputs[0]]
+
+        def run(x: np.ndarray) -> np.ndarray:
+            try:
+                return np.asarray(session.run(wanted, {taken[0].name: x})[0])
+            except Exception as error:  # ONNX Runtime raises its own classes, which differ from version to version
+                given = ", ".join(f"{value.name}: {value.type} {value.shape}" for value in taken)
+                raise DataError(
+                    f"{self.source} does not run on pictures as one float32 array {x.shape}: "
+                    f"{str(error).splitlines()[0]} It takes {given}. Write it with one such input, and its "
+                    "preprocessing in config.json."
+                ) from error
+
+        return run
 
     def _fill(self, pictures: np.ndarray, out: np.ndarray, threads: int) -> None:
         super(Onnx, self._as_fixed(threads))._fill(pictures, out, threads)
@@ -76,15 +91,15 @@ class Onnx(Backbone):
 
     def _as_fixed(self, threads: int) -> Self:
         """With the batch that the network was exported for, where it takes no other."""
-        fixed = self._session(threads).get_inputs()[0].shape[0]
-        return replace(self, batch=fixed) if isinstance(fixed, int) else self
+        fixed = self._session(threads).get_inputs()[0].shape[:1]  # none where the file says no shape
+        return replace(self, batch=fixed[0]) if fixed and isinstance(fixed[0], int) else self
 
     def _session(self, threads: int) -> Any:
         return _session(str(find(self.source, self.sha256)), self.sha256, threads)
 
 
 @lru_cache(maxsize=64)
-def find(source: str, digest: str) -> Path:
+def find(source: str, wanted: str) -> Path:
     """The file of a saved model: where it was, here, or in $LINEARHEAD_BACKBONES; FileError where it is not."""
     if source.startswith("hf:"):
         places = [path for path in [_cached(source)] if path is not None]
@@ -93,14 +108,31 @@ def find(source: str, digest: str) -> Path:
         places = [Path(source), *(folder / Path(source).name for folder in folders)]
     there = [path for path in places if path.is_file()]
     for path in there:
-        if sha256(path) == digest:
+        if digest(path) == wanted:
             return path
-    found = f"{there[0]} is another file (SHA-256 {sha256(there[0])[:12]}…)" if there else f"{source} is not there"
+    found = f"{there[0]} is another file (SHA-256 {digest(there[0])[:12]}…)" if there else f"{source} is not there"
     raise FileError(
-        f"This model needs the network {source} with SHA-256 {digest[:12]}…, but {found}. Put that file there, into "
+        f"This model needs the network {source} with SHA-256 {wanted[:12]}…, but {found}. Put that file there, into "
         f"the current folder, or into a folder named by {FOLDER}"
         + (f"; hf download gets it: {_command(source)}." if source.startswith("hf:") else ".")
     )
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a network: of its file, or of that and of its weights' files where these lie beside it."""
+    own, beside = sha256(path), _beside(path)
+    if not beside:
+        return own
+    return hashlib.sha256("\n".join([own, *(f"{file.name} {sha256(file)}" for file in beside)]).encode()).hexdigest()
+
+
+def _beside(path: Path) -> list[Path]:
+    """Files that an ONNX file's tensors name as the place of their numbers, without the onnx package."""
+    if not path.stat().st_size:
+        return []
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        names = {text[: length[0]].decode("utf-8", "replace") for length, text in LOCATION.findall(data)}
+    return [place for name in sorted(names) if "\0" not in name and (place := path.parent / name).is_file()]
 
 
 def sha256(path: Path) -> str:
