@@ -32,13 +32,14 @@ from ..records import Status, Trace
 from ..solvers import SOLVERS, Solution
 from . import separation
 from .inputs import checked_pair, checked_rows
+from .leaving_out import LeavingOut
 from .options import check_options
 
 SMALL = 2**20  # multiply-adds of a pass, up to which a hinge is solved to 1e-8 unless told otherwise
 SHARED_OPTIONS = ("tol", "max_iter", "learning_rate", "momentum", "nesterov", "batch_size", "schedule", "averaging")
 
 
-class LinearClassifier(ClassifierMixin, BaseEstimator):
+class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
     """Any loss with any penalty by any solver that fits both.
 
     Parameters

@@ -24,7 +24,7 @@ COLUMNS = 4096  # of scores formed at a time: α's × classes
 
 def _targets(objective: Objective) -> tuple[np.ndarray, np.ndarray]:
     """Weights that sum to 1, (n,), and one-hot targets less their weighted mean if there is an intercept, (n, k)."""
-    w = _row_weights(objective)
+    w = row_weights(objective)
     Y = one_hot(objective.y, objective.k)
     return w, Y - _mean_target(objective, w)
 
@@ -34,7 +34,7 @@ def _mean_target(objective: Objective, w: np.ndarray) -> np.ndarray:
     return shares if objective.design.intercept else 0 * shares
 
 
-def _row_weights(objective: Objective, rows: slice = slice(None)) -> np.ndarray:
+def row_weights(objective: Objective, rows: slice = slice(None)) -> np.ndarray:
     """wᵢ/Σw of some rows, (m,)"""
     w = np.ones(len(objective.y[rows])) if objective.weights is None else objective.weights[rows].astype(np.float64)
     return w / objective.total
@@ -43,10 +43,10 @@ def _row_weights(objective: Objective, rows: slice = slice(None)) -> np.ndarray:
 def spectrum(objective: Objective) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple]:
     """(λ (r,), U (d, r), UᵀZᵀDY/Σw (r, k), (mean row, mean target)); a fold's rows are centred by its own mean."""
     design: Any = objective.design.precise()
-    target = _mean_target(objective, _row_weights(objective))
+    target = _mean_target(objective, row_weights(objective))
 
     def share(block: Block) -> tuple:
-        w, Y = _row_weights(objective, block.rows), one_hot(objective.y[block.rows], objective.k) - target
+        w, Y = row_weights(objective, block.rows), one_hot(objective.y[block.rows], objective.k) - target
         return (block.adjoint(np.column_stack([w, w[:, None] * Y])),)
 
     objective.count.passes += 0.5
@@ -95,7 +95,7 @@ def leave_one_out(objective: Objective, alphas: np.ndarray) -> tuple[list, np.nd
     return _by_rows(objective, np.asarray(alphas, float))
 
 
-def _thetas(
+def thetas_of(
     objective: Objective, values: np.ndarray, U: np.ndarray, moment: np.ndarray, means: tuple, alphas: np.ndarray
 ) -> list:
     """[θ per α], all by one product."""
@@ -108,7 +108,7 @@ def _thetas(
 def _by_columns(objective: Objective, alphas: np.ndarray) -> tuple[list, np.ndarray]:
     """n ≥ d: one more sweep over the rows, for scores and leverages of all α at once."""
     values, U, moment, means = spectrum(objective)
-    thetas = _thetas(objective, values, U, moment, means, alphas)
+    thetas = thetas_of(objective, values, U, moment, means, alphas)
     design: Any = replace(objective.design, block_bytes=GRAM_BYTES)  # for every block U, as large, is read again
     shrink = 1 / (values[:, None] + alphas)
     U = np.vstack([U, -(means[0] @ U)[None]])
@@ -124,7 +124,7 @@ def _by_columns(objective: Objective, alphas: np.ndarray) -> tuple[list, np.ndar
         z = block.forward(stored_U)
         np.square(z, out=z)
         h = z @ shrink
-        w = _row_weights(objective, block.rows)
+        w = row_weights(objective, block.rows)
         h += float(design.intercept)
         h *= w[:, None].astype(h.dtype)
         y, rest, rows = objective.y[block.rows], 1 - h, np.arange(len(h))
@@ -159,7 +159,7 @@ def _by_rows(objective: Objective, alphas: np.ndarray) -> tuple[list, np.ndarray
         residual = V @ (left[:, m : m + 1] * targets) / safe
         residual = np.where(root[:, None] > 0, -residual, 0.0)
         judged[:, m] = _judge(residual[:, :, None], rest[:, m : m + 1], objective.y, w)[:, 0]
-    return _thetas(objective, values[kept], U, moment, means, alphas), judged
+    return thetas_of(objective, values[kept], U, moment, means, alphas), judged
 
 
 def _judge(residual: np.ndarray, rest: np.ndarray, y: np.ndarray, w: np.ndarray) -> np.ndarray:
