@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import scipy.optimize
 from sklearn.svm import LinearSVC
 
 from linearhead import LinearClassifier
@@ -273,3 +274,19 @@ def test_what_the_dual_solver_is_and_takes_by_default():
     assert solver.max_iter == 200
     assert solver.kinked_penalty
     assert solver.passes
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e4, 1e7])
+@pytest.mark.parametrize("loss", ["hinge", "crammer_singer"])
+def test_two_classes_far_from_separable_in_columns_of_any_size(loss, scale):
+    """At θ = 0 hinges are straight lines, so that the curvature model is α alone, and its step 1/α long."""
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((40, 4)), np.arange(40) % 2
+    model = LinearClassifier(loss, alpha=1e-4).fit(scale * X, y)
+    # without a penalty: a linear program, min mean ξ with ξ ≥ 0 and ξ ≥ 1 − (±1)(x·w + b)
+    signs = 2 * y[:, None] - 1
+    rows = np.hstack([-signs * X, -signs, -np.eye(40)])
+    bounds = [(None, None)] * 5 + [(0, None)] * 40
+    least = scipy.optimize.linprog(np.r_[np.zeros(5), np.full(40, 1 / 40)], rows, -np.ones(40), bounds=bounds).fun
+    assert model.converged_
+    assert 0 <= model.certificate_.value - least < (1e-3 if scale == 1 else 1e-7)

@@ -148,7 +148,18 @@ def test_uphill_everywhere_ends_without_a_step():
     assert t is None
     assert len(trials) <= MAX_TRIALS
     assert trials[0] == 1.0
-    assert all(0.09 <= b / a <= 0.91 for a, b in pairwise(trials))
+    shorter = [b / a for a, b in pairwise(trials)]
+    assert all(0.09 <= ratio <= 0.91 for ratio in shorter[:3])
+    assert all(0 < ratio <= 0.5**i for i, ratio in enumerate(shorter[2:]))
+
+
+@pytest.mark.parametrize("turn", [1e-6, 1e-12, 1e-20])
+def test_a_step_too_long_by_any_power_of_ten_is_shortened(turn):
+    """|t − turn|, rounded: far out a straight line, whose parabolas only halve."""
+    f = lambda t: np.hypot(t / turn - 1, 0.1)  # noqa: E731
+    slope = lambda t: (t / turn - 1) / np.hypot(t / turn - 1, 0.1) / turn  # noqa: E731
+    t, _ = searched(f, slope)
+    assert f(t) < 0.9 * f(0)
 
 
 # ── gradient descent and SGD ──────────────────────────────────────────────────────────────────────

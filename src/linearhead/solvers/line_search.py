@@ -13,6 +13,7 @@ from typing import Any
 
 DELTA, SIGMA = 1e-3, 0.9
 MAX_TRIALS = 20
+PARABOLAS = 2  # trials, all too long, after which each next one is shortened by twice as much at least
 
 
 def search(
@@ -22,7 +23,7 @@ def search(
     low, low_value, low_slope = 0.0, value, slope
     high: float | None = None
     lower: tuple[float, Any] | None = None
-    for _ in range(MAX_TRIALS):
+    for trial in range(MAX_TRIALS):
         point, new_slope = at(t)
         new = point.value
         fits = new <= value + DELTA * t * slope or (new <= value + noise and new_slope <= (2 * DELTA - 1) * slope)
@@ -34,6 +35,8 @@ def search(
             low, low_value, low_slope = t, new, new_slope
             lower = (t, point) if new < value - noise else lower
         t = 4 * t if high is None else _between(low, low_value, low_slope, high, new if high == t else None)
+        if not low and high is not None:  # a step too long by many powers of ten is not halved for ever
+            t = min(t, high * 0.5 ** (trial - PARABOLAS))
         if high is not None and high - low <= 1e-12 * high:
             break
     return lower
