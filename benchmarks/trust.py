@@ -95,7 +95,7 @@ def labels(share: float = 0.02) -> dict[str, Any]:
             wrong[flipped] = (y[flipped] + rng.integers(1, 10, len(flipped))) % 10
             seen = outside(X, wrong, Recipe(features="pixels", alpha=alpha), alpha, seed)
             assert seen is not None
-            first = suspects(asked, seen.scores, wrong)[0][: len(flipped)]
+            first = suspects(asked, seen.scores, wrong)[: len(flipped)]
             found.append(float(np.isin(first, flipped).mean()))
             print("labels", spec, seed, found[-1], flush=True)
         out[spec] = {"n": len(y), "flipped": share, "precision": found}

@@ -1,6 +1,5 @@
 """Scores without each row: n literal refits for least squares, one literal Newton step for the others."""
 
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -11,11 +10,8 @@ from sklearn.datasets import load_digits
 from linearhead import LinearClassifier, MarginClassifier, SoftmaxClassifier
 from linearhead.errors import ConvergenceWarning, DataError, UsageError
 from linearhead.estimators import ESTIMATORS
-from linearhead.path import left_out as plain
+from linearhead.path import leaving_out
 from test_path import ridge
-
-# the module, whose name the package gives to its function
-left_out = sys.modules[plain.__module__]
 
 SMOOTH = ["cross_entropy", "logistic", "squared_hinge"]
 SHAPES = [(40, 5), (14, 30)]  # n ≥ d and n < d
@@ -89,13 +85,13 @@ def test_the_others_take_one_newton_step(loss, shape, intercept):
 
 @pytest.mark.parametrize("loss", ["squared", *SMOOTH])
 def test_leverages_without_the_intercept_would_be_seen(loss, monkeypatch):
-    make = left_out._Look.of
+    make = leaving_out._Look.of
 
     def mutant(*arguments):
         look = make(*arguments)
         return replace(look, design=replace(look.design, intercept=False))
 
-    monkeypatch.setattr(left_out._Look, "of", mutant)
+    monkeypatch.setattr(leaving_out._Look, "of", mutant)
     squared = lambda: test_least_squares_is_n_refits(SHAPES[0], True, True)  # noqa: E731
     others = lambda: test_the_others_take_one_newton_step(loss, SHAPES[0], True)  # noqa: E731
     with pytest.raises(AssertionError):
@@ -125,7 +121,7 @@ def refits(kind, X, y, asked, **options):
 def test_every_estimator_comes_close_to_refits(digits, name, by_class, monkeypatch):
     X, y = digits
     if by_class:  # as where k (rank + 1) is large
-        monkeypatch.setattr(left_out, "COUPLED", 0)
+        monkeypatch.setattr(leaving_out, "COUPLED", 0)
     options = {"alpha": 1e-3} | ({"loss": "squared_hinge"} if name == "MarginClassifier" else {})
     asked = np.arange(0, 60, 2)  # half of them wrongly labelled
     fitted = ESTIMATORS[name](**options).fit(X, y)
@@ -143,7 +139,7 @@ def test_directions_that_are_left_uncoupled_cost_little_where_rows_are_many(monk
     X, y = load_digits(return_X_y=True)
     clf = SoftmaxClassifier(alpha=0.01, standardize=True).fit(X, y)
     whole = clf.leave_one_out(X, y)
-    monkeypatch.setattr(left_out, "WORK", 16**2 * len(y) * 10)  # 16 leading directions of 61
+    monkeypatch.setattr(leaving_out, "WORK", 16**2 * len(y) * 10)  # 16 leading directions of 61
     part, own = clf.leave_one_out(X, y), clf.decision_function(X)
     change = [np.abs(centred(a - whole)).mean() for a in (part, own)]
     assert 0 < change[0] < change[1] / 2
@@ -155,7 +151,7 @@ def test_directions_that_are_left_uncoupled_cost_little_where_rows_are_many(monk
 def test_other_rows_have_the_same_scores(digits, kind, by_class, monkeypatch):
     X, y = digits
     if by_class:
-        monkeypatch.setattr(left_out, "COUPLED", 0)
+        monkeypatch.setattr(leaving_out, "COUPLED", 0)
     clf = SoftmaxClassifier(alpha=0.01, standardize=True)
     expected = clf.fit(X, y).leave_one_out(X, y)
     other = kind(X)

@@ -1,5 +1,7 @@
 """Calibration, sets of labels, abstention and what is unlike: their promises on data where the truth is known."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -157,7 +159,7 @@ def rows_of_digits(n=600):
 def test_planted_flips_come_first_among_the_doubted_labels():
     from linearhead.experiment.outside import outside
     from linearhead.experiment.recipe import Recipe
-    from linearhead.experiment.trusting import suspects
+    from linearhead.experiment.trusting import noise, suspects
     from linearhead.store import Model
 
     X, y = rows_of_digits()
@@ -168,7 +170,8 @@ def test_planted_flips_come_first_among_the_doubted_labels():
     assert seen is not None
     W = np.zeros((10, 64), np.float32)
     for loss, least in (("cross_entropy", 0.8), ("hinge", 0.7)):
-        first, found = suspects(Model(list("0123456789"), W, W[:, 0], None, None, loss, {}), seen.scores, y)
+        model = Model(list("0123456789"), W, W[:, 0], None, None, loss, {})
+        first, found = suspects(model, seen.scores, y), noise(model, seen.scores, y)
         assert np.isin(first[:30], flipped).mean() >= least
         assert ("noise" in found) == (loss == "cross_entropy")
     assert 0.05 <= found["wrong"] < 0.2
@@ -291,3 +294,40 @@ def test_scores_of_few_digits_are_fitted_in_float32_alone(monkeypatch):
     outside(X[:500].astype(np.float32), y[:500], Recipe(features="pixels"), 0.01, 0)
     assert exact
     assert not any(exact)
+
+
+@pytest.mark.parametrize(("loss", "repeated", "by"), [
+    ("cross_entropy", 0, "one-step leave-one-out"),
+    ("squared_hinge", 0, "one-step leave-one-out"),
+    ("squared", 0, "exact leave-one-out"),
+    ("hinge", 0, "out-of-fold"),  # kinks
+    ("cross_entropy", 20, "out-of-fold"),  # leaving a row out leaves its copy there
+])  # fmt: skip
+def test_who_doubts_labels_is_said(loss, repeated, by, tmp_path):
+    from linearhead import train
+
+    X, y = rows_of_digits(400)
+    flipped = np.arange(40)
+    y[flipped] = (y[flipped] + 1 + flipped % 9) % 10
+    again = np.arange(100, 100 + repeated)
+    np.savez(tmp_path / "rows.npz", X=np.vstack([X, X[again]]), y=np.append(y, y[again]))
+    run = train(tmp_path / "rows.npz", out=tmp_path / "run", loss=loss, alpha=0.03, test_share=0.0).run
+    assert by in run.doubted_by
+    assert by in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    first = [int(re.findall(r"\d+", name)[-1]) for name in run.doubted]
+    assert np.mean(np.isin(first, flipped)) >= 0.7
+    for finding in run.findings:
+        if finding.code == "label-errors":
+            assert by in finding.evidence
+
+
+def test_labels_are_doubted_by_other_folds_where_the_fit_is_no_optimum():
+    from types import SimpleNamespace
+
+    from linearhead import SoftmaxClassifier
+    from linearhead.experiment import examine
+
+    X, y = rows_of_digits(200)
+    good, poor = (SoftmaxClassifier(alpha=0.1, tol=tol, solver="sgd").fit(X, y) for tol in (1e9, None))
+    assert examine.left_out(SimpleNamespace(best=poor), X, y) is None
+    assert examine.left_out(SimpleNamespace(best=good), X, y) is not None

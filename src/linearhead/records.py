@@ -313,6 +313,7 @@ class Run:
     probes: dict[str, dict[str, float | None]] = field(default_factory=dict)  # what checks measured, by probe
     suspects: list[Picture] = field(default_factory=list)  # trained pictures whose label is doubted, worst first
     doubted: list[str] = field(default_factory=list)  # the paths of more of them, in the same order
+    doubted_by: str = "classifiers that had not seen them"  # who gives them another label, in words
     unsure: list[int] = field(default_factory=list)  # indices into pictures, the least sure first
     judged_pictures: str = ""  # SHA-256 of the contents of the test pictures, in their order
     judged_right: str = ""  # "1" or "0" for each of them

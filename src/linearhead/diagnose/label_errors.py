@@ -27,9 +27,8 @@ def check(run: Run) -> Finding | None:
         title="Some labels are probably wrong",
         severity="warning",
         evidence=f"About {share:.0%} of the {n:.0f} training labels look as if drawn at random: classifiers that had "
-        "not seen these pictures find labels there that no confusion of similar classes explains. First to look at: "
-        + ", ".join(f"'{path}'" for path in run.doubted[:3])
-        + ".",
+        "not seen these pictures find labels there that no confusion of similar classes explains. First to look at, "
+        f"doubted by {run.doubted_by}: " + ", ".join(f"'{path}'" for path in run.doubted[:3]) + ".",
         **_remedy(run),
     )
 

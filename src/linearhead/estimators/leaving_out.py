@@ -1,4 +1,4 @@
-"""What a fitted classifier would have said of its rows without them: the problem as fitted, then `path/left_out`."""
+"""What a fitted classifier would have said of its rows without them: the problem as fitted, then `path/leaving_out`."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import UsageError
 from ..features.regions import contributions
 from ..records import Evaluation, Run
 from ..store import Model
@@ -24,6 +25,10 @@ from .recipe import Recipe
 
 SUSPECTS, UNSURE, EXPLAINED = 24, 24, 60  # pictures shown of each kind
 COPIED = 0.01  # of the trained pictures are copies of others, at least, for folds to be made around them
+DEAR = 2e11  # multiplications from which leaving every row out costs more than the folds' fits
+OUT_OF_FOLD = "classifiers fitted to the other folds (out-of-fold)"
+LEFT_OUT = "classifiers fitted to all others ({} leave-one-out)"
+HOW = {"squared": "exact"}  # where one step of Newton's method goes all the way
 GROUPS, COPIES = 8, 3  # groups of copies shown, and pictures of each
 
 
@@ -49,10 +54,25 @@ def examine(prepared: Any, plan: Recipe, fitted: Fit, model: Model, run: Run) ->
     run.learning_curve = seen.curve
     unseen = trusting.unseen(seen, fitted, y[:n], prepared.n_train)
     run.trust = trusting.calibrate(model, unseen, X[:n] if single is None else X[single], plan.seed)
-    doubted, run.probes["labels"] = trusting.suspects(model, seen.scores, y[:n])
-    names = prepared.dataset.names
+    run.probes["labels"] = trusting.noise(model, seen.scores, y[:n])
+    scores = left_out(fitted, X[:n], y[:n]) if groups is None else None
+    run.doubted_by = OUT_OF_FOLD if scores is None else LEFT_OUT.format(HOW.get(model.loss, "one-step"))
+    scores = seen.scores if scores is None else scores
+    doubted, names = trusting.suspects(model, scores, y[:n]), prepared.dataset.names
     run.doubted = [names[prepared.extracted.rows[i]] for i in doubted[:SUSPECTS]]
-    return Doubted(doubted.tolist(), answer_scores(model, seen.scores, y[:n]))
+    return Doubted(doubted.tolist(), answer_scores(model, scores, y[:n]))
+
+
+def left_out(fitted: Fit, X: np.ndarray, y: np.ndarray) -> np.ndarray | None:
+    """Scores (n, k) of the trained rows, each by the model fitted without it; None where that takes other fits, or
+    longer than these. Groups and copies are not for it: it leaves out one row alone."""
+    n, d = X.shape
+    if n * d * min(n, d) > DEAR:
+        return None
+    try:
+        return fitted.best.leave_one_out(X, y)
+    except UsageError:
+        return None
 
 
 def together(prepared: Any) -> tuple[np.ndarray | None, np.ndarray | None]:

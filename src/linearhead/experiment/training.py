@@ -92,6 +92,7 @@ class Outcome:
             "trust": to_json(run.trust),
             "probes": to_json(run.probes),
             "doubted": run.doubted,
+            "doubted_by": run.doubted_by,
             "counts": run.data.counts,
             "roles": run.data.roles,
             "stages": run.seconds,

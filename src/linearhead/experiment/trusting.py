@@ -124,12 +124,12 @@ def uncalibrated(model: Model, scores: np.ndarray) -> np.ndarray | None:
     return LOSSES[model.loss]().probabilities(scores)
 
 
-def suspects(model: Model, scores: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, dict[str, float | None]]:
-    """Rows whose label is doubted, the likeliest mistake first, and how many labels look wrong in all.
+def suspects(model: Model, scores: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Rows whose label is doubted, the likeliest mistake first, by scores (n, k) of classifiers that had not seen them.
 
-    A row is doubted by −ln p(label) − ln P(label | answer), p of a classifier that had not seen it and P counted over
-    all rows: what the classifier often confuses is doubted less than what it never does. Without probabilities the
-    lead of the answer's score over the label's stands for the first.
+    A row is doubted by −ln p(label) − ln P(label | answer), P counted over all rows: what the classifier often confuses
+    is doubted less than what it never does. Without probabilities the lead of the answer's score over the label's
+    stands for the first.
     """
     p, rows = model.probabilities(scores), np.arange(len(y))
     answer = scores.argmax(axis=1)
@@ -139,8 +139,14 @@ def suspects(model: Model, scores: np.ndarray, y: np.ndarray) -> tuple[np.ndarra
     np.add.at(counts, (y, answer), 1)
     doubt = doubt - np.log(counts / counts.sum(axis=0))[y, answer]
     order = np.argsort(-doubt, kind="stable")
-    found: dict[str, float | None] = {"n": len(y), "classes": scores.shape[1], "wrong": float(np.mean(answer != y))}
-    if p is not None:
-        probabilities: Any = LOSSES[model.loss]().probabilities
+    return order[answer[order] != y[order]]
+
+
+def noise(model: Model, scores: np.ndarray, y: np.ndarray) -> dict[str, float | None]:
+    """How many labels look wrong in all, by out-of-fold scores (n, k)."""
+    wrong = float(np.mean(scores.argmax(axis=1) != y))
+    found: dict[str, float | None] = {"n": len(y), "classes": scores.shape[1], "wrong": wrong}
+    probabilities: Any = LOSSES[model.loss]().probabilities
+    if probabilities(scores[:1]) is not None:
         found["noise"], found["gain"] = label_noise(scores, y, probabilities)
-    return order[answer[order] != y[order]], found
+    return found

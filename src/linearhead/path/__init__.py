@@ -18,7 +18,7 @@ from ..errors import UsageError
 from ..objective.checking import check_number
 from .held import LEAVE_ONE_OUT, folds, held_out, hold_out, judges
 from .least_squares import leave_one_out
-from .left_out import left_out
+from .leaving_out import left_out
 from .protocols import PROTOCOLS, Protocol, protocol_of, random_part
 from .result import RULES, PathPoint, RegularizationPath
 from .sample import Maker, Sample

@@ -24,7 +24,7 @@ from .least_squares import row_weights, spectrum, thetas_of
 from .walkers import solvable
 
 COUPLED = 2600  # unknowns up to which H is factorised whole
-WORK = 2e10  # multiplications of one sum over all rows
+WORK = 1e10  # multiplications of one sum over all rows
 
 
 def _why_not(objective: Objective) -> str:
