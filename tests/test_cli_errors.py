@@ -294,6 +294,22 @@ def test_ctrl_c_while_reading_pictures_leaves_nothing(photos, tmp_path, monkeypa
     assert list(tmp_path.iterdir()) == []
 
 
+def test_ctrl_c_in_an_import_is_no_fault(photos, tmp_path, monkeypatch):
+    """Python 3.11 raises RuntimeError from what __set_name__ raises; its later versions leave it as it is."""
+    from linearhead.experiment import training
+
+    class Name:
+        def __set_name__(self, *_):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "fit", lambda *_, **__: type("Loaded", (), {"name": Name()}))
+    result = run("train", photos, "--out", tmp_path / "run")
+    assert result.exit_code == 130
+    assert "Interrupted" in result.stderr
+    assert "fault" not in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_fault_of_the_program_is_one_message(photos, tmp_path, monkeypatch):
     from linearhead.experiment import training
 

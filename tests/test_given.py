@@ -123,6 +123,13 @@ def test_a_class_of_another_name_and_a_run_that_is_not_there_are_named(trained, 
         assert str(tmp_path / "nothing") in result.stderr
 
 
+def test_errors_speak_of_rows_and_of_no_folders(trained, rows):
+    with pytest.raises(DataError, match=r"600 rows of 1 class \('0'\).*Add some of another class"):
+        train((rows[0], 0 * rows[1]))
+    with pytest.raises(DataError, match=r"None of the 600 rows .*; rename the classes, or train on these rows"):
+        evaluate(trained[1], (rows[0], rows[1] + 10))
+
+
 def test_rows_are_not_called_pictures(trained, tmp_path):
     folder, out, got = trained
     said = run("train", folder / "features.npz", "--out", tmp_path / "run", "--max-bad", "0.1").stdout

@@ -61,6 +61,8 @@ def test_a_path_takes_what_an_estimator_takes(digits, form, part):
         (lambda y: y + 0.01 * np.arange(300), "continuous"),
         (lambda y: np.where(y == 3, np.nan, y), "contains NaN"),
         (lambda y: np.where(y == 3, None, y.astype(object)), "types NoneType, int"),
+        (lambda y: y.astype(object), r"dtype object.*all int.*y\.astype\(int\)"),
+        (lambda y: (y > 4).astype(object), r"all bool.*y\.astype\(bool\)"),
         (lambda y: y[:-1], "inconsistent numbers of samples"),
         (lambda y: 0 * y, "one class only: 0"),
     ],

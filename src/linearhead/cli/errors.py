@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Callable
+from typing import NoReturn
 
 import click
 
@@ -24,8 +25,7 @@ def reported(ctx: click.Context, invoke: Callable[[click.Context], object]) -> o
         tell(str(error))
         ctx.exit(error.exit_code)
     except KeyboardInterrupt:
-        put("\nInterrupted before there was anything to keep; nothing was written.", err=True)
-        ctx.exit(INTERRUPTED)
+        interrupted(ctx)
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does; click knows what to do
         raise
     except OSError as error:
@@ -39,11 +39,19 @@ def reported(ctx: click.Context, invoke: Callable[[click.Context], object]) -> o
     except (click.exceptions.Exit, click.ClickException, click.Abort):
         raise
     except Exception as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):  # in an import Python 3.11 makes a RuntimeError of it
+            interrupted(ctx)
         tell(
             f"A fault of linearhead, not of yours: {type(error).__name__}: {error}\n"
             "Nothing half-written is left behind. Please report it, with what LINEARHEAD_DEBUG=1 shows."
         )
         ctx.exit(FAULT)
+
+
+def interrupted(ctx: click.Context) -> NoReturn:
+    """Ctrl-C that no verb has caught."""
+    put("\nInterrupted before there was anything to keep; nothing was written.", err=True)
+    ctx.exit(INTERRUPTED)
 
 
 def tell(text: str) -> None:

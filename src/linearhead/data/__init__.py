@@ -93,8 +93,11 @@ def _too_few_classes(dataset: Dataset, needed: int) -> str:
         f"{Path(dataset.source) / dataset.classes[0]} instead."
         if nested and len(dataset.classes) == 1
         else " Add a sub-folder with pictures of something else."
+        if dataset.reader == "folder"
+        else " Add some of another class."
     )
-    pictures = "1 picture" if len(dataset) == 1 else f"{len(dataset)} pictures"
+    what = "picture" if dataset.features is None else "row"
+    pictures = f"{len(dataset)} {what}{'s' * (len(dataset) != 1)}"
     return (
         f"{dataset.source} holds {pictures} of {len(dataset.classes)} class ({listed(dataset.classes)}), "
         f"but a classifier tells classes apart and needs at least {needed}.{hint}"

@@ -285,10 +285,11 @@ def match_classes(dataset: Dataset, rows: np.ndarray, model: Model) -> tuple[np.
         for row in rows[y < 0]
     ]
     if len(unknown) == len(rows):
+        what = "pictures" if dataset.features is None else "rows"
         raise DataError(
-            f"None of the {len(rows)} pictures in {dataset.source} is of a class that the model knows. Found: "
+            f"None of the {len(rows)} {what} in {dataset.source} is of a class that the model knows. Found: "
             f"{_few(dataset.classes)}. The model knows: {_few(model.classes)}. Classes are matched by name; "
-            "rename the sub-folders, or train on these pictures."
+            f"rename the {'sub-folders' if dataset.reader == 'folder' else 'classes'}, or train on these {what}."
         )
     return y[y >= 0], rows[y >= 0], unknown
 

@@ -50,11 +50,22 @@ def checked_labels(y: Any, X: Any) -> np.ndarray:
             "(sklearn.multioutput.MultiOutputClassifier)."
         )
     y = _check_y(y)
-    if y.dtype.kind == "O" and len(kinds := {type(label).__name__ for label in y.tolist()}) > 1:
-        raise DataError(f"y mixes labels of types {', '.join(sorted(kinds))}, which have no order: give all one type.")
+    if y.dtype.kind == "O":
+        _check_kinds(sorted({type(label).__name__ for label in y.tolist()}))
     check_consistent_length(X, y)
     check_classification_targets(y)
     return y
+
+
+def _check_kinds(kinds: list[str]) -> None:
+    """DataError unless labels that are Python objects, of these types, are names."""
+    if len(kinds) > 1:
+        raise DataError(f"y mixes labels of types {', '.join(kinds)}, which have no order: give all one type.")
+    if kinds[0] in ("bool", "int", "float"):
+        raise DataError(
+            f"Unknown label type: y holds Python objects (dtype object), all {kinds[0]}. Needed is an array of numbers or "
+            f"names: y.astype({kinds[0]}) or y.astype(str)."
+        )
 
 
 def checked_weights(sample_weight: Any, X: Any) -> np.ndarray | None:
