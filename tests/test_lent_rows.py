@@ -347,3 +347,12 @@ def test_moments_are_those_of_numpy_rows(weighted):
     np.testing.assert_allclose(mean, truth, rtol=1e-12)
     np.testing.assert_allclose(deviation**2, np.average((exact - truth) ** 2, axis=0, weights=w), rtol=1e-9, atol=1e-20)
     assert deviation[1] == 0
+
+
+@pytest.mark.parametrize("make", ["to_sparse_coo", "to_sparse_csr"])
+@pytest.mark.filterwarnings("ignore:Sparse")
+def test_sparse_tensors_are_refused_with_what_to_do(make):
+    X, y = data()
+    rows = getattr(into("torch", X), make)()
+    with pytest.raises(DataError, match=r"sparse tensor \(torch.sparse_.*X.to_dense\(\)"):
+        SoftmaxClassifier().fit(rows, y)

@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse
 from sklearn.datasets import load_digits
 
-from linearhead.errors import DataError, UsageError
+from linearhead.errors import ConvergenceWarning, DataError, UsageError
 from linearhead.estimators import ESTIMATORS, LeastSquaresClassifier, LinearClassifier, SoftmaxClassifier
 from linearhead.losses import LOSSES
 from linearhead.path import regularization_path
@@ -382,6 +382,16 @@ def test_as_exact_as_choosing_needs(digits, loss, wide):
         assert np.array_equal(labels[0], labels[1])
         assert a.valid_loss == pytest.approx(b.valid_loss, rel=1e-3)
     assert quick.alpha_ == exact.alpha_
+
+
+@pytest.mark.parametrize(
+    "given", [{"alphas": [0.1, 1e-4]}, {"alphas": [1e-4], "certificates": False}, {"protocol": "clip"}]
+)
+def test_the_fit_that_predicts_is_told_where_it_ended_too_early(digits, given):
+    X, y, Xv, yv = digits
+    with pytest.warns(ConvergenceWarning, match=r"alpha = .*, which the path predicts by, .*raise max_iter") as told:
+        regularization_path(X, y, valid=(Xv, yv), max_iter=2, **given)
+    assert [w.filename for w in told] == [__file__]
 
 
 @pytest.mark.parametrize("form", [np.float64, np.float32, scipy.sparse.csr_array])

@@ -27,6 +27,8 @@ class LentArray(StoredArray):
     """n rows of d numbers in `source`, another library's array (n, d)."""
 
     def __init__(self, source: Any) -> None:
+        if "sparse" in (layout := str(getattr(source, "layout", ""))):
+            raise DataError(f"X is a sparse tensor ({layout}); needed is X.to_dense(), or SciPy's sparse rows.")
         self.source = source.detach() if hasattr(source, "detach") else source
         self.xp = namespace(self.source)
         self.dtype = to_host(self.source[:1, ...]).dtype

@@ -63,8 +63,8 @@ def _check_kinds(kinds: list[str]) -> None:
         raise DataError(f"y mixes labels of types {', '.join(kinds)}, which have no order: give all one type.")
     if kinds[0] in ("bool", "int", "float"):
         raise DataError(
-            f"Unknown label type: y holds Python objects (dtype object), all {kinds[0]}. Needed is an array of numbers or "
-            f"names: y.astype({kinds[0]}) or y.astype(str)."
+            f"Unknown label type: y holds Python objects (dtype object), all {kinds[0]}. Needed is an array of numbers "
+            f"or names: y.astype({kinds[0]}) or y.astype(str)."
         )
 
 

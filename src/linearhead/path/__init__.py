@@ -8,14 +8,17 @@ published protocols do; "one_standard_error" the strongest penalty within one st
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from ..errors import UsageError
+from ..certificate import sentence
+from ..errors import ConvergenceWarning, UsageError
 from ..objective.checking import check_number
+from ..records import Status
 from .held import LEAVE_ONE_OUT, folds, held_out, hold_out, judges
 from .least_squares import leave_one_out
 from .leaving_out import left_out
@@ -91,7 +94,21 @@ def regularization_path(
         alpha = path.alpha_ if plan is None else path.alpha_ * objective.total / again.total
         with again.design.session():
             path.refit = fit_at(Walk(again, [], tol, max_iter), alpha)
+    _warn(path.refit or path.points[path.index_])
     return path
+
+
+def _warn(point: PathPoint) -> None:
+    """ConvergenceWarning where the fit that predicts has ended too early."""
+    proof = point.certificate
+    if point.status is not Status.CONVERGED and not (proof and proof.certified):
+        proven = "" if proof is None else f": {sentence(proof)}"
+        warnings.warn(
+            f"The fit at alpha = {point.alpha:.3g}, which the path predicts by, has not converged{proven}. "
+            f"Likely cause: {point.status.value}.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
 
 
 def _checked(
