@@ -67,7 +67,7 @@ def left_out(fitted: Fit, X: np.ndarray, y: np.ndarray) -> np.ndarray | None:
     """Scores (n, k) of the trained rows, each by the model fitted without it; None where that takes other fits, or
     longer than these. Groups and copies are not for it: it leaves out one row alone."""
     n, d = X.shape
-    if n * d * min(n, d) > DEAR:
+    if n * d * min(n, d) > DEAR or not getattr(fitted.best, "converged_", False):  # not there: cut short
         return None
     try:
         return fitted.best.leave_one_out(X, y)
