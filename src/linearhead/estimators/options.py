@@ -21,6 +21,11 @@ def check_options(model: Any, solver: str) -> None:
     check_number("batch_size", model.batch_size, 1, whole=True)
     check_number("max_iter", model.max_iter, 0, whole=True, optional=True)
     check_number("patience", model.patience, 1, whole=True, optional=True)
+    for name in ("fit_intercept", "standardize", "nesterov", "averaging", "warm_start"):
+        if isinstance(value := getattr(model, name), str):  # "no" would count as True
+            raise UsageError(f"{name} is True or False; found {value!r}.")
+    if not (model.callback is None or callable(model.callback)):
+        raise UsageError(f"callback is a function that takes a row of the trace, or None; found {model.callback!r}.")
     if not isinstance(model.schedule, str) or model.schedule not in SCHEDULES:
         raise UsageError(f"schedule is one of {', '.join(SCHEDULES)}; found {model.schedule!r}.")
     steps = ("1/L", "backtracking") if solver == "gd" else ()
