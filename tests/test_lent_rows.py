@@ -155,13 +155,14 @@ def test_so_it_is_of_some_directions_and_of_many_classes(library, rows, loss, mo
     monkeypatch.setattr(lent_model, "FULL_EIGEN", 50)
     monkeypatch.setattr(sampling, "SKETCH", 20)
     X, y = data(n=rows, d=80, k=5, dtype=np.float64)
+    monkeypatch.setattr(curvature, "size", lambda objective, directions: (directions, objective.n))
     for classes, rotated in ((32, 256), (4, 256), (4, 4)):
         for module in (curvature, lent_model):
             monkeypatch.setattr(module, "CLASSES", classes)
             monkeypatch.setattr(module, "ROTATED", rotated)
-        _, own, ours, theirs = models(library, X, y, loss=loss)
+        host, own, ours, theirs = models(library, X, y, loss=loss)
         assert own.rest is not None
-        assert (own.coupled is None) == (classes == 4)
+        assert (own.coupled is None) == (host.coupled is None) == (classes == 4 and loss == "squared_hinge")
         assert (own.Q is None) == (rotated == 4)
         for found, expected in zip(theirs, ours, strict=True):
             np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6 * np.abs(expected).max())

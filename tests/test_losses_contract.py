@@ -120,7 +120,7 @@ def check_hessian_symmetry(loss):
 
 
 def check_hessian_sums(loss):
-    """`hessian_mean` and `hessian_form` against k probes each."""
+    """`hessian_mean`, `hessian_form` and `hessian_parts` against k probes each."""
     for k in CLASSES:
         s, y = rows(loss, k, seed=4)
         rng = np.random.default_rng(k)
@@ -128,6 +128,12 @@ def check_hessian_sums(loss):
         close(loss.hessian_mean(s, y, w), mean_by_probes(loss.hessian_product, s, y, w), atol=1e-11)
         for turn in (Q, None):
             close(loss.hessian_form(s, y, turn), form_by_probes(loss.hessian_product, s, y, turn), atol=1e-10)
+        if loss.splits:
+            a, b = loss.hessian_parts(s, y)
+            close(a[:, :, None] * np.eye(k) - b[:, :, None] * b[:, None], hessians(loss, s, y), atol=1e-12)
+        else:
+            with pytest.raises(TypeError, match="another form"):
+                loss.hessian_parts(s, y)
 
 
 def check_curvature(loss):

@@ -228,6 +228,10 @@ PLANTED = {
         mutant(ce, hessian_form=lambda self, right, s, y, Q: self.probabilities(s) if Q is None else right(s, y, Q)),
         contract.check_hessian_sums,
     ),
+    "parts of a root": (
+        mutant(ce, hessian_parts=lambda self, right, s, y: (right(s, y)[0], right(s, y)[1] ** 0.5)),
+        contract.check_hessian_sums,
+    ),
     "conjugate of shares at the label, too": (
         mutant(Hinge, conjugate_of_shares=lambda self, right, q: right(q) - self.margin * q),
         contract.check_conjugate_of_shares,

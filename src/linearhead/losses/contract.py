@@ -29,6 +29,7 @@ class Loss:
     smoothness: ClassVar[int]  # continuous derivatives: 0 (kinks), 1 or 2
     curvature_source: ClassVar[str]  # where the bound `curvature` comes from
     shift_invariant: ClassVar[bool] = True  # whether adding one number to all scores of a row changes nothing
+    splits: ClassVar[bool] = False  # whether a row's Hessian is a diagonal less one outer product: `hessian_parts`
     proper: ClassVar[bool] = False  # whether `probabilities` estimates P(y | x)
 
     def curvature(self, k: int) -> float:
@@ -70,6 +71,10 @@ class Loss:
     def hessian_form(self, s: Array, y: Array, Q: Array | None) -> Array:
         """q_aᵀ H_i q_a for every row i and column q_a of Q (k, k), None for I: (n, k); by k probes if not replaced."""
         return form_by_probes(self.hessian_product, s, y, Q)
+
+    def hessian_parts(self, s: Array, y: Array) -> tuple[Array, Array]:
+        """a, b (n, k) with every row's Hessian diag(aᵢ) − bᵢbᵢᵀ, where `splits`."""
+        raise TypeError(f"{self.name} has Hessians of another form.")
 
     def conjugate(self, g: Array, y: Array) -> Array:
         """sup_s ⟨g, s⟩ − ℓ(s, y): (n, k), (n,) → (n,), +inf outside the domain."""

@@ -50,6 +50,7 @@ class CrossEntropy(Loss):
     formula = "−log ŷ_label, ŷ = softmax(s)"
     smoothness = 2
     curvature_source = "Böhning 1992: diag(p) − ppᵀ ≼ ½(I − 11ᵀ/k)"
+    splits = True
     proper = True
 
     def curvature(self, k: int) -> float:
@@ -126,6 +127,10 @@ class CrossEntropy(Loss):
     def hessian_form(self, s: Array, y: Array, Q: Array | None) -> Array:
         p = self.probabilities(s)
         return p - p * p if Q is None else p @ (Q * Q) - (p @ Q) ** 2
+
+    def hessian_parts(self, s: Array, y: Array) -> tuple[Array, Array]:
+        p = self.probabilities(s)
+        return p, p
 
     def conjugate(self, g: Array, y: Array) -> Array:
         """Σ_j p_j log p_j with p = g + e_y in the simplex (negative entropy)."""

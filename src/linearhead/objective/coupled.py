@@ -149,13 +149,7 @@ class Coupled:
         L, classes = self.factor, self.classes
         x = v - v.mean(axis=2, keepdims=True) if classes.grounded else v
         x = x[:, :, classes.free].transpose(2, 0, 1).astype(L.dtype)  # (k, r+1, j)
-        for i in range(len(x)):
-            left = L[place(i, 0) : place(i, i)]
-            x[i] = L[place(i, i)] @ (x[i] - (left @ x[:i]).sum(axis=0))
-        for i in reversed(range(len(x))):
-            left = L[place(i, 0) : place(i, i)]
-            x[i] = L[place(i, i)].T @ x[i]
-            x[:i] -= left.transpose(0, 2, 1) @ x[i]
+        solve(L, x)
         out = np.zeros_like(v)
         out[:, :, classes.free] = x.transpose(1, 2, 0)
         return out - out.mean(axis=2, keepdims=True) if classes.grounded else out
@@ -180,10 +174,21 @@ class Coupled:
                 more[-1] = last[i, j]  # no step where the loss is blind, rounding would be amplified
                 more += (i == j) * LEAST[H.dtype.char] * top
                 block[np.diag_indices(q)] += more.astype(H.dtype)
-        return cls(H, classes) if _factorise(H, k) else None
+        return cls(H, classes) if factorise(H, k) else None
 
 
-def _factorise(H: np.ndarray, k: int) -> bool:
+def solve(L: np.ndarray, x: np.ndarray) -> None:
+    """x (k, q, j) ← H⁻¹x by the factor of H."""
+    for i in range(len(x)):
+        left = L[place(i, 0) : place(i, i)]
+        x[i] = L[place(i, i)] @ (x[i] - (left @ x[:i]).sum(axis=0))
+    for i in reversed(range(len(x))):
+        left = L[place(i, 0) : place(i, i)]
+        x[i] = L[place(i, i)].T @ x[i]
+        x[:i] -= left.transpose(0, 2, 1) @ x[i]
+
+
+def factorise(H: np.ndarray, k: int) -> bool:
     """Cholesky's factor in place of the blocks of H, those on the diagonal inverted; False: H is not definite."""
     from scipy.linalg import solve_triangular
 

@@ -2,9 +2,10 @@
 
 For one layer ∇²F = E[H_i ⊗ x_i x_iᵀ] + αI ≈ E[H_i] ⊗ E[x_i x_iᵀ] + αI (Martens & Grosse 2015). In the eigenbasis U ⊗
 Q of the two factors the diagonal is computed exactly, D_ca = E[(u_cᵀx)² · q_aᵀ H q_a] (George et al. 2018), so M =
-(U⊗Q) (D + α) (U⊗Q)ᵀ. In the first few u and for few classes M is the Hessian itself, factorised (`coupled.py`), in long
-fits on rows drawn for it (`drawn.py`). U comes from a sample of rows (`basis.py`) and serves every α and θ; the rest is
-renewed.
+(U⊗Q) (D + α) (U⊗Q)ᵀ. But the rows at which a class bends lie around a centre c_a of their own, which ties its intercept
+to all directions: with b_a + c_aᵀw_a in the place of b_a the two are told apart, and D is taken around c_a. In the
+first few u M is the Hessian itself, factorised (`coupled.py`, `many_classes.py`), in long fits of few classes on rows
+drawn for it (`drawn.py`). U comes from a sample of rows (`basis.py`) and serves every α and θ; the rest is renewed.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from ..design import in_turn
 from .basis import SLAB, Basis
 from .coupled import CLASSES, Classes, Coupled, unknowns
 from .drawn import Leading, draw, extended
+from .many_classes import Grouped, couple, size
 from .objective import Objective
 
 WIDTH = 256  # columns of one product with U
@@ -31,10 +33,11 @@ class Preconditioner:
 
     basis: Basis
     Q: np.ndarray | None  # (k, k) eigenvectors of the mean Hessian in the scores; None: the classes themselves
-    diagonal: np.ndarray  # (r, k) curvature in the basis, with α
+    diagonal: np.ndarray  # (r, k) curvature in the basis, around `centre`, with α
     rest: np.ndarray  # (d, k) curvature of what the basis leaves out, with α; (1, k) if scales are equal
     intercept: np.ndarray  # (k,)
-    coupled: Coupled | None  # of the leading directions and the intercept
+    centre: np.ndarray  # (r, k) where the rows lie at which a class bends
+    coupled: Coupled | Grouped | None  # of the leading directions and the intercept
     lead: int
     alpha: float | None  # where Q does not tell: the curvature of W along a shift of all classes; None: nothing special
 
@@ -49,12 +52,14 @@ class Preconditioner:
         scale = None if (basis.scale == 1).all() else basis.scale.astype(kind)[:, None, None]
         out, w = np.empty_like(v), _times(v[:-1] if scale is None else v[:-1] / scale, Q)
         inner = _along(None if U is None else U.T, w)
-        solved = inner / self.diagonal[:, None]
-        back = None if Q is None else Q.T
-        out[-1] = _times(_times(v[-1], Q) / self.intercept, back)
+        back, last = None if Q is None else Q.T, _times(v[-1], Q)
+        centre = self.centre.astype(kind)[:, None]
+        solved = (inner - centre * last) / self.diagonal[:, None]
+        own = last / self.intercept
         if self.coupled is not None:
             lead = self.coupled(np.concatenate([_times(inner[: self.lead], back), v[-1:]]))
-            solved[: self.lead], out[-1] = _times(lead[:-1], Q), lead[-1]
+            solved[: self.lead], own = _times(lead[:-1], Q), _times(lead[-1], Q)
+        out[-1] = _times(own - (centre * solved)[self.lead :].sum(axis=0), back)
         if basis.full:
             solved = _along(U, solved)
         elif len(self.rest) == 1:  # (w − U inner) / rest without a product of its own
@@ -106,17 +111,20 @@ def precondition(
     mean = None if s is None else _mean_hessian(sample, s, w)
     values, Q = (np.ones(k), None) if mean is None else np.linalg.eigh(mean)
     diagonal, lone = np.zeros((basis.projected.shape[1], k)), np.zeros(k)
+    centre = np.zeros_like(diagonal)
     turn = None if Q is None else Q.astype(w.dtype)
 
-    def terms(part: slice) -> tuple[np.ndarray, np.ndarray]:
+    def terms(part: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         form = sample.score_hessian_form(scores(part) if s is None else s[part], part, turn)
         form *= w[part, None]
         z = basis.part(part)
-        return (z * z).T @ form, form.sum(axis=0, dtype=np.float64)
+        return (z * z).T @ form, z.T @ form, form.sum(axis=0, dtype=np.float64)
 
-    for along, alone in in_turn(terms, slabs):
+    for along, first, alone in in_turn(terms, slabs):
         diagonal += along
+        centre += first
         lone += alone
+    diagonal, centre = centred(diagonal, centre, lone, objective.design.intercept)
     alpha = objective.alpha * objective.penalty.strong_convexity
     shrink = 1 / basis.scale**2
     # α I becomes α/scale² in scaled columns; its diagonal in the basis
@@ -125,15 +133,25 @@ def precondition(
     rest = basis.rest * lone + alpha * (shrink[0] if alike else shrink[:, None])
     # directions of the scores that the loss does not see (a shift of all of them): no step, rounding would be amplified
     blind = values <= (1e-13 if w.dtype == np.float64 else 1e-7) * max(values[-1], 0.0)
-    lead = leading(objective, basis, fine)
+    lead, most = leading(objective, basis, fine)
     coupled = None
-    if Q is not None and s is not None and mean is not None and lead > 0:
+    if most and theta.any():
+        coupled = couple(sample, basis, theta, w, alpha * shrink, lead, most)
+    elif Q is not None and s is not None and mean is not None and lead > 0 and not most:
         rows = draw(objective, basis, theta, lead) if fine else _sampled(sample, basis, s, w, lead)
         coupled = _coupled(rows, basis, alpha * shrink, mean, Q[:, blind])
     lead = 0 if coupled is None else lead
     diagonal, rest, lone = bounded(diagonal, np.atleast_2d(rest), lone, blind, alpha)
     special = alpha if objective.loss.shift_invariant else None
-    return Preconditioner(basis, Q, diagonal, rest, lone, coupled, lead, special)
+    return Preconditioner(basis, Q, diagonal, rest, lone, centre, coupled, lead, special)
+
+
+def centred(diagonal: Any, sums: Any, lone: Any, intercept: bool) -> tuple[Any, Any]:
+    """E[z² h] and E[z h] (r, k), E[h] (k,) → E[(z − c)² h], not below a tenth of what it was, as c is a sample's, and
+    c = E[z h] / E[h], which is 0 without an intercept; in any library's arrays."""
+    xp = namespace(lone)
+    c = sums / xp.where(lone > 1e-7 * largest(lone), lone, np.inf) if intercept else xp.zeros_like(sums)
+    return xp.maximum(diagonal - lone * c * c, 0.1 * diagonal), c
 
 
 def bounded(diagonal: Any, rest: Any, lone: Any, blind: Any, alpha: float) -> tuple[Any, Any, Any]:
@@ -154,12 +172,13 @@ def _mean_hessian(sample: Objective, s: np.ndarray, w: np.ndarray) -> np.ndarray
     return sample.score_hessian_mean(s, slice(None), w).astype(np.float64)
 
 
-def leading(objective: Objective, basis: Basis, fine: bool) -> int:
-    """Directions in which the classes are coupled."""
+def leading(objective: Objective, basis: Basis, fine: bool) -> tuple[int, int]:
+    """Directions in which the classes are coupled, and of how many rows, where there are too many classes for edges."""
+    directions = basis.projected.shape[1]
     if objective.k > CLASSES:
-        return 0
+        return size(objective, directions) if objective.loss.splits else (0, 0)
     most = unknowns(objective.n * objective.design.d * objective.k, fine)
-    return min(most // objective.k - 1, basis.projected.shape[1])
+    return min(most // objective.k - 1, directions), 0
 
 
 def _sampled(sample: Objective, basis: Basis, s: np.ndarray, w: np.ndarray, lead: int) -> Leading:

@@ -16,7 +16,7 @@ import numpy as np
 from ..arrays import largest, namespace, to_device, to_host
 from .basis import FULL_EIGEN, column_scale, directions, sampled_rows
 from .coupled import CLASSES, FINE, LEAST
-from .curvature import ROTATED, Preconditioner, bounded
+from .curvature import ROTATED, Preconditioner, bounded, centred
 
 MULTIPLIES = 1 << 38  # for the coupled part: all of 60 000 rows in 2 000 unknowns, some ten milliseconds
 
@@ -73,6 +73,7 @@ class LentModel:
     inverse: Any  # of its diagonal (r, k)
     rest: Any
     lone: Any
+    centre: Any
     coupled: Any
     lead: int
     alpha: float | None
@@ -90,7 +91,7 @@ class LentModel:
         inverted = move(1 / model.diagonal), rest, move((1 / model.intercept)[None, :])
         Q = None if model.Q is None else move(model.Q)
         U = move(np.eye(len(basis.scale)) if basis.U is None else basis.U)
-        return cls(U, Q, move(basis.scale[:, None]), *inverted, coupled, model.lead, model.alpha)
+        return cls(U, Q, move(basis.scale[:, None]), *inverted, move(model.centre), coupled, model.lead, model.alpha)
 
     @classmethod
     def made(cls, objective: Any, basis: LentBasis, theta: Any, fine: bool) -> LentModel:
@@ -106,27 +107,34 @@ class LentModel:
         def terms(block: Any) -> tuple:
             form = rows.score_hessian_form(block.forward(stored), block.rows, turn) * w[block.rows][:, None]
             z = basis.inner(design, block)
-            return (z * z).T @ form, xp.sum(form, axis=0, dtype=xp.float64)
+            return (z * z).T @ form, z.T @ form, xp.sum(form, axis=0, dtype=xp.float64)
 
         if k <= ROTATED:
             values, Q = xp.linalg.eigh(design.sweep(mean)[0])
             turn = xp.astype(Q, design.kind)
             blind = values <= (1e-13 if design.exact else 1e-7) * xp.abs(values[-1])
             unseen = Q * xp.astype(blind, xp.float64)
-        diagonal, lone = design.sweep(terms)
+        diagonal, sums, lone = design.sweep(terms)
+        diagonal, centre = centred(diagonal, sums, lone, design.intercept)
         alpha = objective.alpha * objective.penalty.strong_convexity
         shrink = alpha / (basis.scale * basis.scale)
         rest = basis.rest * lone[None, :] + shrink
         diagonal = diagonal + (shrink.T @ (basis.U * basis.U)).T
-        lead, coupled = min(FINE // k - 1, r) if Q is not None and k <= CLASSES else 0, None
-        if lead > 0:
+        lead, coupled = min(FINE // k - 1, r), None
+        if lead < 1 or (k > CLASSES and (lead < 2 or not objective.loss.splits)):
+            lead = 0
+        if lead:
+            if unseen is None:  # a shift of all classes
+                unseen = xp.full(
+                    (k, 1), k**-0.5 * objective.loss.shift_invariant, dtype=xp.float64, device=theta.device
+                )
             step = -(-objective.n * ((lead + 1) * k) ** 2 // MULTIPLIES)
             many = objective.every(step) if fine and objective.n // step > rows.n else rows
             coupled = coupled_inverse(many, replace(basis, U=basis.U[:, :lead]), theta, shrink, unseen)
         diagonal, rest, lone = bounded(diagonal, rest, lone, blind, alpha)
         special = alpha if objective.loss.shift_invariant else None
         inverted = 1 / diagonal, None if r == d else 1 / rest, 1 / lone[None, :]
-        return cls(basis.U, Q, basis.scale, *inverted, coupled, 0 if coupled is None else lead, special)
+        return cls(basis.U, Q, basis.scale, *inverted, centre, coupled, 0 if coupled is None else lead, special)
 
     def __call__(self, *arrays: Any) -> list:
         xp, Q = namespace(arrays[0]), self.Q
@@ -136,12 +144,14 @@ class LentModel:
         v = v if self.alpha is None else v - shift
         w = turned(v[:, :-1, :] / self.scale)
         inner = self.U.T @ w
-        solved, b = inner * self.inverse, back(turned(v[:, -1:, :]) * self.lone)
+        last = turned(v[:, -1:, :])
+        solved, b = (inner - self.centre * last) * self.inverse, last * self.lone
         if self.coupled is not None:
             lead = xp.concat([back(inner[:, : self.lead, :]), v[:, -1:, :]], axis=1)
             lead = self._solved(xp, lead)
             solved = xp.concat([turned(lead[:, :-1, :]), solved[:, self.lead :, :]], axis=1)
-            b = lead[:, -1:, :]
+            b = turned(lead[:, -1:, :])
+        b = back(b - xp.sum((self.centre * solved)[:, self.lead :, :], axis=1, keepdims=True))
         out = self.U @ solved
         if self.rest is not None:
             out = out + (w - self.U @ inner) * self.rest
@@ -166,7 +176,7 @@ def _same(a: Any) -> Any:
 def coupled_inverse(rows: Any, basis: LentBasis, theta: Any, shrink: Any, unseen: Any) -> Any:
     """The inverse of the Hessian on these rows in all the basis's directions and the intercept, (kq, kq) in the order
     (class, direction); shrink (d, 1) is the penalty, unseen (k, k) the scores' directions that the loss does not see,
-    beside columns of 0. None where nothing bends."""
+    beside columns of 0 (or (k, j), them alone). None where nothing bends."""
     xp, k, penalty = rows.xp, rows.k, (basis.U.T * shrink.T) @ basis.U
     for exact in dict.fromkeys((rows.design.exact, True)):
         rows = rows.precise() if exact else rows

@@ -1,0 +1,141 @@
+"""The curvature model of many classes, and of classes whose rows lie apart: where it is the Hessian, what it saves."""
+
+import numpy as np
+import pytest
+
+from linearhead import SoftmaxClassifier
+from linearhead.design import design_of
+from linearhead.losses import LOSSES
+from linearhead.objective import Objective, curvature, many_classes, precondition, sample_basis
+from linearhead.penalties import PENALTIES
+
+K = 37  # with nine unknowns each: two groups, the last of which has classes that do not exist
+
+
+def objective_of(X, k, loss="cross_entropy", alpha=1e-2, weights=None, intercept=True):
+    design = design_of(X, intercept=intercept, threads=1).fitted(weights)
+    return Objective(design, np.arange(len(X)) % k, k, LOSSES[loss](), PENALTIES["l2"](), alpha, weights)
+
+
+def check(objective, rtol, seed=1):
+    """M⁻¹ ∇²F v = v far from θ = 0, for v that the loss sees."""
+    rng = np.random.default_rng(seed)
+    theta, v = rng.normal(size=(2, *objective.start().shape))
+    for array in (theta, v):
+        array[-1] *= objective.design.intercept
+    if objective.loss.shift_invariant:
+        v[-1] -= v[-1].mean()
+        v -= 0 if objective.alpha else v.mean(axis=1, keepdims=True)
+    apply = precondition(objective, sample_basis(objective), theta)
+    (found,) = apply(objective.precise().hessian_product(theta, v))
+    np.testing.assert_allclose(found, v, rtol=0, atol=rtol * np.abs(v).max())
+    return apply
+
+
+def rows(n=1500, d=8, seed=2):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(n, d)) @ rng.normal(size=(d, d)) + 1
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.02])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("intercept", [True, False])
+def test_in_all_directions_and_on_all_rows_it_is_the_hessian(alpha, weighted, intercept, monkeypatch):
+    monkeypatch.setattr(curvature, "size", lambda objective, directions: (directions, objective.n))
+    X = rows()
+    weights = np.random.default_rng(3).integers(0, 3, len(X)) + 0.5 if weighted else None
+    apply = check(objective_of(X, K, alpha=alpha, weights=weights, intercept=intercept), 1e-3)  # a billionth is added
+    assert apply.coupled.groups == 2
+    check(objective_of(X.astype(np.float32), K, alpha=max(alpha, 1e-3), weights=weights, intercept=intercept), 2e-2)
+
+
+def test_every_so_many_rows_stand_for_all(monkeypatch):
+    """Rows that are there twice say the same when every second one is looked at."""
+    X = np.repeat(rows(600), 2, axis=0)
+    found = []
+    for most in (1200, 600):
+        monkeypatch.setattr(curvature, "size", lambda objective, directions, most=most: (directions, most))
+        objective = objective_of(X, K)
+        theta = np.random.default_rng(4).normal(size=objective.start().shape)
+        found.append(precondition(objective, sample_basis(objective), theta).coupled.factor)
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-9, atol=1e-12)
+
+
+def test_losses_that_bend_otherwise_and_theta_zero_have_no_coupled_part():
+    X, rng = rows(4000), np.random.default_rng(5)
+    for loss in ("logistic", "squared", "squared_hinge"):
+        objective = objective_of(X, K, loss)
+        assert (
+            precondition(objective, sample_basis(objective), rng.normal(size=objective.start().shape)).coupled is None
+        )
+    objective = objective_of(X, K)
+    assert precondition(objective, sample_basis(objective), objective.start()).coupled is None
+    theta = rng.normal(size=objective.start().shape)
+    assert precondition(objective, sample_basis(objective), theta).coupled is not None
+
+
+def test_its_size_keeps_to_a_pass_and_to_little_room():
+    for n, d, k in ((2_000, 50, 40), (60_000, 784, 100), (50_000, 768, 1000), (10**6, 768, 300), (3_000, 20_000, 136)):
+        objective = objective_of(np.zeros((k, d), np.float32), k)
+        object.__setattr__(objective.design, "n", n)
+        lead, most = many_classes.size(objective, 10**6)
+        unknowns = k * (lead + 1)
+        if lead:
+            assert lead >= 2
+            assert 512 <= most <= 8192
+            assert unknowns**3 <= 2 * n * d * k
+            assert unknowns**2 / 2 <= max(n * (d + 4 * k) / 64, 2**20)
+            assert most == 512 or most * unknowns**2 <= 4 * n * d * k
+    assert many_classes.size(objective_of(np.zeros((5000, 3), np.float32), 5000), 3) == (0, 0)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.1])
+def test_of_one_column_and_classes_apart_the_model_is_the_hessian(alpha, monkeypatch):
+    """Intercept and column are tied together where the rows at which a class bends have a mean of their own."""
+    X = np.random.default_rng(6).normal(size=(400, 1)) * 2
+    check(objective_of(X, 3, "logistic", alpha), 1e-8)
+    monkeypatch.setattr(curvature, "CLASSES", 0)
+    apply = check(objective_of(X, 3, "logistic", alpha), 1e-8)
+    assert apply.coupled is None
+    assert np.abs(apply.centre).max() > 0.3
+    assert not check(objective_of(X, 3, "logistic", alpha, intercept=False), 1e-8).centre.any()
+
+
+def test_the_model_around_the_classes_centres_is_the_one_that_is_written_down(monkeypatch):
+    """M = Tᵀ diag(D, h) T with T: b → b + cᵀw, built entry by entry."""
+    monkeypatch.setattr(curvature, "CLASSES", 0)
+    objective, k = objective_of(rows(300, 4), 3, "logistic", 0.05), 3
+    theta, v = np.random.default_rng(7).normal(size=(2, 5, 3))
+    basis = sample_basis(objective)
+    apply = precondition(objective, basis, theta)
+    z, Q = basis.part(slice(None)), apply.Q
+    s = z @ (basis.U.T @ theta[:-1]) + theta[-1]
+    h = objective.loss.hessian_form(s, objective.y[basis.rows], Q) / len(z)
+    expected = np.empty_like(v)
+    turned = np.vstack([basis.U.T @ v[:-1], v[-1:]]) @ Q
+    for a in range(k):
+        all_of_it, c = h[:, a].sum(), (h[:, a] @ z) / h[:, a].sum()
+        D = np.maximum(h[:, a] @ (z - c) ** 2, 0.1 * h[:, a] @ z**2) + 0.05
+        T = np.eye(5)
+        T[-1, :-1] = c
+        expected[:, a] = np.linalg.solve(T.T @ np.diag([*D, all_of_it]) @ T, turned[:, a])
+    expected = np.vstack([basis.U @ expected[:-1], expected[-1:]]) @ Q.T
+    np.testing.assert_allclose(apply(v)[0], expected, rtol=1e-9, atol=1e-9 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("part", ["couple", "centred"])
+def test_each_half_saves_passes_and_the_optimum_is_the_same(part, monkeypatch):
+    rng, k = np.random.default_rng(8), {"couple": 50, "centred": 150}[part]
+    energy = np.arange(1, 41) ** -1.0
+    X = rng.normal(size=(6000, 40))
+    y = np.argmax(X @ (rng.normal(size=(40, k)) * 3 * energy[:, None] ** 0.5) + rng.gumbel(size=(6000, k)), axis=1)
+    X, y = X * energy, np.unique(y, return_inverse=True)[1]
+    alone = {"couple": lambda *given: None, "centred": lambda diagonal, sums, *_: (diagonal, np.zeros_like(sums))}
+    if part == "centred":
+        monkeypatch.setattr(curvature, "couple", alone["couple"])
+    fits = [SoftmaxClassifier(alpha=1 / 6000, tol=1e-6).fit(X, y)]
+    monkeypatch.setattr(curvature, part, alone[part])
+    fits.append(SoftmaxClassifier(alpha=1 / 6000, tol=1e-6).fit(X, y))
+    passes = [fit.trace_.passes[-1] for fit in fits]
+    assert passes[0] < 0.8 * passes[1], passes
+    assert fits[0].certificate_.value == pytest.approx(fits[1].certificate_.value, rel=1e-7)
