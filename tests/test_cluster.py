@@ -294,6 +294,17 @@ def test_the_path_folds_and_leave_one_out(tmp_path):
             assert np.allclose(a.theta, b.theta, atol=1e-5)
 
 
+@pytest.mark.parametrize("coupled", [True, False])
+@pytest.mark.parametrize("loss", ["squared", "cross_entropy"])
+def test_scores_without_each_row(loss, coupled, tmp_path, monkeypatch):
+    X, y = data()
+    A = array(tmp_path, X, Here((1, 1, 1)), (300,))
+    if not coupled:
+        monkeypatch.setattr("linearhead.path.leaving_out.COUPLED", 0)
+    wanted, found = (LinearClassifier(loss, alpha=0.01).fit(rows, y).leave_one_out(rows, y) for rows in (X, A))
+    assert np.allclose(found, wanted, atol=1e-5)
+
+
 def test_chosen_rows_of_a_store(tmp_path):
     X, y = data()
     parts, rng = saved(tmp_path / "rows", X, (250, 600)).shards, np.random.default_rng(5)
