@@ -1,4 +1,4 @@
-"""Products in parts are the products: every size with and without rows left over, every order in memory, both types."""
+"""Products in tiles are the products: every size with and without rows left over, every order in memory, both types."""
 
 import numpy as np
 import pytest
@@ -17,9 +17,14 @@ SHAPES = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def kernels_for_tiles(monkeypatch):
+    monkeypatch.setattr(few_columns, "unpacked", lambda: True)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("m", "d", "k"), SHAPES)
-def test_products_in_parts_are_the_products(m, d, k, dtype):
+def test_products_in_tiles_are_the_products(m, d, k, dtype):
     rng = np.random.default_rng(m + d + k)
     x, W, g = (rng.normal(size=shape).astype(dtype) for shape in ((m, d), (d, k), (m, k)))
     near = {"rtol": 0, "atol": 100 * np.finfo(dtype).eps * np.sqrt(max(m, d))}
@@ -30,15 +35,19 @@ def test_products_in_parts_are_the_products(m, d, k, dtype):
         np.testing.assert_allclose(out, g.astype(float).T @ x.astype(float), **near)
 
 
-def test_parts_are_small_enough_for_the_kernels_and_taken_for_few_classes_alone():
-    for d in (1, 16, 784, 2048, 20_000):
-        for k in (1, 2, 3, 10, 100, 1000):
-            rows = few_columns.part_rows(d, k)
-            assert rows * d * k <= few_columns.UNPACKED
-            assert rows == 0 or k > 2
-    assert few_columns.part_rows(784, 10) == 64
-    assert few_columns.part_rows(2048, 10) == 32
-    assert few_columns.part_rows(784, 100) == 0
+def test_tiles_are_small_enough_for_the_kernels_and_taken_for_few_classes_alone():
+    for d in (1, 16, 784, 2048, 20_001):
+        for k in (1, 2, 3, 10, 64, 65, 1000):
+            p = few_columns.cuts(d, k)
+            assert (p > 0) == (3 <= k <= 64)
+            assert not p or few_columns.ROWS * (d // p) * k <= few_columns.UNPACKED
+    assert few_columns.cuts(784, 10) == 1
+    assert few_columns.cuts(2048, 10) == 2
+
+
+def test_without_such_kernels_products_are_whole(monkeypatch):
+    monkeypatch.setattr(few_columns, "unpacked", lambda: False)
+    assert few_columns.cuts(784, 10) == 0
 
 
 def test_a_pass_and_a_mini_batch_of_many_rows_are_the_plain_sums():

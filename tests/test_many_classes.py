@@ -8,7 +8,7 @@ import pytest
 
 from linearhead import LinearClassifier, MarginClassifier
 from linearhead.certificate import certify
-from linearhead.design import design_of
+from linearhead.design import design_of, few_columns
 from linearhead.errors import UsageError
 from linearhead.losses import LOSSES
 from linearhead.objective import Objective, curvature, intercept, precondition, smoothed
@@ -208,14 +208,16 @@ def test_multipliers_that_cannot_be_kept_are_refused(monkeypatch):
     assert MarginClassifier(loss="squared_hinge", alpha=1e-2).fit(X, y).converged_
 
 
-def test_blocks_have_rows_enough_to_pay_for_adding_up_sums_of_millions():
+def test_blocks_have_rows_enough_to_pay_for_adding_up_sums_of_millions(monkeypatch):
+    monkeypatch.setattr(few_columns, "unpacked", lambda: True)
+
     def rows(d, k, dtype=np.float32):
         return replace(design_of(np.zeros((1, d), dtype)), scores=k).block_rows()
 
     assert rows(768, 1000) == 512  # in cache: as before
     assert rows(1764, 3000) == 384
-    assert rows(1764, 40) == 222
-    assert rows(1764, 10) == 445  # multiplied in parts: twice as many
+    assert rows(1764, 100) == 222
+    assert rows(1764, 10) == 445  # multiplied in tiles: twice as many
     assert rows(57_792, 100) == rows(57_792, 10) == 128  # so long that they would leave every cache
 
 

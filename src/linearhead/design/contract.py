@@ -153,7 +153,7 @@ class Design:
 
     def block_rows(self) -> int:
         """Rows of a block: what fits `block_bytes` and SCORE_BYTES, but enough that products stay efficient."""
-        size = self.block_bytes or BLOCK_BYTES * (2 if few_columns.part_rows(self.d, self.scores) else 1)
+        size = self.block_bytes or BLOCK_BYTES * (2 if few_columns.cuts(self.d, self.scores) else 1)
         by_rows = np.clip(size // max(self.row_bytes, 1), 128, 4096)
         by_scores = max(SCORE_BYTES // (self.scores * self.dtype.itemsize), np.clip(self.d // 2, 32, 128))
         rows = min(by_rows, by_scores)

@@ -1,47 +1,74 @@
-"""A block's products where there are few classes, in parts that are multiplied as they lie.
+"""A block's products where there are few classes, in tiles that are multiplied as they lie.
 
 BLAS copies matrices into an order of its own before it multiplies them, which for ten columns costs as much as the
 product. OpenBLAS's kernels for AVX-512 leave that out of products of up to a million multiplications. NumPy takes all
-parts of a block in one call, so that threads do not wait for each other's.
+tiles of a block in one call, so that threads do not wait for each other's. Other kernels are slower with tiles.
 """
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 UNPACKED = 10**6  # multiplications of a product, up to which it is made of the matrices as they lie
-PARTS = 64, 32  # rows of a part; with fewer there are too many of them
+ROWS = 64  # of a tile
+KERNELS = "SkylakeX", "Cooperlake", "SapphireRapids"
+LEAST, MOST = 3, 64  # classes: with fewer a product is hardly one, with more the copy costs little next to it
 
 
-def part_rows(d: int, k: int) -> int:
-    """Rows of the parts for (d, k), 0 where they would not help; with one or two columns the copy costs little."""
-    return 0 if k < 3 else next((rows for rows in PARTS if rows * d * k <= UNPACKED), 0)
+@cache
+def unpacked() -> bool:
+    """Whether BLAS has such kernels here."""
+    from threadpoolctl import threadpool_info
+
+    return any(library.get("architecture") in KERNELS for library in threadpool_info())
+
+
+def cuts(d: int, k: int) -> int:
+    """Into how many tiles d columns are cut for k classes; 0: multiplied as a whole."""
+    return -(-ROWS * d * k // UNPACKED) if LEAST <= k <= MOST and unpacked() else 0
 
 
 def forward(x: np.ndarray, W: np.ndarray) -> np.ndarray:
     """x W, (m, d) and (d, k) → (m, k)."""
-    (d, k), whole, rows = W.shape, *_cut(x, W.shape[1])
-    if not whole:
+    (m, d), k = x.shape, W.shape[1]
+    rows, p, c = _tiling(x, k)
+    if not rows:
         return x @ W
-    s = np.empty((len(x), k), dtype=x.dtype)
-    np.matmul(x[:whole].reshape(-1, rows, d), W, out=s[:whole].reshape(-1, rows, k))
-    np.matmul(x[whole:], W, out=s[whole:])
+    s = np.empty((m, k), dtype=x.dtype)
+    own = s[:rows].reshape(-1, ROWS, k)
+    if p == 1:
+        np.matmul(_tiles(x, rows, 1, c)[:, 0], W, out=own)
+    else:
+        np.add.reduce(_tiles(x, rows, p, c) @ W[: p * c].reshape(p, c, k), axis=1, out=own)
+        if p * c < d:
+            s[:rows] += x[:rows, p * c :] @ W[p * c :]
+    np.matmul(x[rows:], W, out=s[rows:])
     return s
 
 
 def adjoint(g: np.ndarray, x: np.ndarray, out: np.ndarray) -> None:
     """gᵀx into out, (m, k) and (m, d) → (k, d)."""
-    whole, rows = _cut(x, g.shape[1])
-    if not whole:
+    (m, d), k = x.shape, g.shape[1]
+    rows, p, c = _tiling(x, k)
+    if not rows:
         np.matmul(g.T, x, out=out)
         return
-    parts = g[:whole].reshape(-1, rows, g.shape[1]).transpose(0, 2, 1)
-    np.add.reduce(parts @ x[:whole].reshape(-1, rows, x.shape[1]), axis=0, out=out)
-    if whole < len(x):
-        out += g[whole:].T @ x[whole:]
+    turned = g[:rows].reshape(-1, 1, ROWS, k).transpose(0, 1, 3, 2)
+    out[:, : p * c] = np.add.reduce(turned @ _tiles(x, rows, p, c), axis=0).transpose(1, 0, 2).reshape(k, p * c)
+    if p * c < d:
+        out[:, p * c :] = g[:rows].T @ x[:rows, p * c :]
+    if rows < m:
+        out += g[rows:].T @ x[rows:]
 
 
-def _cut(x: np.ndarray, k: int) -> tuple[int, int]:
-    """Rows of x in whole parts, and of a part; 0 of none."""
-    rows = part_rows(x.shape[1], k) if x.flags.c_contiguous else 0
-    return (len(x) // rows * rows if rows else 0), rows
+def _tiling(x: np.ndarray, k: int) -> tuple[int, int, int]:
+    """Rows of x that are cut, 0 of none, and the number and width of the tiles beside each other."""
+    p = cuts(x.shape[1], k) if x.flags.c_contiguous else 0
+    return (len(x) // ROWS * ROWS, p, x.shape[1] // p) if p else (0, 0, 0)
+
+
+def _tiles(x: np.ndarray, rows: int, p: int, c: int) -> np.ndarray:
+    """(rows / ROWS, p, ROWS, c) views of x."""
+    return x[:rows, : p * c].reshape(-1, ROWS, p, c).transpose(0, 2, 1, 3)
