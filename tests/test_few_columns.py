@@ -6,6 +6,7 @@ import pytest
 from linearhead.design import design_of, few_columns
 
 SHAPES = [
+    (64, 0, 3),
     (64, 5, 3),
     (63, 5, 3),
     (65, 5, 3),

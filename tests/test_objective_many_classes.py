@@ -1,5 +1,7 @@
 """The curvature model of many classes, and of classes whose rows lie apart: where it is the Hessian, what it saves."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -17,7 +19,7 @@ def objective_of(X, k, loss="cross_entropy", alpha=1e-2, weights=None, intercept
     return Objective(design, np.arange(len(X)) % k, k, LOSSES[loss](), PENALTIES["l2"](), alpha, weights)
 
 
-def check(objective, rtol, seed=1):
+def check(objective, rtol, basis=None, seed=1):
     """M⁻¹ ∇²F v = v far from θ = 0, for v that the loss sees."""
     rng = np.random.default_rng(seed)
     theta, v = rng.normal(size=(2, *objective.start().shape))
@@ -26,7 +28,7 @@ def check(objective, rtol, seed=1):
     if objective.loss.shift_invariant:
         v[-1] -= v[-1].mean()
         v -= 0 if objective.alpha else v.mean(axis=1, keepdims=True)
-    apply = precondition(objective, sample_basis(objective), theta)
+    apply = precondition(objective, basis or sample_basis(objective), theta)
     (found,) = apply(objective.precise().hessian_product(theta, v))
     np.testing.assert_allclose(found, v, rtol=0, atol=rtol * np.abs(v).max())
     return apply
@@ -49,16 +51,23 @@ def test_in_all_directions_and_on_all_rows_it_is_the_hessian(alpha, weighted, in
     check(objective_of(X.astype(np.float32), K, alpha=max(alpha, 1e-3), weights=weights, intercept=intercept), 2e-2)
 
 
-def test_every_so_many_rows_stand_for_all(monkeypatch):
-    """Rows that are there twice say the same when every second one is looked at."""
-    X = np.repeat(rows(600), 2, axis=0)
-    found = []
-    for most in (1200, 600):
-        monkeypatch.setattr(curvature, "size", lambda objective, directions, most=most: (directions, most))
-        objective = objective_of(X, K)
-        theta = np.random.default_rng(4).normal(size=objective.start().shape)
-        found.append(precondition(objective, sample_basis(objective), theta).coupled.factor)
-    np.testing.assert_allclose(found[0], found[1], rtol=1e-9, atol=1e-12)
+def test_rows_whose_classes_come_in_turn_take_as_many_passes_as_mixed_ones():
+    """Every sixth of them is of ten classes out of sixty."""
+    rng, y = np.random.default_rng(1), np.arange(4000) % 60
+    X = (rng.normal(size=(60, 100))[y] + 2 * rng.normal(size=(4000, 100))).astype(np.float32)
+    mixed = rng.permutation(4000)
+    passes = [SoftmaxClassifier(alpha=1e-4).fit(X[at], y[at]).trace_.passes[-1] for at in (slice(None), mixed)]
+    assert passes[0] < 1.2 * passes[1], passes
+
+
+def test_rows_are_drawn_by_their_weight(monkeypatch):
+    """Half of them have none, as in folds on a shared sample, or next to none: the others tell the whole Hessian."""
+    monkeypatch.setattr(curvature, "size", lambda objective, directions: (directions, 750))
+    whole = objective_of(rows(1500), K)
+    basis = sample_basis(whole)
+    for light in (0.0, 1e-9):
+        weighted = replace(whole, weights=np.where(np.arange(1500) % 2, 1.0, light), total=0.0)
+        assert check(weighted, 1e-3, basis).coupled is not None
 
 
 def test_losses_that_bend_otherwise_and_theta_zero_have_no_coupled_part():

@@ -56,8 +56,8 @@ class Basis:
         z = self.projected[rows, :lead]
         return z if self.unit is None else z * self.unit[:lead]
 
-    def scores(self, theta: np.ndarray) -> Callable[[slice], np.ndarray]:
-        """Of some of the sampled rows at θ: a slice of them → (m, k)."""
+    def scores(self, theta: np.ndarray) -> Callable[[Any], np.ndarray]:
+        """Of some of the sampled rows at θ: their places → (m, k)."""
         design = self.design
         if design is not None:
             stored = design.to_rows(theta)

@@ -135,9 +135,10 @@ def precondition(
     blind = values <= (1e-13 if w.dtype == np.float64 else 1e-7) * max(values[-1], 0.0)
     lead, most = leading(objective, basis, fine)
     coupled = None
-    if most and theta.any():
-        coupled = couple(sample, basis, theta, w, alpha * shrink, lead, most)
-    elif Q is not None and s is not None and mean is not None and lead > 0 and not most:
+    if k > CLASSES:
+        if lead and theta.any():
+            coupled = couple(sample, basis, theta, w, alpha * shrink, lead, most)
+    elif Q is not None and s is not None and mean is not None and lead > 0:
         rows = draw(objective, basis, theta, lead) if fine else _sampled(sample, basis, s, w, lead)
         coupled = _coupled(rows, basis, alpha * shrink, mean, Q[:, blind])
     lead = 0 if coupled is None else lead

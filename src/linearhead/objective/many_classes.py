@@ -2,8 +2,9 @@
 
 For losses whose rows bend as diag(aᵢ) − bᵢbᵢᵀ, as softmax does (a = b = the classes' shares), Σᵢ wᵢ Hᵢ ⊗ zᵢzᵢᵀ is
 one Gram matrix per class less one product of the rows' (b ⊗ z) with themselves, at the speed of matrix products. Rows
-are every so many of the sample: neither they nor the directions may be so many that the model outweighs the passes that
-it saves, or takes much room beside the rows. At θ = 0 all classes have the same curvature and nothing is gained.
+are drawn from the sample by their weight, from every class its share: neither they nor the directions may be so many
+that the model outweighs the passes that it saves, or takes much room beside the rows. At θ = 0 all classes have the
+same curvature and nothing is gained.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from ..design import in_turn
 from .basis import Basis
 from .coupled import LEAST, factorise, place, solve
-from .drawn import extended
+from .drawn import draw_rows, extended
 from .objective import Objective
 
 FACTOR, FORM = 2, 4  # of a factor and of the products that make H, in multiplications: no more than a pass in all
@@ -63,7 +64,10 @@ def couple(
     k, q = sample.k, lead + 1
     together = max(1, round(BLOCK / q))
     groups = -(-k // together)
-    H = _hessian(sample, basis, theta, w, lead, -(-len(w) // most), together)
+    order = np.lexsort((np.random.default_rng(0).random(len(w)), sample.y))  # rows may come class by class, in turn
+    found, chances = draw_rows(w[order].astype(np.float64), most)
+    rows = order[found]
+    H = _hessian(sample, basis, theta, rows, (w[rows] / chances).astype(w.dtype), lead, together)
     own = [H[place(i, i)].reshape(together, q, together, q) for i in range(groups)]
     diagonal = np.concatenate([np.einsum("jrjr->jr", block) for block in own])[:k]
     spread, top = diagonal.mean(axis=0), float(diagonal.max())
@@ -87,17 +91,16 @@ def couple(
 
 
 def _hessian(
-    sample: Objective, basis: Basis, theta: np.ndarray, w: np.ndarray, lead: int, step: int, together: int
+    sample: Objective, basis: Basis, theta: np.ndarray, rows: np.ndarray, w: np.ndarray, lead: int, together: int
 ) -> np.ndarray:
-    """Σ wᵢ Hᵢ ⊗ zᵢzᵢᵀ over every step-th row: the blocks between groups of so many classes."""
+    """Σ wᵢ Hᵢ ⊗ zᵢzᵢᵀ over these of the sampled rows: the blocks between groups of so many classes."""
     k, q, scores = sample.k, lead + 1, basis.scores(theta)
-    scale, size, groups = float(w.sum() / w[::step].sum()), together * q, -(-k // together)
+    size, groups = together * q, -(-k // together)
     H = np.zeros((groups * (groups + 1) // 2, size, size), w.dtype)
-    for start in range(0, len(w), PART * step):
-        rows = slice(start, min(start + PART * step, len(w)), step)
-        a, b = sample.loss.hessian_parts(scores(rows), sample.y[rows])
-        weight = scale * w[rows, None]
-        z = extended(basis.part(rows, lead), sample.design.intercept).astype(w.dtype, copy=False).T
+    for start in range(0, len(rows), PART):
+        part, weight = rows[start : start + PART], w[start : start + PART, None]
+        a, b = sample.loss.hessian_parts(scores(part), sample.y[part])
+        z = extended(basis.part(part, lead), sample.design.intercept).astype(w.dtype, copy=False).T
         heavy, B = (a * weight).T, np.zeros((groups, size, z.shape[1]), w.dtype)
         np.multiply((b * np.sqrt(weight)).T[:, None], z, out=B.reshape(-1, q, z.shape[1])[:k])
 
