@@ -148,3 +148,21 @@ def test_each_half_saves_passes_and_the_optimum_is_the_same(part, monkeypatch):
     passes = [fit.trace_.passes[-1] for fit in fits]
     assert passes[0] < 0.8 * passes[1], passes
     assert fits[0].certificate_.value == pytest.approx(fits[1].certificate_.value, rel=1e-7)
+
+
+def test_classes_that_hardly_bend_have_no_centre():
+    rng = np.random.default_rng(9)
+    z, h = rng.normal(size=(50, 4)) + 2, rng.uniform(size=(50, 3)) * [1, 0.5, 1e-3]
+    diagonal, sums, lone = z.T**2 @ h, z.T @ h, h.sum(axis=0)
+    around, c = curvature.centred(diagonal, sums, lone, True)
+    np.testing.assert_array_equal(c[:, 2], 0)
+    np.testing.assert_array_equal(around[:, 2], diagonal[:, 2])
+    np.testing.assert_allclose(c[:, :2], sums[:, :2] / lone[:2])
+
+
+@pytest.mark.filterwarnings("ignore:The number of unique classes")
+def test_few_passes_where_every_class_has_one_row_and_next_to_no_penalty():
+    rng = np.random.default_rng(1)
+    X, y = rng.normal(size=(1000, 20)) + rng.normal(size=(1000, 20)), np.arange(1000)
+    fit = SoftmaxClassifier(alpha=1e-9).fit(X.astype(np.float32), y)
+    assert fit.trace_.passes[-1] < 150

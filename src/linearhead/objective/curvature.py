@@ -25,6 +25,7 @@ from .objective import Objective
 
 WIDTH = 256  # columns of one product with U
 ROTATED = 256  # classes up to which the model is made in the eigenbasis Q of the classes; beyond, Q = I
+HARDLY = 1e-2  # of the curvature of the class that bends most: below, a few rows at a few θ tell no centre
 
 
 @dataclass(frozen=True)
@@ -149,9 +150,9 @@ def precondition(
 
 def centred(diagonal: Any, sums: Any, lone: Any, intercept: bool) -> tuple[Any, Any]:
     """E[z² h] and E[z h] (r, k), E[h] (k,) → E[(z − c)² h], not below a tenth of what it was, as c is a sample's, and
-    c = E[z h] / E[h], which is 0 without an intercept; in any library's arrays."""
+    c = E[z h] / E[h], which is 0 without an intercept and for classes that hardly bend; in any library's arrays."""
     xp = namespace(lone)
-    c = sums / xp.where(lone > 1e-7 * largest(lone), lone, np.inf) if intercept else xp.zeros_like(sums)
+    c = sums / xp.where(lone > HARDLY * largest(lone), lone, np.inf) if intercept else xp.zeros_like(sums)
     return xp.maximum(diagonal - lone * c * c, 0.1 * diagonal), c
 
 
