@@ -7,9 +7,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import scipy.optimize
+from sklearn.datasets import load_digits
 from sklearn.svm import LinearSVC
 
 from linearhead import LinearClassifier
+from linearhead.errors import ConvergenceWarning
 from linearhead.records import Status
 from linearhead.solvers import SOLVERS, Dual, dual
 from linearhead.solvers.contract import Progress, Stop
@@ -89,6 +91,11 @@ def test_classes_of_very_different_size_need_an_intercept_that_is_found(loss, sh
 # ── the rules by which multipliers are renewed ────────────────────────────────────────────────────
 class Scripted:
     """A problem of value 1 whose gaps are given in advance; `log` has (γ, share of the gap, type, reach)."""
+
+    n, penalty, alpha = 100, SimpleNamespace(smooth=True), 0.0
+
+    def column_metric(self):
+        return np.array([[2.0], [4.0], [1.0]])
 
     def __init__(self, gaps, dtype="float64", exact=None, log=None):
         self.gaps, self.log, self.exact = gaps, [] if log is None else log, exact
@@ -182,6 +189,51 @@ def test_a_gap_that_does_not_halve_asks_for_exacter_inner_problems_then_for_floa
     assert {share for _, share, *_ in renewed(halving, tol=1e-5)[2]} == {0.03}
     just = Scripted([0.501**i for i in range(60)])
     np.testing.assert_allclose([share for _, share, *_ in renewed(just, tol=1e-3)[2]][:3], [0.03, 0.03, 9e-3])
+
+
+def test_the_first_smoothing_is_as_wide_as_the_duals_curvature_asks(renewed, monkeypatch):
+    gaps = [0.4**i for i in range(60)]
+    for wide, first in ((0.5, 1.0), (1.0, 1.0), (6.0, 6.0), (1e9, 1024.0)):
+        monkeypatch.setattr(Scripted, "alpha", 0.03 * 7 / 100 / wide)  # wide = 0.03 mean ‖z‖² / αn
+        gammas = [gamma for gamma, *_ in renewed(Scripted(gaps), tol=1e-14)[2]]
+        np.testing.assert_allclose(gammas[:3], [first, first / 2, first / 4])
+        np.testing.assert_allclose(gammas[-1], first * 2.0**-18)
+    monkeypatch.setattr(Scripted, "penalty", SimpleNamespace(smooth=False))  # with L1 the dual has no such curvature
+    assert renewed(Scripted(gaps), tol=1e-3)[2][0][0] == 1.0
+
+
+def test_what_a_wide_smoothing_asked_for_ends_with_it(renewed, monkeypatch):
+    """Slow at γ = 4 and 2: exacter, in float64, farther from a kink; from γ = 1 on as at the start."""
+    monkeypatch.setattr(Scripted, "alpha", 0.03 * 7 / 100 / 4)
+    gaps = [*[0.8**i for i in range(6)], *[0.1 * 0.4**i for i in range(60)]]
+    exact = Scripted(gaps)
+    narrow = Scripted(gaps, "float32", exact, exact.log)
+    _, _, log = renewed(narrow, tol=1e-9)
+    np.testing.assert_allclose([gamma for gamma, *_ in log[:8]], [4, 2, 2, 2, 2, 2, 1, 0.5], rtol=1e-12)
+    assert [kind for _, _, kind, _ in log[:8]] == ["float32"] * 4 + ["float64"] * 2 + ["float32"] * 2
+    assert log[5][3] == 32.0
+    assert (log[6][1], log[6][3]) == (pytest.approx(0.03), 2.0)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("alpha", [1e-3, 1e-4])
+def test_separable_rows_of_large_numbers_with_hardly_a_penalty_are_certified(alpha, dtype):
+    """Digits as they come, pixels 0 to 16: with a first γ of 1 the gap was F itself, or took ten times the passes."""
+    X, y = load_digits(return_X_y=True)
+    X, y = X[:300].astype(dtype), y[:300]
+    model = LinearClassifier("crammer_singer", alpha=alpha, tol=1e-4).fit(X, y)
+    assert model.converged_
+    assert model.trace_.passes[-1] < 2000
+    assert model.certificate_.gap <= 1e-4 * model.certificate_.value
+    np.testing.assert_allclose(
+        objective(model, X.astype(float), y, "crammer_singer", alpha), model.certificate_.value, rtol=1e-6
+    )
+
+
+def test_a_stalled_fit_names_float64_as_a_remedy_for_float32_alone():
+    X, y = blobs(40, 3, 3)
+    with pytest.warns(ConvergenceWarning, match="raise tol, or use float64 features if these are float32"):
+        LinearClassifier("crammer_singer", tol=1e-30).fit(X, y)
 
 
 def test_float32_claims_its_gap_only_where_float64_agrees(renewed):

@@ -25,7 +25,7 @@ class Status(Enum):
 
     CONVERGED = "the tolerance was reached"
     MAX_ITER = "the iteration limit came before the tolerance; raise max_iter or tol"
-    STALLED = "no further decrease is possible in this precision; use float64 features or raise tol"
+    STALLED = "rounding leaves no further decrease; raise tol, or use float64 features if these are float32"
     DIVERGED = "the loss grew without bound; lower learning_rate"
     UNBOUNDED = "the classes are separable and nothing is penalised, so no finite optimum exists; set alpha > 0"
     EARLY_STOPPED = "the validation loss stopped improving"

@@ -24,6 +24,8 @@ from .proximal import Proximal
 PATIENCE = 20  # sets of multipliers that did not lower the gap by a tenth, after which rounding has the say
 LEAST_EXACTNESS = 1e-4
 LEAST_GAMMA = {"float32": 2.0**-9, "float64": 2.0**-18}  # below, rounding of scores moves multipliers visibly
+WIDE = 0.03  # of the dual's mean curvature in one row's multipliers: the first γ, where that is more than `gamma`
+WIDEST = 1024.0  # times `gamma`: rows that no plane separates have multipliers near 1, however small α is
 
 
 @dataclass(frozen=True)
@@ -34,15 +36,15 @@ class Dual(Solver):
     kinked_penalty = True
 
     max_iter: int = 200
-    gamma: float = 1.0  # first smoothing, in units of the margin
+    gamma: float = 1.0  # first smoothing, in units of the margin; wider where α is small for rows of such size
     shrink: float = 0.5  # of γ from one set of multipliers to the next
     exactness: float = 0.03  # of the gap: how far from its optimum an inner problem is left
     inner: int = 100  # steps of one inner problem
     reach: float = 2.0  # rows within this many γ of a kink take part; twice as many γ after a set that gained little
 
     def minimise(self, problem: Problem, theta: np.ndarray, progress: Progress) -> Status:
-        gamma, memory, gap, steps, exactness = self.gamma, deque(maxlen=40), np.inf, 0, self.exactness
-        reach = self.reach
+        wide, memory, gap, steps, exactness = _wider(problem), deque(maxlen=40), np.inf, 0, self.exactness
+        gamma, reach, given = wide * self.gamma, self.reach, problem
         settled = problem.smoothed(problem.no_multipliers(), gamma).settle(theta)
         # weights will be rounded as the rows are: room for what that costs
         aim = self.tol * (1.0 if problem.precise() is problem else 0.8)
@@ -72,7 +74,10 @@ class Dual(Solver):
                 exactness = max(0.3 * exactness, LEAST_EXACTNESS)
                 problem = problem.precise() if exactness < 1e-3 else problem  # or rounding is
             elif iteration and steps < self.inner:
-                gamma = max(self.shrink * gamma, LEAST_GAMMA[problem.design.dtype.name])
+                least = LEAST_GAMMA[problem.design.dtype.name] * wide
+                before, gamma = gamma, max(self.shrink * gamma, least)
+                if before > self.gamma >= gamma:  # what a wider γ asked for is too dear here
+                    exactness, reach, problem = self.exactness, self.reach, given
             smooth = problem.smoothed(settled.u, gamma)
             theta, steps = self._inner(smooth, settled, reach, exactness * gap, memory)
             settled = smooth.settle(theta)
@@ -96,6 +101,15 @@ class Dual(Solver):
             LBFGS(tol=1e-14, max_iter=self.inner).minimise(smooth, theta, progress, memory)
         best: Any = progress.best
         return best.theta, progress.iterations
+
+
+def _wider(problem: Problem) -> float:
+    """≥ 1: times the first γ that the dual's curvature asks for. Along a row's multipliers it is ‖z‖²/αn times what γ
+    adds there; where it is far more, multipliers are tiny, hardly a row is free, and inner problems bend abruptly."""
+    if not problem.alpha or not problem.penalty.smooth:
+        return 1.0
+    wanted = WIDE * float(np.sum(problem.column_metric())) / (problem.alpha * problem.n)
+    return float(np.clip(wanted, 1.0, WIDEST))
 
 
 class _Within(Progress):
