@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 from scipy.optimize import linprog
+from sklearn.datasets import load_digits
 
 from linearhead import LinearClassifier
 from linearhead.errors import ConvergenceWarning
@@ -155,6 +156,18 @@ def test_an_intercept_that_is_not_unique_is_an_optimum_all_the_same():
 @pytest.mark.parametrize("loss", LOSSES)
 def test_coefficients_are_those_of_the_optimum(loss, kind):
     check_optimum(loss, kind, range(4))
+
+
+@pytest.mark.parametrize("alpha", [1e-3, 1e-4])
+def test_digits_as_they_come_with_hardly_a_penalty(alpha):
+    """Separable rows of length 35 or so: F is 3e-6 at the optimum, and so are the multipliers."""
+    X, y = load_digits(return_X_y=True)
+    X, y, w = X[:150], y[:150], np.ones(150)
+    model = fitted("crammer_singer", X, y, alpha, tol=1e-10)
+    W, b = exact_optimum("crammer_singer", X, y, w, alpha, model.coef_.T, model.intercept_, True)
+    assert np.linalg.norm(model.coef_.T - W) <= 1e-8 * np.linalg.norm(W)
+    F = value("crammer_singer", X, y, w, W, b) + alpha / 2 * np.sum(W**2)
+    assert -1e-9 * F <= model.certificate_.value - F <= model.certificate_.gap <= 1e-7 * F
 
 
 def test_the_conditions_refuse_what_is_no_optimum():
