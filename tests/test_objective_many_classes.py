@@ -70,6 +70,25 @@ def test_rows_are_drawn_by_their_weight(monkeypatch):
         assert check(weighted, 1e-3, basis).coupled is not None
 
 
+def test_rows_are_drawn_by_their_curvature(monkeypatch):
+    """Where few rows hesitate, a tenth of the rows drawn by curvature tells more than one drawn by weight."""
+    monkeypatch.setattr(curvature, "size", lambda objective, directions: (directions, 400))
+    X, rng = rows(4000), np.random.default_rng(9)
+    objective, theta = objective_of(X, K, alpha=1e-3), 3 * rng.normal(size=(9, K))
+    basis, v = sample_basis(objective), rng.normal(size=(9, K))
+    v -= v.mean(axis=1, keepdims=True)
+    goal, off = objective.precise().hessian_product(theta, v), []
+    assert (
+        np.mean(np.max(objective.loss.probabilities(objective.design.dense() @ theta[:-1] + theta[-1]), axis=1)) > 0.8
+    )
+    plain = many_classes.draw_rows
+    for draws in (plain, lambda bend, m: plain(np.ones(len(bend)), m)):
+        monkeypatch.setattr(many_classes, "draw_rows", draws)
+        (found,) = precondition(objective, basis, theta)(goal)
+        off.append(np.linalg.norm(found - v))
+    assert off[0] < 0.7 * off[1], off
+
+
 def test_losses_that_bend_otherwise_and_theta_zero_have_no_coupled_part():
     X, rng = rows(4000), np.random.default_rng(5)
     for loss in ("logistic", "squared", "squared_hinge"):

@@ -2,7 +2,7 @@
 
 For losses whose rows bend as diag(aᵢ) − bᵢbᵢᵀ, as softmax does (a = b = the classes' shares), Σᵢ wᵢ Hᵢ ⊗ zᵢzᵢᵀ is
 one Gram matrix per class less one product of the rows' (b ⊗ z) with themselves, at the speed of matrix products. Rows
-are drawn from the sample by their weight, from every class its share: neither they nor the directions may be so many
+are drawn from the sample by their curvature, from every class its share: neither they nor the directions may be so many
 that the model outweighs the passes that it saves, or takes much room beside the rows. At θ = 0 all classes have the
 same curvature and nothing is gained.
 """
@@ -22,6 +22,7 @@ from .objective import Objective
 
 FACTOR, FORM = 2, 4  # of a factor and of the products that make H, in multiplications: no more than a pass in all
 ROOM, LEAST_ROOM = 64, 1 << 20  # numbers that a fit may keep, for each of which H may have one; so many it may have
+SETTLED = 1e-3  # of the mean curvature: what rows that bend less are drawn by
 LEAST_ROWS, MOST_ROWS = 512, 8192
 PART = 256  # rows at hand at a time
 BLOCK = 256  # unknowns of a block of H, about
@@ -57,15 +58,22 @@ def size(objective: Objective, directions: int) -> tuple[int, int]:
 
 
 def couple(
-    sample: Objective, basis: Basis, theta: np.ndarray, w: np.ndarray, alpha: np.ndarray, lead: int, most: int
+    sample: Objective,
+    basis: Basis,
+    theta: np.ndarray,
+    w: np.ndarray,
+    bend: np.ndarray,
+    alpha: np.ndarray,
+    lead: int,
+    most: int,
 ) -> Grouped | None:
     """The Hessian at θ in the first `lead` directions and the intercept, from `most` of the sampled rows, weights w
-    (m,); alpha (d,) in the basis's columns. None where H is not definite."""
+    (m,) and curvature w tr Hᵢ (m,); alpha (d,) in the basis's columns. None where H is not definite."""
     k, q = sample.k, lead + 1
     together = max(1, round(BLOCK / q))
     groups = -(-k // together)
     order = np.lexsort((np.random.default_rng(0).random(len(w)), sample.y))  # rows may come class by class, in turn
-    found, chances = draw_rows(w[order].astype(np.float64), most)
+    found, chances = draw_rows(np.maximum(bend, SETTLED * w * (bend.sum() / w.sum()))[order], most)
     rows = order[found]
     H = _hessian(sample, basis, theta, rows, (w[rows] / chances).astype(w.dtype), lead, together)
     own = [H[place(i, i)].reshape(together, q, together, q) for i in range(groups)]
