@@ -217,7 +217,7 @@ def test_blocks_have_rows_enough_to_pay_for_adding_up_sums_of_millions(monkeypat
     assert rows(768, 1000) == 512  # in cache: as before
     assert rows(1764, 3000) == 384
     assert rows(1764, 100) == 222
-    assert rows(1764, 10) == 445  # multiplied in tiles: twice as many
+    assert rows(1764, 10) == 278  # multiplied in tiles: a fourth more
     assert rows(57_792, 100) == rows(57_792, 10) == 128  # so long that they would leave every cache
 
 

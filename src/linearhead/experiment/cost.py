@@ -25,17 +25,17 @@ from ..errors import UsageError
 
 # seconds per unit of each term, and passes of fits; from benchmarks/cluster.json
 MEASURED: dict[str, float] = {
-    "round": 0.00378,
-    "task": 0.00558,
-    "carry": 2.43e-08,
+    "round": 0.00454,
+    "task": 0.00469,
+    "carry": 1.56e-08,
     "add": 0.0,
-    "flop": 6.74e-12,
-    "score": 6.87e-09,
-    "number": 1.17e-09,
-    "leaf": 3.19e-08,
-    "turn": 0.00404,
-    "step": 6.11e-10,
-    "curve": 4.03e-14,
+    "flop": 5.74e-12,
+    "score": 7.18e-09,
+    "number": 7.08e-10,
+    "leaf": 4.27e-08,
+    "turn": 0.00775,
+    "step": 8.87e-11,
+    "curve": 9.6e-12,
 }
 PASS_TERMS = ("round", "task", "carry", "add", "flop", "score", "number", "leaf")
 STEP_TERMS = ("turn", "step", "curve")

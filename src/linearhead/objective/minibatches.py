@@ -43,7 +43,7 @@ class MiniBatches:
                 rows = order[start : start + size]
                 yield len(rows), self._gathered([rows[i : i + fit] for i in range(0, len(rows), fit)])
             return
-        group = size * (fit // size)
+        group = size * -(-fit // size)
         for block in self._gathered([order[i : i + group] for i in range(0, len(order), group)]):
             for i in range(0, len(block.rows), size):
                 part = block.part(slice(i, i + size))
