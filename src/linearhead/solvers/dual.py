@@ -80,6 +80,8 @@ class Dual(Solver):
                     exactness, reach, problem = self.exactness, self.reach, given
             smooth = problem.smoothed(settled.u, gamma)
             theta, steps = self._inner(smooth, settled, reach, exactness * gap, memory)
+            if problem.loss.shift_invariant:  # no row sees a shift of all intercepts, and rounding moves it
+                theta = np.vstack([theta[:-1], theta[-1:] - theta[-1].mean()])
             settled = smooth.settle(theta)
         return Status.MAX_ITER
 
