@@ -65,7 +65,7 @@ def adjoint(g: np.ndarray, x: np.ndarray, out: np.ndarray) -> None:
 
 def _tiling(x: np.ndarray, k: int) -> tuple[int, int, int]:
     """Rows of x that are cut, 0 of none, and the number and width of the tiles beside each other."""
-    p = cuts(x.shape[1], k) if x.flags.c_contiguous else 0
+    p = cuts(x.shape[1], k) if isinstance(x, np.ndarray) and x.flags.c_contiguous else 0  # sparse rows have no tiles
     return (len(x) // ROWS * ROWS, p, x.shape[1] // p) if p else (0, 0, 0)
 
 

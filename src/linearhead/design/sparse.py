@@ -17,11 +17,6 @@ class SparseBlock(RowBlock):
 
     x: Any
 
-    def forward(self, theta: np.ndarray) -> np.ndarray:
-        s = self.x @ theta[:-1]
-        s += theta[-1]
-        return s
-
     def adjoint(self, g: np.ndarray) -> np.ndarray:
         return np.vstack([self.x.T @ g, g.sum(axis=0)[None] * self.intercept])
 
