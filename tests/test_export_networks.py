@@ -20,6 +20,7 @@ from linearhead.features import make
 from linearhead.features.timm import Timm
 from linearhead.images import Preprocessing, decode
 from linearhead.store import Model, load
+from test_features_onnx import red_and_blue
 
 pytest.importorskip("onnx.version_converter", reason="the extra onnx is not installed")
 onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
@@ -176,13 +177,7 @@ def test_a_graph_that_conversion_spoilt_is_not_written(tmp_path, monkeypatch):
 
 def test_from_train_to_a_graph_that_answers_as_predict_does(tmp_path):
     path = written(tmp_path / "nets" / "a.onnx")
-    rng = np.random.default_rng(0)
-    for label, colour in (("red", 0), ("blue", 2)):
-        (tmp_path / "data" / label).mkdir(parents=True)
-        for i in range(20):
-            pixels = rng.integers(0, 90, (20, 24, 3), dtype=np.uint8)
-            pixels[:, :, colour] += 120
-            Image.fromarray(pixels).save(tmp_path / "data" / label / f"{i}.png")
+    red_and_blue(tmp_path / "data")
     outcome = linearhead.train(tmp_path / "data", out=tmp_path / "run", features=f"{path}+color", alpha=0.01)
     done = CliRunner().invoke(cli, ["export", str(outcome.folder), "--to", "onnx", "--json"])
     assert done.exit_code == 0, done.stderr

@@ -120,15 +120,20 @@ def test_pictures_are_prepared_as_timm_and_pillow_prepare_them(net, tmp_path):
     )
 
 
-def test_train_and_predict_run_through_the_file_and_miss_it_clearly(net, tmp_path):
-    path, _ = net
+def red_and_blue(folder):
+    """Twenty noisy pictures of each of two colours."""
     rng = np.random.default_rng(0)
     for label, colour in (("red", 0), ("blue", 2)):
-        (tmp_path / "data" / label).mkdir(parents=True)
+        (folder / label).mkdir(parents=True)
         for i in range(20):
             pixels = rng.integers(0, 90, (20, 24, 3), dtype=np.uint8)
             pixels[:, :, colour] += 120
-            Image.fromarray(pixels).save(tmp_path / "data" / label / f"{i}.png")
+            Image.fromarray(pixels).save(folder / label / f"{i}.png")
+
+
+def test_train_and_predict_run_through_the_file_and_miss_it_clearly(net, tmp_path):
+    path, _ = net
+    red_and_blue(tmp_path / "data")
     outcome = linearhead.train(tmp_path / "data", out=tmp_path / "run", features=str(path), alpha=0.01)
     assert outcome.run.evaluations["test"].accuracy == 1
     contract = outcome.run.features["contract"]
