@@ -14,11 +14,9 @@ import numpy as np
 from ..arrays import beside, to_device, to_host
 from ..design import LentRows
 from ..design.lent import LentBlock
-from .lent_model import LentBasis, LentModel
+from .lent_model import LARGE, LentBasis, LentModel
 from .objective import Objective, Point
 from .point import Shared
-
-LARGE = 1 << 37  # rows × columns × classes whose pass takes a card ten milliseconds
 
 
 @dataclass(frozen=True)

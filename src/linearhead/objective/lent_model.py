@@ -18,6 +18,7 @@ from .basis import FULL_EIGEN, column_scale, directions, sampled_rows
 from .coupled import CLASSES, FINE, LEAST
 from .curvature import ROTATED, Preconditioner, bounded, centred
 
+LARGE = 1 << 37  # rows × columns × classes whose pass takes a card ten milliseconds
 MULTIPLIES = 1 << 38  # for the coupled part: all of 60 000 rows in 2 000 unknowns, some ten milliseconds
 
 
@@ -121,9 +122,9 @@ class LentModel:
         rest = basis.rest * lone[None, :] + shrink
         diagonal = diagonal + (shrink.T @ (basis.U * basis.U)).T
         lead, coupled = min(FINE // k - 1, r), None
-        if lead < 1 or (k > CLASSES and (lead < 2 or not objective.loss.splits)):
-            lead = 0
-        if lead:
+        if k > CLASSES and (lead < 2 or not objective.loss.splits or objective.n * design.d * k < LARGE):
+            lead = 0  # of so many classes it takes as long as dozens of passes that are not large
+        if lead > 0:
             if unseen is None:  # a shift of all classes
                 unseen = xp.full(
                     (k, 1), k**-0.5 * objective.loss.shift_invariant, dtype=xp.float64, device=theta.device
