@@ -98,3 +98,5 @@ def test_weights_of_rows_and_classes_multiply_and_only_ratios_count():
         both = combine_weights(y, w, {"b": 10.0}, classes)
         np.testing.assert_allclose(both / both[0], [1, 20, 30, 4])
     np.testing.assert_allclose(combine_weights(y, None, "balanced", classes), 4 / (3 * np.array([1, 2, 2, 1])))
+    w = np.array([1.0, 2.0, 0.0, 4.0])  # a row of weight 2 is two rows, one of weight 0 is none
+    np.testing.assert_allclose(combine_weights(y, w, "balanced", classes), 7 / 3 * np.array([1.0, 1, 0, 1]))

@@ -121,6 +121,7 @@ def _wide(tmp_path):
         *((dtype, {"loss": "cross_entropy", "standardize": True}, False) for dtype in TYPES),
         (np.float64, {"loss": "hinge", "alpha": 0.1, "tol": 1e-4}, False),
         (np.float32, {"loss": "squared", "class_weight": "balanced"}, False),
+        (np.float64, {"loss": "logistic", "class_weight": "balanced"}, True),
         (np.float32, {"loss": "logistic", "penalty": "l1"}, False),
         (np.uint8, {"loss": "squared_hinge", "solver": "newton", "fit_intercept": False}, True),
         (np.float16, {"loss": "cross_entropy", "solver": "sgd", "max_iter": 3, "batch_size": 16}, False),
@@ -162,14 +163,17 @@ def test_chosen_rows_of_a_store(tmp_path):
 
 
 @pytest.mark.usefixtures("small_slabs")
-def test_the_path_and_auto_alpha(tmp_path):
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_path_and_auto_alpha(tmp_path, weighted):
+    """The same folds, too, where rows without weight are left out in memory and lie among the others on disk."""
     path, X, y = made(tmp_path)
-    wanted, found = (regularization_path(rows, y, cv=3, alphas=[1, 0.1, 0.01]) for rows in (X, path))
-    assert np.array_equal(wanted.valid_accuracy, found.valid_accuracy)
+    w = np.random.default_rng(4).integers(0, 3, len(y)).astype(float) if weighted else None
+    wanted, found = (regularization_path(rows, y, cv=3, alphas=[1, 0.1, 0.01], sample_weight=w) for rows in (X, path))
+    np.testing.assert_allclose(found.valid_accuracy, wanted.valid_accuracy, rtol=1e-12)
     for a, b in zip(wanted.points, found.points, strict=True):
         assert np.allclose(a.theta, b.theta, atol=1e-5)
-    wanted, found = (SoftmaxClassifier(alpha="auto", random_state=0).fit(rows, y) for rows in (X, path))
-    assert wanted.alpha_ == found.alpha_
+    wanted, found = (SoftmaxClassifier(alpha="auto", random_state=0).fit(rows, y, w) for rows in (X, path))
+    assert found.alpha_ == pytest.approx(wanted.alpha_, rel=1e-12)
     assert np.allclose(wanted.coef_, found.coef_, atol=1e-5)
 
 

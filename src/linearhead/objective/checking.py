@@ -132,7 +132,8 @@ def combine_weights(y: np.ndarray, sample_weight: np.ndarray | None, class_weigh
         return sample_weight
     from sklearn.utils.class_weight import compute_class_weight
 
-    per_class = compute_class_weight(class_weight, classes=classes, y=classes[y])
+    # "balanced" counts weights: a row of weight 2 is that row twice, one of weight 0 is none
+    per_class = compute_class_weight(class_weight, classes=classes, y=classes[y], sample_weight=sample_weight)
     bad = np.flatnonzero(~(np.isfinite(per_class) & (per_class > 0)))
     if bad.size:
         raise UsageError(

@@ -39,7 +39,7 @@ def held_out(objective: Objective, X: Any, codes: np.ndarray) -> Objective:
 
 def hold_out(objective: Objective, seed: int, one_in: int = 7) -> tuple[Objective, Objective]:
     """One stratified row in `one_in` held out, as weights on the same rows: what alpha="auto" chooses on."""
-    if np.bincount(objective.y, minlength=objective.k).min() < 2:
+    if _rarest(objective) < 2:
         raise DataError(
             "alpha='auto' holds some rows of every class out to choose on, and one class has a single row. "
             "Give alpha as a number, or held-out rows as X_valid and y_valid."
@@ -49,17 +49,27 @@ def hold_out(objective: Objective, seed: int, one_in: int = 7) -> tuple[Objectiv
 
 def folds(objective: Objective, cv: int, seed: int) -> list[tuple[Objective, Objective]]:
     """Stratified folds as weights on the same rows: (training, held-out) objectives, nothing copied."""
-    smallest = int(np.bincount(objective.y, minlength=objective.k).min())
+    smallest = _rarest(objective)
     if not 2 <= cv <= smallest:
         raise UsageError(f"cv is {cv}; folds from 2 to {smallest}, the rows of the rarest class, can be stratified.")
     return _folds(objective, cv, seed)
 
 
+def _present(objective: Objective) -> np.ndarray:
+    """Labels (n,), −1 of rows without weight: on disk or on a device they lie among the others."""
+    return objective.y if objective.weights is None else np.where(objective.weights > 0, objective.y, -1)
+
+
+def _rarest(objective: Objective) -> int:
+    """The rows of the rarest class."""
+    return int(np.bincount(_present(objective) + 1, minlength=objective.k + 1)[1:].min())
+
+
 def _folds(objective: Objective, cv: int, seed: int) -> list[tuple[Objective, Objective]]:
-    rng = np.random.default_rng(seed)
-    fold = np.empty(objective.n, dtype=int)
+    rng, y = np.random.default_rng(seed), _present(objective)
+    fold = np.zeros(objective.n, dtype=int)
     for c in range(objective.k):
-        rows = rng.permutation(np.flatnonzero(objective.y == c))
+        rows = rng.permutation(np.flatnonzero(y == c))
         fold[rows] = (np.arange(len(rows)) + c) % cv
     weights = np.ones(objective.n) if objective.weights is None else objective.weights
     own = {"total": 0.0, "shared": Shared()}
