@@ -10,6 +10,7 @@ from linearhead.design import design_of
 from linearhead.losses import LOSSES
 from linearhead.objective import Objective, curvature, many_classes, precondition, sample_basis
 from linearhead.penalties import PENALTIES
+from linearhead.solvers import SOLVERS
 
 K = 37  # with nine unknowns each: two groups, the last of which has classes that do not exist
 
@@ -87,6 +88,26 @@ def test_rows_are_drawn_by_their_curvature(monkeypatch):
         (found,) = precondition(objective, basis, theta)(goal)
         off.append(np.linalg.norm(found - v))
     assert off[0] < 0.7 * off[1], off
+
+
+def test_classes_that_only_settled_rows_bend_keep_their_curvature(monkeypatch):
+    """Rare classes at a weak penalty: along no direction does the model see much less than the Hessian."""
+    n, k = 4000, 37
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        share = np.arange(1, k + 1.0) ** -2
+        y = rng.choice(k, n, p=share / share.sum())
+        y[:k] = np.arange(k)
+        X = rng.normal(size=(k, 12))[y] + 1.5 * rng.normal(size=(n, 12))
+        objective = replace(objective_of(X, k, alpha=1e-6), y=y)
+        with monkeypatch.context() as patch:
+            patch.setattr(curvature, "couple", lambda *given: None)
+            theta = SOLVERS["lbfgs"](tol=1e-9, max_iter=32)(objective, objective.start()).point.theta
+        apply, v = precondition(objective, sample_basis(objective), theta), rng.normal(size=theta.shape)
+        assert apply.coupled is not None
+        for _ in range(30):
+            v = apply(objective.hessian_product(theta, v / np.linalg.norm(v)))[0]
+        assert np.linalg.norm(v) < 10
 
 
 def test_losses_that_bend_otherwise_and_theta_zero_have_no_coupled_part():

@@ -109,16 +109,16 @@ def precondition(
     slabs = [slice(i, min(i + SLAB, m)) for i in range(0, m, SLAB)]
     scores = basis.scores(theta)
     s = np.vstack(list(in_turn(scores, slabs))) if k <= ROTATED else None
+    scores = scores if s is None else s.__getitem__
     mean = None if s is None else _mean_hessian(sample, s, w)
     values, Q = (np.ones(k), None) if mean is None else np.linalg.eigh(mean)
-    diagonal, lone, bend = np.zeros((basis.projected.shape[1], k)), np.zeros(k), np.empty(m)
+    diagonal, lone = np.zeros((basis.projected.shape[1], k)), np.zeros(k)
     centre = np.zeros_like(diagonal)
     turn = None if Q is None else Q.astype(w.dtype)
 
     def terms(part: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        form = sample.score_hessian_form(scores(part) if s is None else s[part], part, turn)
+        form, z = sample.score_hessian_form(scores(part), part, turn), basis.part(part)
         form *= w[part, None]
-        z, bend[part] = basis.part(part), form.sum(axis=1)
         return (z * z).T @ form, z.T @ form, form.sum(axis=0, dtype=np.float64)
 
     for along, first, alone in in_turn(terms, slabs):
@@ -138,7 +138,8 @@ def precondition(
     coupled = None
     if k > CLASSES:
         if lead and theta.any():
-            coupled = couple(sample, basis, theta, w, bend, alpha * shrink, lead, most)
+            curved = lone if mean is None else mean.diagonal()
+            coupled = couple(sample, basis, scores, w, curved, alpha * shrink, lead, most)
     elif Q is not None and s is not None and mean is not None and lead > 0:
         rows = draw(objective, basis, theta, lead) if fine else _sampled(sample, basis, s, w, lead)
         coupled = _coupled(rows, basis, alpha * shrink, mean, Q[:, blind])

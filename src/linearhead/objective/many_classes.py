@@ -2,13 +2,15 @@
 
 For losses whose rows bend as diag(aᵢ) − bᵢbᵢᵀ, as softmax does (a = b = the classes' shares), Σᵢ wᵢ Hᵢ ⊗ zᵢzᵢᵀ is
 one Gram matrix per class less one product of the rows' (b ⊗ z) with themselves, at the speed of matrix products. Rows
-are drawn from the sample by their curvature, from every class its share: neither they nor the directions may be so many
-that the model outweighs the passes that it saves, or takes much room beside the rows. At θ = 0 all classes have the
-same curvature and nothing is gained.
+are drawn from the sample by their curvature in units of each class's own, tr H̄⁻¹Hᵢ but for the coupling (leverage:
+Drineas, Mahoney & Muthukrishnan 2006): where only settled rows bend a class, those by the curvature itself would leave
+it none. Neither they nor the directions may be so many that the model outweighs the passes that it saves, or takes much
+room beside the rows. At θ = 0 all classes have the same curvature and nothing is gained.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import isqrt
 
@@ -22,7 +24,7 @@ from .objective import Objective
 
 FACTOR, FORM = 2, 4  # of a factor and of the products that make H, in multiplications: no more than a pass in all
 ROOM, LEAST_ROOM = 64, 1 << 20  # numbers that a fit may keep, for each of which H may have one; so many it may have
-SETTLED = 1e-3  # of the mean curvature: what rows that bend less are drawn by
+SETTLED = 1e-3  # of the mean of these: what rows that bend less are drawn by
 LEAST_ROWS, MOST_ROWS = 512, 8192
 PART = 256  # rows at hand at a time
 BLOCK = 256  # unknowns of a block of H, about
@@ -60,22 +62,24 @@ def size(objective: Objective, directions: int) -> tuple[int, int]:
 def couple(
     sample: Objective,
     basis: Basis,
-    theta: np.ndarray,
+    scores: Callable,
     w: np.ndarray,
-    bend: np.ndarray,
+    curved: np.ndarray,
     alpha: np.ndarray,
     lead: int,
     most: int,
 ) -> Grouped | None:
-    """The Hessian at θ in the first `lead` directions and the intercept, from `most` of the sampled rows, weights w
-    (m,) and curvature w tr Hᵢ (m,); alpha (d,) in the basis's columns. None where H is not definite."""
+    """The Hessian at θ, whose `scores` these are, in the first `lead` directions and the intercept, from `most` of the
+    sampled rows, weights w (m,); the classes' mean curvature `curved` (k,), alpha (d,) in the basis's columns. None where H is
+    not definite."""
     k, q = sample.k, lead + 1
     together = max(1, round(BLOCK / q))
     groups = -(-k // together)
     order = np.lexsort((np.random.default_rng(0).random(len(w)), sample.y))  # rows may come class by class, in turn
+    bend = _leverage(sample, scores, w, curved)
     found, chances = draw_rows(np.maximum(bend, SETTLED * w * (bend.sum() / w.sum()))[order], most)
     rows = order[found]
-    H = _hessian(sample, basis, theta, rows, (w[rows] / chances).astype(w.dtype), lead, together)
+    H = _hessian(sample, basis, scores, rows, (w[rows] / chances).astype(w.dtype), lead, together)
     own = [H[place(i, i)].reshape(together, q, together, q) for i in range(groups)]
     diagonal = np.concatenate([np.einsum("jrjr->jr", block) for block in own])[:k]
     spread, top = diagonal.mean(axis=0), float(diagonal.max())
@@ -98,11 +102,23 @@ def couple(
     return Grouped(H, groups, sample.loss.shift_invariant) if factorise(H, groups) else None
 
 
+def _leverage(sample: Objective, scores: Callable, w: np.ndarray, curved: np.ndarray) -> np.ndarray:
+    """The sampled rows' curvature in units of the classes' own, (m,); classes of no more than rounding count for
+    nothing."""
+    seen = curved > LEAST[w.dtype.char] * curved.max()
+    unit = np.where(seen, 1 / np.where(seen, curved, 1.0), 0.0).astype(w.dtype)
+
+    def share(part: slice) -> np.ndarray:
+        return w[part] * (sample.score_hessian_form(scores(part), part, None) @ unit)
+
+    return np.concatenate(list(in_turn(share, [slice(i, min(i + PART, len(w))) for i in range(0, len(w), PART)])))
+
+
 def _hessian(
-    sample: Objective, basis: Basis, theta: np.ndarray, rows: np.ndarray, w: np.ndarray, lead: int, together: int
+    sample: Objective, basis: Basis, scores: Callable, rows: np.ndarray, w: np.ndarray, lead: int, together: int
 ) -> np.ndarray:
     """Σ wᵢ Hᵢ ⊗ zᵢzᵢᵀ over these of the sampled rows: the blocks between groups of so many classes."""
-    k, q, scores = sample.k, lead + 1, basis.scores(theta)
+    k, q = sample.k, lead + 1
     size, groups = together * q, -(-k // together)
     H = np.zeros((groups * (groups + 1) // 2, size, size), w.dtype)
     for start in range(0, len(rows), PART):
