@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.sparse
+from scipy.special import log_softmax
 from sklearn.datasets import load_digits
 
 from linearhead.errors import ConvergenceWarning, DataError, UsageError
@@ -465,3 +466,38 @@ class TestProtocols:
             regularization_path(X, y, protocol="luck")
         with pytest.raises(UsageError, match="its own alphas"):
             regularization_path(X, y, protocol="clip", cv=3)
+
+
+def test_a_weaker_penalty_clearly_worse_on_held_out_rows_ends_the_path(digits):
+    """Wrong labels are learned where the penalty is weak, so that the held-out loss rises steeply."""
+    X, y, Xv, yv = digits
+    rng = np.random.default_rng(0)
+    noisy = np.where(rng.random(len(y)) < 0.3, rng.integers(0, 10, len(y)), y)
+    options = {"valid": (Xv, yv), "tol": 1e-6, "certificates": False}
+    whole = regularization_path(X, noisy, give_up=None, **options)
+    short = regularization_path(X, noisy, **options)
+    assert short.alpha_ == whole.alpha_
+    lowest = int(np.argmin(short.valid_loss))
+    assert lowest < len(short.points) - 1  # the rise can be seen
+    assert len(short.points) - 1 - short.index_ < 4  # sooner than four α's behind
+
+
+@pytest.mark.parametrize("library", ["numpy", "strict"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_how_much_higher_a_loss_is_comes_with_its_standard_error(digits, library, weighted):
+    import array_api_strict
+
+    X, y, _, _ = digits
+    rng = np.random.default_rng(1)
+    thetas = 0.1 * rng.standard_normal((2, X.shape[1] + 1, 10))
+    w = rng.integers(0, 3, len(y)).astype(float) if weighted else np.ones(len(y))
+    rows = X if library == "numpy" else array_api_strict.asarray(X)
+    objective = SoftmaxClassifier()._objective(rows, y, w if weighted else None)
+    own = [objective.design.to_rows(theta) for theta in thetas]
+    losses = [-log_softmax(X[w > 0] @ t[:-1] + t[-1], axis=1)[np.arange(np.sum(w > 0)), y[w > 0]] for t in own]
+    more, error = objective.excess(*thetas)
+    difference, share = losses[0] - losses[1], w[w > 0]
+    mean = np.average(difference, weights=share)
+    assert more == pytest.approx(mean, rel=1e-9)
+    spread = np.average((difference - mean) ** 2, weights=share)
+    assert error == pytest.approx((spread / len(share)) ** 0.5, rel=1e-6)

@@ -85,6 +85,11 @@ class Design:
         return self.d * (8 if self.exact else 4)
 
     @property
+    def held(self) -> int:
+        """Rows that memory holds."""
+        return self.n
+
+    @property
     def dtype(self) -> np.dtype:
         """The type of the arithmetic on rows."""
         return np.dtype(np.float64 if self.exact else np.float32)

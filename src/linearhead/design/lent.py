@@ -36,6 +36,7 @@ class LentArray(StoredArray):
             raise DataError(f"X holds {source.dtype}; a linear classifier needs real numbers.")
         self.shape = (int(source.shape[0]), int(source.shape[1]))
         self._row = self.shape[1] * self.dtype.itemsize
+        self.budget = self.shape[0] * self._row  # all are in some memory
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         if isinstance(rows, slice):

@@ -237,6 +237,10 @@ class StoredRows(Rows):
         design = cls(n=X.shape[0], d=X.shape[1], intercept=intercept, exact=exact, X=X)
         return design if threads is None else replace(design, threads=threads)
 
+    @property
+    def held(self) -> int:
+        return self.X.budget // (self.d * self.X.dtype.itemsize)
+
     def take(self, rows: np.ndarray) -> Rows:
         """Some rows, in memory."""
         names = ("d", "intercept", "shift", "scale", "threads", "exact", "energy", "centre_blocks")

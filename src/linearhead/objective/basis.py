@@ -19,6 +19,7 @@ from ..design import Design, in_turn
 from .objective import Objective
 
 SAMPLE_BYTES = 64 << 20  # of float32 rows kept for the model
+PART = 10  # or one in so many of the rows in memory: of wide rows fewer know too little of how F bends
 SAMPLE_ROWS = 8192
 HALF_BYTES = 4 << 20  # of float32 projections, beyond which they are kept in half precision
 HALF_MOST = 6e4  # what half precision holds
@@ -68,10 +69,13 @@ class Basis:
 
     def inner(self, rows: Design, lead: int | None = None) -> np.ndarray:
         """A design's few rows in the first `lead` directions (None: all), (m, lead)."""
-        z = rows.dense()
-        if (self.scale != 1).any():
-            z = z / self.scale.astype(z.dtype)
+        z = self.scaled(rows)
         return z[:, :lead] if self.U is None else z @ self.U[:, :lead].astype(z.dtype, copy=False)
+
+    def scaled(self, rows: Design) -> np.ndarray:
+        """A design's few rows in columns divided by their scale, (m, d)."""
+        z = rows.dense()
+        return z / self.scale.astype(z.dtype) if (self.scale != 1).any() else z
 
     def of(self, design: Design, rows: np.ndarray) -> Basis:
         """The same directions with these rows of a design projected."""
@@ -129,7 +133,7 @@ def sample_basis(objective: Objective, seed: int = 0) -> Basis:
 def sampled_rows(objective: Objective, rng: np.random.Generator) -> np.ndarray:
     """Rows (m,), ascending, all that have weight where they are few."""
     n = objective.n
-    m = min(n, _most_rows(objective.design.d))
+    m = min(n, _most_rows(objective.design))
     rows = np.arange(n) if m == n else np.sort(rng.choice(n, m, replace=False))
     if objective.weights is not None and np.any(objective.weights[rows] > 0):
         rows = rows[objective.weights[rows] > 0]
@@ -182,30 +186,49 @@ def _eigen(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _sketched(design: Design, rows: np.ndarray, w: np.ndarray, strength: float, rng: np.random.Generator) -> Basis:
     """What the rows span where they are few, or their leading directions."""
-    z, d = np.empty((len(rows), design.d), w.dtype), design.d
-    for slab, part in in_slabs(design, rows, lambda taken, _: taken.dense()):
-        z[slab] = part
-    energies = np.zeros(d)
-    for i in range(0, len(rows), SLAB):
-        energies += w[i : i + SLAB] @ z[i : i + SLAB] ** 2
-    spread = np.sqrt(energies)
-    scale = column_scale(spread, strength)
-    z /= scale.astype(z.dtype)
-    energy = float(np.sum((spread / scale) ** 2))
-    U = (directions(z, w, rng) if energy else np.zeros((d, 0))).astype(z.dtype, copy=False)
-    projected = z @ U
+    here, d = design.take(rows), design.d
+    basis = Basis(rows, here, np.zeros((d, 0), w.dtype), np.ones(d), np.zeros((len(rows), 0), w.dtype), 0.0)
+
+    def energies(taken: Design, slab: slice) -> np.ndarray:
+        return (w[slab] @ taken.dense() ** 2).astype(np.float64)
+
+    spread = np.sqrt(_summed(here, energies))
+    basis = replace(basis, scale=column_scale(spread, strength))
+    energy = float(np.sum((spread / basis.scale) ** 2))
+    if not energy:
+        return basis
+    if len(rows) <= FULL_EIGEN:
+        U = directions(basis.scaled(here), w, rng)
+    else:
+        U = sketch(lambda q: _summed(here, lambda taken, slab: _times(basis.scaled(taken), w[slab], q)), d, w, rng)
+    basis = replace(basis, U=U.astype(w.dtype, copy=False))
+    projected = np.vstack([z for _, z in in_slabs(here, np.arange(here.n), lambda taken, _: basis.inner(taken))])
     left = energy - float(w @ np.einsum("ij,ij->i", projected, projected))
-    return Basis(rows, design.take(rows), U, scale, projected, max(left, 0.0) / max(d - U.shape[1], 1))
+    return replace(basis, projected=projected, rest=max(left, 0.0) / max(d - U.shape[1], 1))
 
 
-def _most_rows(d: int) -> int:
-    """Of d columns, that a model may keep."""
-    return min(SAMPLE_ROWS, max(256, SAMPLE_BYTES // (4 * d)))
+def _times(z: np.ndarray, w: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Σ wᵢ zᵢzᵢᵀ q"""
+    return z.T @ (w[:, None] * (z @ q))
+
+
+def _summed(design: Design, fn: Callable[[Design, slice], np.ndarray]) -> np.ndarray:
+    """Σ fn(a few of the rows, their place among all)."""
+    parts = (part for _, part in in_slabs(design, np.arange(design.n), fn))
+    total = next(parts)
+    for part in parts:
+        total += part
+    return total
+
+
+def _most_rows(design: Design) -> int:
+    """That a model may keep."""
+    return min(SAMPLE_ROWS, max(256, SAMPLE_BYTES // (4 * design.d), design.held // PART))
 
 
 def basis_of_rows(objective: Objective, rows: np.ndarray) -> Basis:
     """The objective's directions with other rows projected; of many, evenly spread ones."""
-    most = _most_rows(objective.design.d)
+    most = _most_rows(objective.design)
     if len(rows) > most:
         rows = rows[np.linspace(0, len(rows) - 1, most).astype(int)]
     return objective.basis().of(objective.design, rows)
@@ -229,11 +252,16 @@ def directions(z: Any, w: Any, rng: np.random.Generator) -> Any:
         least = int(xp.searchsorted(values, 1e-6 * values[-1:], side="right")[0])
         values, left = xp.flip(values[least:], axis=0), xp.flip(left[:, least:], axis=1)
         return orthonormal(weighted.T @ cast(left / xp.sqrt(values), z.dtype))
-    q = cast(to_device(rng.standard_normal((z.shape[1], SKETCH)), z), z.dtype)
+    return sketch(lambda q: weighted.T @ (weighted @ q), z.shape[1], z, rng)
+
+
+def sketch(times: Callable[[Any], Any], d: int, like: Any, rng: np.random.Generator) -> Any:
+    """The SKETCH leading directions (d, r) of E[zzᵀ], which `times` multiplies by, in arrays like another's."""
+    xp = namespace(like)
+    q = cast(to_device(rng.standard_normal((d, SKETCH)), like), like.dtype)
     for _ in range(3):  # randomised subspace iteration with two power steps; in float64: what a step leaves has a
-        q = cast(orthonormal(cast(weighted.T @ (weighted @ q), xp.float64)), z.dtype)  # condition number of energies
-    projected = weighted @ q
-    _, vectors = xp.linalg.eigh(cast(projected.T @ projected, xp.float64))
+        q = cast(orthonormal(cast(times(q), xp.float64)), like.dtype)  # condition number of energies
+    _, vectors = xp.linalg.eigh(cast(q.T @ times(q), xp.float64))
     return cast(q, xp.float64) @ xp.flip(vectors, axis=1)
 
 

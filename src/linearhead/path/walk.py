@@ -19,6 +19,7 @@ from .result import PathPoint, RegularizationPath
 from .walkers import KINKED, LOOSE, walkers_of
 
 GIVE_UP = 4  # α's in a row behind the best in accuracy and in loss end the path
+BEHIND = 3  # standard errors of its held-out loss behind the lowest: a weaker α than that is on its way up
 PER_DECADE = 3
 DECADES = 8
 FIRST = 1 / 3  # of the default α's: where their path begins
@@ -90,7 +91,10 @@ def _from_within(walk: Walk, path: RegularizationPath, grid: np.ndarray, give_up
     from there, until no stronger one can win either. Of very many classes down from the strongest: there a fit from
     zero takes many times what the fits on the way to it do."""
     first = round(FIRST * (len(grid) - 1)) if walk.objective.k <= MANY_CLASSES else 0
-    yield from _downwards(path, grid[first:], give_up)
+    for alpha in _downwards(path, grid[first:], give_up):
+        yield alpha
+        if walk.behind > BEHIND and path.points[-1].valid_accuracy <= path.valid_accuracy.max():
+            break
     for walker in walk.walkers:
         walker.turn()
     for alpha in reversed(grid[:first]):
@@ -166,10 +170,26 @@ class Walk:
         kind = choose_solver(objective.loss.name, objective.penalty.name)
         check_passes(objective.design, objective.loss.name, objective.penalty.name, kind)
         self.walkers = walkers_of(objective, held, kind, tol, max_iter, turn, rough)
+        self.lowest: tuple[float, list[np.ndarray]] | None = None  # held-out loss so far, and every judge's θ there
+        self.behind = 0.0  # of the last point: standard errors of its held-out loss above the lowest
         own = [i for i, (o, _) in enumerate(held) if o is not objective]
         self.judges = [
             (self.walkers[0] if o is objective else self.walkers[1 + own.index(i)], h) for i, (o, h) in enumerate(held)
         ]
+
+    def judge(self, found: dict[int, Any]) -> Judgement:
+        """What the held-out rows say of each walker's find."""
+        judges = [(h, found[id(w)].theta) for w, h in self.judges]
+        judged, thetas = Judgement.of(judges), [theta for _, theta in judges]
+        if judged.loss is None:
+            return judged
+        if self.lowest is None or judged.loss <= self.lowest[0]:
+            self.lowest, self.behind = (judged.loss, thetas), 0.0
+        else:
+            more = [(h.total, *h.excess(t, low)) for (h, t), low in zip(judges, self.lowest[1], strict=True)]
+            error = sum((total * error) ** 2 for total, _, error in more) ** 0.5
+            self.behind = sum(total * mean for total, mean, _ in more) / error if error else 0.0
+        return judged
 
 
 def fit_at(walk: Walk, alpha: float) -> PathPoint:
@@ -177,7 +197,7 @@ def fit_at(walk: Walk, alpha: float) -> PathPoint:
     start, before = time.perf_counter(), walk.objective.count.passes
     found = {id(w): w.go(alpha) for w in walk.walkers}
     whole = found[id(walk.walkers[0])]
-    judged = Judgement.of([(h, found[id(w)].theta) for w, h in walk.judges])
+    judged = walk.judge(found)
     certificate, loss, accuracy = None, None, None
     if walk.certificates:
         tol = walk.tol
@@ -220,8 +240,7 @@ class Judgement:
         total = sum(t for t, _, _ in seen)
         loss = sum(t * loss for t, loss, _ in seen) / total
         accuracy = sum(t * accuracy for t, _, accuracy in seen) / total
-        rows = sum(h.n if h.weights is None else int(np.count_nonzero(h.weights)) for h, _ in judges)
-        return cls(loss, accuracy, standard_error(accuracy, rows))
+        return cls(loss, accuracy, standard_error(accuracy, sum(h.judged for h, _ in judges)))
 
 
 def standard_error(accuracy: float, rows: int) -> float:
