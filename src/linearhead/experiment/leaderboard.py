@@ -228,7 +228,7 @@ def price(sample: Sample, spec: str) -> float:
     d = sum(make(part, QUALITY).dimension(*shape) for part in parts)
     look = LOOK * n * int(np.prod(shape)) * sum(part not in sample.blocks for part in parts)
     passes = 400 * n * min(n, d) * (int(sample.y.max()) + 1)
-    span = n * n * d + 10 * n**3 if d > n else 0
+    span = 0.8 * n * n * d + 3 * n**3 if d > n else 0
     return look + len(sample.judges) * (FIXED + passes / SPEED) + span / SPEED
 
 

@@ -3,13 +3,16 @@
 L2 sees no rotation, ‖W‖ = ‖UᵀW‖ for W in the rows' span, and the optimum has no part outside it (the representer
 theorem, Kimeldorf & Wahba 1971), so W = U W̃ turns a problem of d columns into the same one of r. For n < d that is a
 smaller problem; for few rows more than that the curvature model, whose directions are the columns now, costs less than
-a pass instead of more. For n < d U = XcᵀV Λ^−½ from XcXcᵀ = V Λ Vᵀ, made orthonormal once more, as small values cost
-orthogonality. Paid once for all α and folds, which are weights on the same rows.
+a pass instead of more. For n < d XcXcᵀ = V Λ Vᵀ gives Z = V Λ^½ and U = XcᵀV Λ^−½, which is only made where somebody
+asks for W; where small values cost digits, U is made orthonormal once more. Paid once for all α and folds, which are
+weights on the same rows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,14 +24,19 @@ from .objective import Objective, Shared
 MOST_ROWS = 2048  # up to which the eigendecomposition costs less than the passes that it saves
 PER_COLUMN = 4  # rows per column up to which products with U would cost as much as half a pass
 BYTES = 256 << 20  # of Z and U together
+COLUMNS = 1024  # at a time in float64
 
 
 @dataclass(frozen=True)
 class Span:
-    """U (d, r), orthonormal to the rounding of its type, and Z = Xc U (n, r)."""
+    """Z = Xc U (n, r), and U (d, r), orthonormal, once it is needed."""
 
-    U: np.ndarray
     Z: np.ndarray
+    make: Callable[[], np.ndarray]
+
+    @cached_property
+    def U(self) -> np.ndarray:
+        return self.make()
 
     def back(self, theta: np.ndarray) -> np.ndarray:
         """[W̃; b] → [W; b] in the design's centred, scaled columns."""
@@ -57,6 +65,7 @@ def worth_spanning(objective: Objective) -> bool:
         type(design) is Rows
         and objective.penalty.name == "l2"
         and objective.alpha > 0
+        and (objective.shared.basis is None or objective.shared.basis.U is not None)  # in its eigenbasis already
         and few
         and (design.n + design.d) * rank * design.dtype.itemsize <= BYTES
     )
@@ -68,14 +77,32 @@ def span(objective: Objective) -> Span:
     dense = np.asarray(design.dense())
     with design.session():
         objective.count.passes += 1
-        wide = dense.astype(np.float64)
         if design.n >= design.d:
+            wide = dense.astype(np.float64)
             U = np.linalg.eigh(wide.T @ wide)[1][:, ::-1].astype(design.dtype)
-            return Span(U, dense @ U)
-        values, V = np.linalg.eigh(wide @ wide.T)
+            return Span(dense @ U, lambda: U)
+        gram = sum(part @ part.T for part in _columns(dense))
+        values, V = np.linalg.eigh(gram)
         kept = np.flatnonzero(values > _noise(design, values))[::-1]
-        U = orthonormal(dense.T @ (V[:, kept] / np.sqrt(values[kept])).astype(design.dtype))
-        return Span(U, dense @ U)
+        values, V = values[kept], V[:, kept]
+        # up to there U is orthonormal to the rounding of its type
+        digits = np.finfo(np.float64).eps / np.finfo(design.dtype).eps
+        sure = int(np.count_nonzero(values >= 16 * digits * values[:1]))
+        head, tail = (V[:, part] / np.sqrt(values[part]) for part in (slice(sure), slice(sure, None)))
+        weak = orthonormal(_adjoint(dense, tail))
+        Z = np.hstack([(V[:, :sure] * np.sqrt(values[:sure])).astype(design.dtype), dense @ weak])
+        return Span(Z, lambda: np.hstack([_adjoint(dense, head), weak]))
+
+
+def _columns(dense: np.ndarray) -> Iterator[np.ndarray]:
+    """Some columns at a time, float64."""
+    for start in range(0, dense.shape[1], COLUMNS):
+        yield dense[:, start : start + COLUMNS].astype(np.float64)
+
+
+def _adjoint(dense: np.ndarray, a: np.ndarray) -> np.ndarray:
+    """Xcᵀ a, summed in float64."""
+    return np.vstack([(part.T @ a).astype(dense.dtype) for part in _columns(dense)])
 
 
 def _noise(design: Any, values: np.ndarray) -> float:
