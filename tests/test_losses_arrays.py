@@ -32,7 +32,7 @@ def calls(loss):
         found["hessian_diagonal"] = lambda s, y, d: loss.hessian_form(s, y, None)
     else:
         found["smoothed"] = lambda s, y, d: loss.smoothed(s, y, d, 0.3)
-        found["smoothed_hessian_product"] = lambda s, y, d: loss.smoothed_hessian_product(s, y, d, 0.3, s)
+        found["smoothed_hessian"] = lambda s, y, d: loss.smoothed_hessian(s, y, d, 0.3)(s)
     return found
 
 

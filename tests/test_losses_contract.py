@@ -153,7 +153,7 @@ def check_no_curvature(loss):
     s, y = rows(loss, 3)
     if loss.smoothness:
         assert 0 < loss.curvature(3) < math.inf
-        refused = [lambda: loss.smoothed(s, y, s, 0.1), lambda: loss.smoothed_hessian_product(s, y, s, 0.1, s)]
+        refused = [lambda: loss.smoothed(s, y, s, 0.1), lambda: loss.smoothed_hessian(s, y, s, 0.1)]
     else:
         assert loss.curvature(3) == math.inf
         refused = [lambda: loss.hessian_product(s, y, s)]

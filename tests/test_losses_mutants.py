@@ -132,8 +132,8 @@ def rescaled_to_the_cap(self, right, xp, u):
     return v / np.maximum(v.sum(axis=1, keepdims=True), 1)
 
 
-def without_the_shared_part(self, right, s, y, g, gamma, d):
-    return Hinge(margin=self.margin).smoothed_hessian_product(s, y, g, gamma, d)
+def without_the_shared_part(self, right, s, y, g, gamma):
+    return Hinge(margin=self.margin).smoothed_hessian(s, y, g, gamma)
 
 
 def double_conjugate(self, right, g, y):
@@ -306,11 +306,11 @@ PLANTED = {
         smoothing.check_nearby_rivals,
     ),
     "the Hessian's shared part left out": (
-        mutant(CrammerSinger, smoothed_hessian_product=without_the_shared_part),
+        mutant(CrammerSinger, smoothed_hessian=without_the_shared_part),
         smoothing.check_hessian_product,
     ),
     "the smoothed Hessian scaled": (
-        mutant(Hinge, smoothed_hessian_product=lambda self, right, s, y, g, c, d: right(s, y, g, c / 2, d)),
+        mutant(Hinge, smoothed_hessian=lambda self, right, s, y, g, c: right(s, y, g, c / 2)),
         smoothing.check_hessian_sums,
         smoothing.check_hessian_product,
         smoothing.check_hessian_bounds,

@@ -89,10 +89,10 @@ def check_hessian_product(loss):
             s, y, g, _ = setting(loss, k, 4)
             d = np.random.default_rng(k).normal(size=s.shape)
             h = 1e-6
-            sides = [loss.smoothed_hessian_product(s + t * d, y, g, gamma, d) for t in (h, -h)]
+            sides = [loss.smoothed_hessian(s + t * d, y, g, gamma)(d) for t in (h, -h)]
             smooth = np.abs(sides[0] - sides[1]).max(axis=1) < 1e-9 / gamma
             ahead, behind = (loss.smoothed(s + t * d, y, g, gamma)[1] for t in (h, -h))
-            product = loss.smoothed_hessian_product(s, y, g, gamma, d)
+            product = loss.smoothed_hessian(s, y, g, gamma)(d)
             close(product[smooth], ((ahead - behind) / (2 * h))[smooth], rtol=1e-6, atol=1e-7 / gamma)
             assert smooth.mean() > 0.9
             kept += np.count_nonzero(product[smooth])
@@ -105,7 +105,7 @@ def check_hessian_bounds(loss):
         for gamma in GAMMAS:
             s, y, g, _ = setting(loss, k, 5)
             unit = np.eye(k)
-            H = np.stack([loss.smoothed_hessian_product(s, y, g, gamma, np.zeros_like(s) + e) for e in unit], axis=2)
+            H = np.stack([loss.smoothed_hessian(s, y, g, gamma)(np.zeros_like(s) + e) for e in unit], axis=2)
             close(H, H.transpose(0, 2, 1), atol=1e-12 / gamma)
             spectrum = np.linalg.eigvalsh(H)
             assert spectrum.min() >= -1e-12 * k / gamma
@@ -118,7 +118,7 @@ def check_hessian_sums(loss):
         s, y, g, _ = setting(loss, k, 10)
         rng = np.random.default_rng(k)
         w, Q = rng.uniform(0, 2, size=len(s)), rng.normal(size=(k, k))
-        product = lambda s, y, d, g=g: loss.smoothed_hessian_product(s, y, g, 0.3, d)  # noqa: E731
+        product = lambda s, y, d, g=g: loss.smoothed_hessian(s, y, g, 0.3)(d)  # noqa: E731
         close(loss.smoothed_hessian_mean(s, y, g, 0.3, w), mean_by_probes(product, s, y, w), atol=1e-10)
         for turn in (Q, None):
             close(loss.smoothed_hessian_form(s, y, g, 0.3, turn), form_by_probes(product, s, y, turn), atol=1e-9)
@@ -145,7 +145,7 @@ def check_label_entry(loss):
         d = np.random.default_rng(k).normal(size=s.shape)
         for a, b in zip(loss.smoothed(s, y, g, 0.3), loss.smoothed(s, y, other, 0.3), strict=True):
             assert np.array_equal(a, b)
-        products = [loss.smoothed_hessian_product(s, y, m, 0.3, d) for m in (g, other)]
+        products = [loss.smoothed_hessian(s, y, m, 0.3)(d) for m in (g, other)]
         assert np.array_equal(*products)
 
 
@@ -199,13 +199,13 @@ def test_projection_onto_the_capped_simplex_by_hand():
     value, gradient = loss.smoothed(s, y, np.zeros_like(s), 1.0)
     assert gradient.tolist() == [[-1.0, 0.75, 0.25, 0.0]]
     assert value.tolist() == [0.75 * 2 + 0.25 * 1.5 - 0.5 * (0.75**2 + 0.25**2)]
-    product = loss.smoothed_hessian_product(s, y, np.zeros_like(s), 1.0, np.array([[5.0, 3.0, 1.0, 9.0]]))
+    product = loss.smoothed_hessian(s, y, np.zeros_like(s), 1.0)(np.array([[5.0, 3.0, 1.0, 9.0]]))
     assert product.tolist() == [[0.0, 1.0, -1.0, 0.0]]
     near = np.array([[1.0, 0.5, 0.375, -1.0]])
     inside, small = loss.smoothed(near, y, np.zeros_like(s), 1.0)
     assert small.tolist() == [[-0.875, 0.5, 0.375, 0.0]]  # Σ ≤ 1: nothing to share
     assert inside.tolist() == [0.5 * (0.5**2 + 0.375**2)]
-    product = loss.smoothed_hessian_product(near, y, np.zeros_like(s), 1.0, np.array([[5.0, 3.0, 1.0, 9.0]]))
+    product = loss.smoothed_hessian(near, y, np.zeros_like(s), 1.0)(np.array([[5.0, 3.0, 1.0, 9.0]]))
     assert product.tolist() == [[6.0, -2.0, -4.0, 0.0]]
 
 
@@ -217,7 +217,7 @@ def test_clipping_of_the_sum_form_by_hand():
     value, gradient = loss.smoothed(s, y, g, 1.0)
     assert gradient.tolist() == [[1.0, 0.25, 0.0, -1.25]]
     assert value.tolist() == [2.0 - 0.5 + 0.25**2 / 2]
-    product = loss.smoothed_hessian_product(s, y, g, 0.5, np.array([[1.0, 2.0, 3.0, 1.0]]))
+    product = loss.smoothed_hessian(s, y, g, 0.5)(np.array([[1.0, 2.0, 3.0, 1.0]]))
     assert product.tolist() == [[0.0, 2.0, 0.0, -2.0]]
 
 
@@ -231,14 +231,37 @@ def test_slack_is_how_far_margins_may_move_by_hand():
         np.testing.assert_allclose(found, wanted)
 
 
+def test_where_all_margins_tie_the_max_form_is_free():
+    """u = (2, 2): v = (½, ½), and whichever margin moves, v moves."""
+    s, y = np.array([[0.0, 1.0, 1.0]]), np.array([0])
+    assert CrammerSinger(margin=1.0).slack(s, y, np.zeros((1, 3)), 1.0)[0] == -0.5
+
+
+@pytest.mark.parametrize("loss", [CrammerSinger(), Hinge()], ids=lambda loss: loss.name)
+def test_the_factor_is_the_hessians(loss):
+    """Σ h hᵀ / γ row by row, in as many directions as its rank."""
+    capped = 0
+    for k in CLASSES:
+        s, y, g, _ = setting(loss, k, 6)
+        rows, h = loss.smoothed_factor(s, y, g, 0.3)
+        found = np.zeros((len(s), k, k))
+        np.add.at(found, rows, h[:, :, None] * h[:, None, :] / 0.3)
+        unit = np.eye(k)
+        H = np.stack([loss.smoothed_hessian(s, y, g, 0.3)(np.zeros_like(s) + e) for e in unit], axis=2)
+        close(found, H, atol=1e-12)
+        assert np.bincount(rows, minlength=len(s)).tolist() == np.linalg.matrix_rank(H, tol=1e-9).tolist()
+        capped += np.count_nonzero(H[np.arange(len(s)), y, y] < 1e-12) - np.count_nonzero(~H.any(axis=(1, 2)))
+    assert (capped > 20) == (loss.name == "crammer_singer")  # rows whose multipliers add up to 1
+
+
 def test_on_the_edge_itself_an_entry_has_no_curvature_and_a_full_sum_is_not_shared():
     """γ = 1, g = 0: u = z. Sum form, u = (1, 0, ½): only ½ lies inside. Max form, u = (½, ½): nothing to share."""
     y, still = np.array([0]), np.zeros((1, 4))
     s = np.array([[1.0, 1.0, 0.0, 0.5]])
     d = np.array([[0.0, 1.0, 1.0, 1.0]])
-    assert Hinge().smoothed_hessian_product(s, y, still, 1.0, d).tolist() == [[-1.0, 0.0, 0.0, 1.0]]
+    assert Hinge().smoothed_hessian(s, y, still, 1.0)(d).tolist() == [[-1.0, 0.0, 0.0, 1.0]]
     half = np.array([[1.0, 0.5, 0.5, -1.0]])
-    product = CrammerSinger().smoothed_hessian_product(half, y, still, 1.0, d)
+    product = CrammerSinger().smoothed_hessian(half, y, still, 1.0)(d)
     assert product.tolist() == [[-2.0, 1.0, 1.0, 0.0]]
 
 

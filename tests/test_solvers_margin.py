@@ -98,7 +98,7 @@ class Scripted:
         return np.array([[2.0], [4.0], [1.0]])
 
     def __init__(self, gaps, dtype="float64", exact=None, log=None):
-        self.gaps, self.log, self.exact = gaps, [] if log is None else log, exact
+        self.gaps, self.log, self.exact, self.hard = gaps, [] if log is None else log, exact, []
         self.design = SimpleNamespace(dtype=np.dtype(dtype))
         self.count = SimpleNamespace(passes=0.0)
 
@@ -132,10 +132,11 @@ class Scripted:
 def renewed(monkeypatch):
     """fit(problem, inner steps, **options) → (Solution, log)."""
 
-    def fit(problem, steps=lambda i: 5, **options):
-        def inner(self, smooth, settled, reach, share, memory):
+    def fit(problem, steps=lambda i: 5, newton=False, **options):
+        def inner(self, smooth, settled, reach, share, memory, hard):
+            problem.hard.append(hard)
             problem.log.append((smooth.gamma, share / settled.gap.estimate, smooth.design.dtype.name, reach))
-            return settled.theta + 1, steps(settled.theta)
+            return settled.theta + 1, steps(settled.theta), newton
 
         monkeypatch.setattr(Dual, "_inner", inner)
         progress = Progress(problem, None, None)
@@ -192,14 +193,32 @@ def test_a_gap_that_does_not_halve_asks_for_exacter_inner_problems_then_for_floa
 
 
 def test_the_first_smoothing_is_as_wide_as_the_duals_curvature_asks(renewed, monkeypatch):
-    gaps = [0.4**i for i in range(60)]
-    for wide, first in ((0.5, 1.0), (1.0, 1.0), (6.0, 6.0), (1e9, 1024.0)):
+    gaps = [0.4**i for i in range(80)]
+    for wide, first in ((0.5, 1.0), (1.0, 1.0), (6.0, 6.0), (1e9, 32768.0)):
         monkeypatch.setattr(Scripted, "alpha", 0.03 * 7 / 100 / wide)  # wide = 0.03 mean ‖z‖² / αn
-        gammas = [gamma for gamma, *_ in renewed(Scripted(gaps), tol=1e-14)[2]]
+        gammas = [gamma for gamma, *_ in renewed(Scripted(gaps), tol=1e-30)[2]]
         np.testing.assert_allclose(gammas[:3], [first, first / 2, first / 4])
-        np.testing.assert_allclose(gammas[-1], first * 2.0**-18)
+        np.testing.assert_allclose(gammas[-1], min(first, 1024) * 2.0**-18)
     monkeypatch.setattr(Scripted, "penalty", SimpleNamespace(smooth=False))  # with L1 the dual has no such curvature
     assert renewed(Scripted(gaps), tol=1e-3)[2][0][0] == 1.0
+
+
+def test_newtons_method_lets_the_smoothing_shrink_faster_while_its_steps_are_few(renewed):
+    """A quarter after 8 steps at most, half after more, the same where they are used up; exactness is its own."""
+    steps = [3, 8, 9, 100, 2]
+    problem = Scripted([0.4**i for i in range(40)])
+    _, _, log = renewed(problem, lambda i: steps[i], newton=True, tol=0.02)
+    assert problem.hard == [False, True, True, True, True]
+    easy = Scripted(problem.gaps)
+    renewed(easy, lambda i: 100 if i == 1 else 99, tol=0.02)
+    assert easy.hard == [False, False, True, False, False]
+    assert [gamma for gamma, *_ in log] == [1.0, 0.25, 0.0625, 0.03125, 0.03125]
+    exact = Scripted([0.8**i for i in range(60)])
+    narrow = Scripted(exact.gaps, "float32", exact, exact.log)
+    _, _, log = renewed(narrow, newton=True, tol=0.35)
+    np.testing.assert_allclose([share for _, share, *_ in log], 0.03)
+    assert [kind for _, _, kind, _ in log] == ["float32"] * 2 + ["float64"] * 4  # a slow gap shows rounding
+    assert [reach for *_, reach in log] == [2.0, 2.0, 4.0, 8.0, 16.0, 32.0]
 
 
 def test_what_a_wide_smoothing_asked_for_ends_with_it(renewed, monkeypatch):
@@ -302,9 +321,11 @@ def test_inner_problems_go_to_lbfgs_or_to_the_proximal_method(monkeypatch):
         for module, name in ((dual, "LBFGS"), (dual, "Proximal")):
             kind = SOLVERS["lbfgs" if name == "LBFGS" else "proximal"]
             monkeypatch.setattr(module, name, lambda name=name, kind=kind, **o: seen.update({name: o}) or kind(**o))
+        monkeypatch.setattr(type(smooth), "newton", lambda self, s, *_: (s.theta, 0, None))
         monkeypatch.setattr(type(smooth), "part", lambda self, s, reach: seen.update(reach=reach) or self)
-        theta, steps = Dual(inner=9)._inner(smooth, settled, 3.0, 1e-4, deque(maxlen=40))
+        theta, steps, newton = Dual(inner=9)._inner(smooth, settled, 3.0, 1e-4, deque(maxlen=40))
         assert smooth.at(theta).value < smooth.at(settled.theta).value
+        assert not newton
         if penalty == "l2":
             assert seen == {"reach": 1.5, "LBFGS": {"tol": 1e-14, "max_iter": 9}}
             assert 1 <= steps <= 9
@@ -313,7 +334,7 @@ def test_inner_problems_go_to_lbfgs_or_to_the_proximal_method(monkeypatch):
             assert seen["Proximal"] == {"tol": pytest.approx(scale), "max_iter": 2000}
             assert steps == 0
             monkeypatch.setattr(dual, "Proximal", lambda **o: seen.update(o) or (lambda *a: SHORT))
-            assert Dual(inner=9)._inner(smooth, settled, 3.0, 1e-4, deque()) == ("θ", 9)
+            assert Dual(inner=9)._inner(smooth, settled, 3.0, 1e-4, deque()) == ("θ", 9, False)
             for share, tol in ((1e-30, 1e-13), (1e30, 1e-2)):
                 Dual()._inner(smooth, settled, 3.0, share, deque())
                 assert seen["tol"] == tol

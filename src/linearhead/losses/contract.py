@@ -9,6 +9,7 @@ Losses accept any array-API namespace and never write into their inputs.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -94,8 +95,8 @@ class Loss:
         """
         raise TypeError(f"{self.name} is smooth already.")
 
-    def smoothed_hessian_product(self, s: Array, y: Array, g: Array, gamma: float, d: Array) -> Array:
-        """A generalised Hessian of `smoothed` in s, times d (n, k) → (n, k)."""
+    def smoothed_hessian(self, s: Array, y: Array, g: Array, gamma: float) -> Callable[[Array], Array]:
+        """d (n, k) → a generalised Hessian of `smoothed` in s times d, (n, k)."""
         raise TypeError(f"{self.name} is smooth already.")
 
     def smoothed_hessian_mean(self, s: Array, y: Array, g: Array, gamma: float, w: Array) -> Array:
@@ -104,6 +105,10 @@ class Loss:
 
     def smoothed_hessian_form(self, s: Array, y: Array, g: Array, gamma: float, Q: Array | None) -> Array:
         """q_aᵀ H_i q_a of those Hessians, (n, k)."""
+        raise TypeError(f"{self.name} is smooth already.")
+
+    def smoothed_factor(self, s: np.ndarray, y: Array, g: Array, gamma: float) -> tuple[np.ndarray, np.ndarray]:
+        """(rows (f,), ascending, h (f, k)): a row's Hessian of those is Σ h hᵀ / γ over its h; on NumPy's rows."""
         raise TypeError(f"{self.name} is smooth already.")
 
     def slack(self, s: Array, y: Array, g: Array, gamma: float) -> Array:

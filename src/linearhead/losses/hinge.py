@@ -9,6 +9,7 @@ A 0 at the label is neutral everywhere: in sums and maxima of z, and as an entry
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 from ..arrays import namespace
 from .contract import Array, Loss
 from .labels import Label, columns, entry_sum, indicator, infinite_outside, own, positive, row_max, row_sum
-from .margins import check_margin, margins, star_form, star_mean, star_product, transpose
+from .margins import check_margin, margins, star_factor, star_form, star_mean, star_product, transpose
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,10 @@ class KinkedHinge(Loss):
         label = Label(xp, y)
         return transpose(xp, self.project(xp, label.put(own(xp, columns(xp, g)), 0.0)), label)
 
-    def smoothed_hessian_product(self, s: Array, y: Array, g: Array, gamma: float, d: Array) -> Array:
-        xp = namespace(s)
-        return star_product(xp, *self._star(xp, s, y, g, gamma), d, Label(xp, y)) / gamma
+    def smoothed_hessian(self, s: Array, y: Array, g: Array, gamma: float) -> Callable[[Array], Array]:
+        xp, label = namespace(s), Label(namespace(s), y)
+        a, c = self._star(xp, s, y, g, gamma)
+        return lambda d: star_product(xp, a, c, d, label) / gamma
 
     def smoothed_hessian_mean(self, s: Array, y: Array, g: Array, gamma: float, w: Array) -> Array:
         xp = namespace(s)
@@ -88,6 +90,9 @@ class KinkedHinge(Loss):
     def smoothed_hessian_form(self, s: Array, y: Array, g: Array, gamma: float, Q: Array | None) -> Array:
         xp = namespace(s)
         return star_form(xp, *self._star(xp, s, y, g, gamma), Q, Label(xp, y)) / gamma
+
+    def smoothed_factor(self, s: np.ndarray, y: Array, g: Array, gamma: float) -> tuple[np.ndarray, np.ndarray]:
+        return star_factor(*self._star(np, s, y, g, gamma), y)
 
     def slack(self, s: Array, y: Array, g: Array, gamma: float) -> Array:
         xp = namespace(s)
@@ -195,5 +200,7 @@ class CrammerSinger(KinkedHinge):
         top = row_max(xp, u)
         best = label.put(own(xp, u), -math.inf)
         first = row_max(xp, best)
-        second = row_max(xp, xp.where(best == first[:, None], xp.full_like(u, -math.inf), best))
+        at = best == first[:, None]
+        second = row_max(xp, xp.where(at, xp.full_like(u, -math.inf), best))
+        second = xp.where(row_sum(xp, indicator(xp, at, u)) > 1, first, second)
         return xp.where(top > 0, 0.5 * (top - 1 - positive(xp, second)), -first)

@@ -11,6 +11,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from ..errors import UsageError
 from .labels import Array, Label, columns, indicator, positive, row_sum
 
@@ -77,3 +79,19 @@ def star_form(xp: Any, a: Array, c: Array, Q: Array | None, label: Label) -> Arr
     own, total, along = xp.take(Q, label.y, axis=0), row_sum(xp, a)[:, None], a @ Q
     straight = a @ (Q * Q) - 2 * own * along + own * own * total
     return positive(xp, straight - c[:, None] * (along - own * total) ** 2)
+
+
+def star_factor(a: np.ndarray, c: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(rows (f,) ascending, h (f, k)) with Hᵢ = Σ h hᵀ over row i's h, for a of 0 and 1 and c = 0 or 1/Σ a.
+
+    c = 0: e_j − e_label for every j of a. Else what is orthogonal to their sum: Helmert's vectors, of the j-th and all
+    before.
+    """
+    capped, place = c > 0, np.cumsum(a, axis=1)
+    rows, j = np.nonzero((a > 0) & ~(capped[:, None] & (place < 2)))
+    before = np.where(capped[rows], place[rows, j] - 1, 0)
+    h = np.where(np.arange(a.shape[1]) < j[:, None], a[rows] * (before > 0)[:, None], 0.0)
+    h[np.arange(len(rows)), j] = np.where(before > 0, -before, 1)
+    h /= np.sqrt(np.where(before > 0, before * (before + 1), 1))[:, None]
+    h[np.arange(len(rows)), y[rows]] -= h.sum(axis=1)
+    return rows, h

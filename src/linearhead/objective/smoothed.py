@@ -20,6 +20,7 @@ from .curvature import precondition
 from .duality import Gap, gap_from
 from .intercept import intercept_step
 from .objective import Objective, Point
+from .semismooth import BETWEEN, MOST, ROOM, newton
 
 ARRAYS, BYTES = 5, 8 << 30  # of n × k numbers: multipliers, scores and what replaces them; what they may take
 NUMBERS = 1 << 20  # of scores handled at a time
@@ -83,16 +84,21 @@ class Smoothed(Objective):
         return self.score_terms(s, rows)[1]
 
     def score_hessian(self, s: np.ndarray, rows: Any, d: np.ndarray) -> np.ndarray:
-        return self.loss.smoothed_hessian_product(s, *self._multipliers(s, rows), d)
+        return self.score_hessians(s, rows)(d)
 
     def score_hessians(self, s: np.ndarray, rows: Any) -> Any:
-        return lambda d: self.score_hessian(s, rows, d)
+        return self.loss.smoothed_hessian(s, *self._multipliers(s, rows))
 
     def score_hessian_mean(self, s: np.ndarray, rows: Any, w: np.ndarray) -> np.ndarray:
         return self.loss.smoothed_hessian_mean(s, *self._multipliers(s, rows), w)
 
     def score_hessian_form(self, s: np.ndarray, rows: Any, Q: np.ndarray | None) -> np.ndarray:
         return self.loss.smoothed_hessian_form(s, *self._multipliers(s, rows), Q)
+
+    def score_factor(self, s: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(rows (f,) among these, h (f, k)): a row's Hessian in the scores is Σ h hᵀ / γ over its h."""
+        own, h = self.loss.smoothed_factor(s[rows], *self._multipliers(s, rows))
+        return rows[own], h
 
     def _point(self, theta: np.ndarray, value: float, correct: float, sums: np.ndarray) -> Point:
         point = super()._point(theta, value, correct, sums)
@@ -193,13 +199,43 @@ class Smoothed(Objective):
         them; all rows where these would be too many, or far."""
         if self.design.apart:
             return self
+        slack = self._slack(settled)
+        rows = np.flatnonzero(slack < reach)
+        if not 0 < len(rows) <= WORTH * self.n:
+            return self
+        held, free = self._near(settled, rows), np.flatnonzero(slack < 0)
+        if not len(free):
+            return held
+        weight = float(len(free) if self.weights is None else np.sum(self.weights[free]))
+        model = precondition(self, basis_of_rows(self, free), settled.theta, share=weight / self.total)
+        return replace(held, model=model)
+
+    def newton(
+        self, settled: Settled, reach: float, share: float, hard: bool = False
+    ) -> tuple[np.ndarray, int, bool | None]:
+        """(θ, steps, whether it is within `share` of the minimum) by Newton's method; None for that where more
+        multipliers are free than it is good for, or its system has no digits left. hard: for other methods, at least.
+        """
+        most = BETWEEN if hard else MOST
+        if not self.design.apart and self.alpha:
+            slack = self._slack(settled)
+            near, free = np.flatnonzero(slack < reach), np.flatnonzero(slack < 0)
+            if len(near) and len(free) <= most and 8 * len(free) * self.design.d <= ROOM:
+                rows, _ = self.score_factor(settled.s.astype(np.float64), free)
+                if len(rows) <= most:
+                    return newton(self._near(settled, near), settled.theta, share)
+        return settled.theta, 0, None
+
+    def _slack(self, settled: Settled) -> np.ndarray:
+        """(n,) how far margins may move before multipliers do; below 0 they are free."""
         slack = np.empty(self.n, dtype=settled.s.dtype)
         for i in range(0, self.n, 8192):
             rows = slice(i, i + 8192)
             slack[rows] = self.loss.slack(settled.s[rows], *self._multipliers(settled.s, rows))
-        rows = np.flatnonzero(slack < reach)
-        if not 0 < len(rows) <= WORTH * self.n:
-            return self
+        return slack
+
+    def _near(self, settled: Settled, rows: np.ndarray) -> Smoothed:
+        """Some rows; the share of the others is linear."""
         held = replace(self.on(self.design.take(rows), rows), total=self.total)
         u = settled.u[rows]
 
@@ -209,10 +245,4 @@ class Smoothed(Objective):
             return (block.adjoint(dual),)
 
         own = held.design.from_rows(held.design.sweep(share)[0]) / self.total
-        held = replace(held, linear=settled.sums - own, count=self.count)
-        free = np.flatnonzero(slack < 0)
-        if not len(free):
-            return held
-        weight = float(len(free) if self.weights is None else np.sum(self.weights[free]))
-        model = precondition(self, basis_of_rows(self, free), settled.theta, share=weight / self.total)
-        return replace(held, model=model)
+        return replace(held, linear=settled.sums - own, count=self.count)

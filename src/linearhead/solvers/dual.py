@@ -1,10 +1,11 @@
 """The method of multipliers for the hinges, certified by its own dual point (Rockafellar 1976; Li, Sun & Toh 2018).
 
 min_θ Σ wᵢ ℓ(sᵢ) + αR(W) with ℓ replaced by max_u ⟨u, s⟩ − ℓ*(u) − γ/2 |u − g|²: a smooth problem for each set of
-multipliers g, minimised by preconditioned L-BFGS whose memory outlives it; then g ← the maximiser u, which is dual
-feasible, so F(θ) − D(g) bounds the distance to the optimum at every step. An inner problem need only be solved to a
-part of the gap that is left (Rockafellar's criterion A), and only on the rows near a kink: the others' share is
-linear (shrinking, Joachims 1999). A wrong guess of these rows shows in the next gap, which all rows take part in.
+multipliers g, minimised by preconditioned L-BFGS whose memory outlives it, or, where few multipliers are free, by
+Newton's method, which large numbers and tiny α do not slow down. Then g ← the maximiser u, which is dual feasible, so
+F(θ) − D(g) bounds the distance to the optimum at every step. An inner problem need only be solved to a part of the gap
+that is left (Rockafellar's criterion A), and only on the rows near a kink: the others' share is linear (shrinking,
+Joachims 1999). A wrong guess of these rows shows in the next gap, which all rows take part in.
 """
 
 from __future__ import annotations
@@ -25,7 +26,12 @@ PATIENCE = 20  # sets of multipliers that did not lower the gap by a tenth, afte
 LEAST_EXACTNESS = 1e-4
 LEAST_GAMMA = {"float32": 2.0**-9, "float64": 2.0**-18}  # below, rounding of scores moves multipliers visibly
 WIDE = 0.03  # of the dual's mean curvature in one row's multipliers: the first γ, where that is more than `gamma`
-WIDEST = 1024.0  # times `gamma`: rows that no plane separates have multipliers near 1, however small α is
+WIDEST = 2.0**15  # times `gamma`: rows that no plane separates have multipliers near 1, however small α is
+FOLLOWED = (
+    2.0**10
+)  # times `gamma`: as far the least γ follows the first, as where multipliers are tiny, so is what moves them
+QUICK, FEW = 0.25, 8  # γ shrinks by so much after an inner problem that took so few steps of Newton's method
+EXACTER, FARTHER = 0.3, 2.0  # inner problems by Newton's method: of the share of the gap, and of the reach
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,7 @@ class Dual(Solver):
 
     def minimise(self, problem: Problem, theta: np.ndarray, progress: Progress) -> Status:
         wide, memory, gap, steps, exactness = _wider(problem), deque(maxlen=40), np.inf, 0, self.exactness
+        newton = False  # whether it solved the last inner problem
         gamma, reach, given = wide * self.gamma, self.reach, problem
         settled = problem.smoothed(problem.no_multipliers(), gamma).settle(theta)
         # weights will be rounded as the rows are: room for what that costs
@@ -70,31 +77,39 @@ class Dual(Solver):
             if iteration == self.max_iter:
                 break
             reach = 2 * reach if slow else reach  # rows left out may have come to their kink
-            if slow and exactness > LEAST_EXACTNESS:  # the inner problems' error is what is seen
+            least = LEAST_GAMMA[problem.design.dtype.name] * min(wide, FOLLOWED)
+            if newton:
+                fewer = QUICK if steps <= FEW else self.shrink if steps < self.inner else 1.0
+                gamma, problem = max(fewer * gamma, least), problem.precise() if slow else problem
+            elif slow and exactness > LEAST_EXACTNESS:  # the inner problems' error is what is seen
                 exactness = max(0.3 * exactness, LEAST_EXACTNESS)
                 problem = problem.precise() if exactness < 1e-3 else problem  # or rounding is
             elif iteration and steps < self.inner:
-                least = LEAST_GAMMA[problem.design.dtype.name] * wide
                 before, gamma = gamma, max(self.shrink * gamma, least)
                 if before > self.gamma >= gamma:  # what a wider γ asked for is too dear here
                     exactness, reach, problem = self.exactness, self.reach, given
             smooth = problem.smoothed(settled.u, gamma)
-            theta, steps = self._inner(smooth, settled, reach, exactness * gap, memory)
+            hard = newton or steps >= self.inner
+            theta, steps, newton = self._inner(smooth, settled, reach, exactness * gap, memory, hard)
             if problem.loss.shift_invariant:  # no row sees a shift of all intercepts, and rounding moves it
                 theta = np.vstack([theta[:-1], theta[-1:] - theta[-1].mean()])
             settled = smooth.settle(theta)
         return Status.MAX_ITER
 
     def _inner(
-        self, smooth: Problem, settled: Any, reach: float, share: float, memory: deque
-    ) -> tuple[np.ndarray, int]:
-        """(θ, steps): where the smoothed problem is within `share` of its minimum, or the steps are used up."""
+        self, smooth: Problem, settled: Any, reach: float, share: float, memory: deque, hard: bool = False
+    ) -> tuple[np.ndarray, int, bool]:
+        """(θ, steps, whether by Newton's method): where the smoothed problem is within `share` of its minimum, or the
+        steps are used up. hard: Newton's method, or all steps, is what the last one took."""
         theta = settled.theta
         if smooth.alpha and not smooth.penalty.smooth:
             # L1's dual is bounded by α: a residual of r costs the gap r/α of F
             scale = smooth.alpha * share / max(settled.gap.point.value, 1e-300)
             found = Proximal(tol=float(np.clip(scale, 1e-13, 1e-2)), max_iter=2000)(smooth, theta)
-            return found.point.theta, 0 if found.status is Status.CONVERGED else self.inner
+            return found.point.theta, 0 if found.status is Status.CONVERGED else self.inner, False
+        theta, steps, done = smooth.newton(settled, FARTHER * reach * smooth.gamma, EXACTER * share, hard)
+        if done is not None:
+            return theta, steps if done else self.inner, True
         smooth = smooth.part(settled, reach * smooth.gamma)
         if smooth.model is None and memory:  # else far from the optimum, where L-BFGS had better renew its model
             smooth = replace(smooth, model=smooth.preconditioner(theta))
@@ -102,7 +117,7 @@ class Dual(Solver):
         with contextlib.suppress(Stop):
             LBFGS(tol=1e-14, max_iter=self.inner).minimise(smooth, theta, progress, memory)
         best: Any = progress.best
-        return best.theta, progress.iterations
+        return best.theta, progress.iterations, False
 
 
 def _wider(problem: Problem) -> float:

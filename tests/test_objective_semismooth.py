@@ -1,0 +1,115 @@
+"""Newton's method in the free multipliers: its direction is that of the whole Hessian, and it ends at the minimum."""
+
+from collections import deque
+
+import numpy as np
+import pytest
+import scipy.sparse
+from sklearn.datasets import load_digits
+
+from linearhead import MarginClassifier
+from linearhead.objective import semismooth
+from linearhead.objective.semismooth import Gram, direction, scores, slopes
+from linearhead.solvers import LBFGS, Dual, dual
+from test_solvers_agree import objective_of
+from test_solvers_margin import LOSSES, blobs
+
+
+def smoothed(loss, alpha=0.05, gamma=0.5, form=np.asarray, **options):
+    """A smoothed problem around multipliers of its own, where it is settled, at a θ where rows of all kinds are."""
+    rows, y = blobs(60, 4, 3)
+    found = objective_of(form(rows), y, loss, alpha, **options)
+    first = found.smoothed(found.no_multipliers(), 1.0)
+    theta = 0.2 * np.random.default_rng(0).normal(size=found.start().shape)
+    theta[-1] *= found.design.intercept
+    smooth = found.smoothed(first.settle(theta).u, gamma)
+    return smooth, smooth.settle(theta)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("intercept", [True, False])
+def test_the_direction_is_that_of_the_whole_hessian(loss, intercept):
+    weights = np.random.default_rng(1).integers(0, 3, 60).astype(float)
+    for w in (None, weights):
+        smooth, settled = smoothed(loss, intercept=intercept, w=w)
+        u = smooth.score_gradient(settled.s, slice(None))
+        own = np.full(60, 1 / smooth.total) if w is None else w / smooth.total
+        G = slopes(smooth, settled.theta, u * own[:, None])
+        np.testing.assert_allclose(G, smooth.at(settled.theta).gradient, atol=1e-14)
+        rows, h = smooth.score_factor(settled.s, np.flatnonzero(own > 0))
+        assert len(rows) >= 5
+        p = direction(smooth, Gram.of(smooth.design), rows, h, own[rows], G)
+        assert np.abs(p).max() > 0.1
+        back = smooth.hessian_product(settled.theta, p)
+        np.testing.assert_allclose(back, -G, atol=1e-10 * np.abs(G).max())
+        np.testing.assert_allclose(scores(smooth, settled.theta), settled.s, atol=1e-12)
+
+
+def test_products_are_those_of_the_rows_in_any_order_that_they_come():
+    smooth, _ = smoothed("hinge")
+    gram, Z = Gram.of(smooth.design), smooth.design.dense()
+    for rows in ([3, 7, 20], [1, 7, 50], [0, 1, 3, 20, 59], [7]):
+        at = gram.find(np.array(rows))
+        np.testing.assert_allclose(gram.z[at], Z[rows], atol=1e-14)
+        np.testing.assert_allclose(gram.products[np.ix_(at, at)], Z[rows] @ Z[rows].T, atol=1e-12)
+    assert sorted(gram.rows) == [0, 1, 3, 7, 20, 50, 59]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("form", [np.asarray, scipy.sparse.csr_array, lambda X: X.astype(np.float32)])
+def test_it_ends_at_the_minimum(loss, form):
+    smooth, settled = smoothed(loss, alpha=1e-3, gamma=0.1, form=form)
+    theta, steps, done = smooth.newton(settled, 100.0, 1e-9)
+    assert done
+    assert 2 <= steps < 30
+    point = smooth.at(theta)
+    assert np.vdot(point.gradient, point.gradient) <= 2 * smooth.alpha * 1e-9 * 1.1
+    assert point.value < smooth.at(settled.theta).value
+    near = np.flatnonzero(smooth._slack(settled) < 0.1)
+    assert 0 < len(near) < 40
+    held = smooth._near(settled, near)  # the others' share is linear
+    G = slopes(held, settled.theta, held.score_gradient(settled.s[near], slice(None)) / 60)
+    np.testing.assert_allclose(G, smooth.at(settled.theta).gradient, atol=1e-6)
+
+
+def test_it_is_not_for_many_free_multipliers_nor_for_much_memory_nor_without_penalty(monkeypatch):
+    smooth, settled = smoothed("hinge")
+    free = len(smooth.score_factor(settled.s, np.arange(60))[0])
+    rows = np.count_nonzero(smooth.loss.slack(settled.s, smooth.y, smooth.g, smooth.gamma) < 0)
+    for name, enough in (("MOST", free), ("BETWEEN", free), ("ROOM", 8 * rows * 4)):
+        hard = name == "BETWEEN"
+        for most, wanted in ((enough, True), (enough - 1, False)):
+            monkeypatch.setattr(f"linearhead.objective.smoothed.{name}", most)
+            assert (smooth.newton(settled, 100.0, 1e-6, hard)[2] is not None) is wanted
+        monkeypatch.undo()
+    monkeypatch.setattr(semismooth, "BETWEEN", free)  # once there are more on the way
+    theta, steps, done = smooth.newton(settled, 100.0, 1e-12)
+    assert done is None
+    assert steps >= 1
+    assert smooth.at(theta).value < smooth.at(settled.theta).value
+    seen, minimise = [], LBFGS.minimise
+    monkeypatch.setattr(dual.LBFGS, "minimise", lambda *given: seen.append(given[2]) or minimise(*given))
+    assert Dual()._inner(smooth, settled, 100.0, 1e-12, deque())[2] is False
+    np.testing.assert_array_equal(seen[0], theta)  # others go on from there
+    monkeypatch.undo()
+    monkeypatch.setattr(semismooth, "STEPS", 1)
+    assert smooth.newton(settled, 100.0, 1e-12)[1:] == (1, False)
+    assert Dual(inner=9)._inner(smooth, settled, 100.0, 1e-12, deque())[1:] == (9, True)
+    monkeypatch.undo()
+    monkeypatch.setattr(semismooth, "DIGITS", 1.0)
+    assert smooth.newton(settled, 100.0, 1e-6)[1:] == (0, None)
+    bare, settled = smoothed("hinge", alpha=0.0)
+    assert bare.newton(settled, 100.0, 1e-6)[1:] == (0, None)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_separable_rows_of_very_large_numbers_with_hardly_a_penalty_are_certified(loss):
+    """As pixels 0 to 255 are: the gap was F itself, and F many times the optimum."""
+    X, y = load_digits(return_X_y=True)
+    X, y = (64 * X[:300]).astype(np.float32), y[:300]
+    model = MarginClassifier(loss=loss, alpha=1e-4).fit(X, y)
+    assert model.converged_
+    assert model.trace_.passes[-1] < 300
+    other = MarginClassifier(loss=loss, alpha=1e-4 / 64**2).fit(X / 64, y)  # the same problem in other units
+    assert other.converged_
+    np.testing.assert_allclose(model.certificate_.value, other.certificate_.value, rtol=2e-4)
