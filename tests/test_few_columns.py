@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
+from linearhead import SoftmaxClassifier
 from linearhead.design import design_of, few_columns
+from linearhead.design import rows as in_memory
+from linearhead.design.rows import NarrowBlock, RowBlock, Rows
 
 SHAPES = [
     (64, 0, 3),
@@ -63,3 +66,49 @@ def test_a_pass_and_a_mini_batch_of_many_rows_are_the_plain_sums():
     batch = design.batch(np.arange(100, 400))
     np.testing.assert_allclose(batch.forward(theta), ones[100:400] @ theta, atol=1e-12)
     np.testing.assert_allclose(batch.adjoint(g[100:400]), ones[100:400].T @ g[100:400], atol=1e-11)
+
+
+@pytest.fixture
+def panels(monkeypatch):
+    """Every row too long for the cache, and few columns converted at a time."""
+    monkeypatch.setattr(in_memory, "LEAST_ROWS", 1 << 40)
+    monkeypatch.setattr(in_memory, "PANEL", 4 * 50 * 7)
+
+
+@pytest.mark.parametrize("k", [1, 3, 100])
+@pytest.mark.parametrize("intercept", [True, False])
+def test_long_rows_of_few_bytes_are_converted_in_panels_to_the_same_products(panels, k, intercept):
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 256, (50, 33), dtype=np.uint8)
+    block = Rows.of(X, intercept).block(np.arange(50))
+    assert isinstance(block, NarrowBlock)
+    assert len(list(block._panels())) == 5
+    whole = RowBlock(np.arange(50), X.astype(np.float32), intercept)
+    theta, g = rng.standard_normal((34, k)).astype(np.float32), rng.standard_normal((50, k)).astype(np.float32)
+    for name, *given in (
+        ("forward", theta),
+        ("adjoint", g),
+        ("absolute", theta),
+        ("squares", rng.random(33)),
+        ("by_class", np.arange(50) % max(k, 2), rng.random(50), max(k, 2)),
+    ):
+        found, expected = (getattr(b, name)(*given) for b in (block, whole))
+        assert found.dtype == expected.dtype
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3, err_msg=name)
+    np.testing.assert_array_equal(block.x, whole.x)
+    some = whole.part(slice(4, 9))
+    np.testing.assert_array_equal(block.part(slice(4, 9)).rows, some.rows)
+    np.testing.assert_allclose(block.part(slice(4, 9)).forward(theta), some.forward(theta), rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float16, np.float32])
+def test_they_give_the_same_fit(panels, dtype):
+    rng = np.random.default_rng(1)
+    X, y = rng.integers(0, 100, (600, 30)).astype(dtype), rng.integers(0, 3, 600)
+    found = SoftmaxClassifier(standardize=True).fit(X, y)
+    kinds = [type(design_of(X).block(slice(0, 9))), type(design_of(X).precise().block(slice(0, 9)))]
+    narrow = {"u": [NarrowBlock] * 2, "i": [NarrowBlock] * 2, "f": [RowBlock, NarrowBlock]}[np.dtype(dtype).kind]
+    assert kinds == ([RowBlock] * 2 if dtype == np.float16 else narrow)
+    expected = SoftmaxClassifier(standardize=True).fit(X.astype(np.float64), y)
+    assert found.converged_
+    assert found.certificate_.value == pytest.approx(expected.certificate_.value, rel=1e-9)

@@ -24,6 +24,7 @@ from . import few_columns
 
 BLOCK_BYTES = 3 << 19  # 1.5 MiB of rows: a block and its scores stay in a core's cache
 WIDER = 15 << 17  # 1.875 MiB where products are short (`few_columns`): threads wait for each other between them
+LEAST_ROWS, MOST_ROWS = 128, 4096  # of a block, whatever it takes
 SCORE_BYTES = 2 << 20  # of a block's scores, where they are what takes room: many classes
 GRAM_BYTES = 8 << 20  # where a block's product is as large as d × d, and adding it up costs as much as 250 rows
 MANY_SUMS, SUMMED_ROWS = 1 << 20, 384  # (d+1) k from where adding them up costs as much as 100 rows: so many at least
@@ -160,7 +161,7 @@ class Design:
     def block_rows(self) -> int:
         """Rows of a block: what fits `block_bytes` and SCORE_BYTES, but enough that products stay efficient."""
         size = self.block_bytes or (WIDER if few_columns.cuts(self.d, self.scores) else BLOCK_BYTES)
-        by_rows = np.clip(size // max(self.row_bytes, 1), 128, 4096)
+        by_rows = np.clip(size // max(self.row_bytes, 1), LEAST_ROWS, MOST_ROWS)
         by_scores = max(SCORE_BYTES // (self.scores * self.dtype.itemsize), np.clip(self.d // 2, 32, 128))
         rows = min(by_rows, by_scores)
         if (self.d + 1) * self.scores > MANY_SUMS:

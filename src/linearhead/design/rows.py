@@ -6,6 +6,7 @@ their spread lose their digits when Xᵀg − shift·1ᵀg is formed; for those,
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,9 +14,11 @@ import numpy as np
 
 from . import few_columns
 from .batch import Batch
-from .contract import GRAM_BYTES, Block, Design, squares
+from .contract import GRAM_BYTES, LEAST_ROWS, Block, Design, squares
 
 MANY_CLASSES = 100  # from which both orders of a block's product are as fast
+NARROW_ROWS = 256  # of a block whose rows are converted in panels
+PANEL = 3 << 19  # 1.5 MiB
 FAR = 2.0**520  # unit of columns whose squares overflow float64: what is lost beside such values is no digit of theirs
 
 
@@ -69,6 +72,56 @@ class RowBlock:
 
 
 @dataclass(frozen=True)
+class NarrowBlock:
+    """`RowBlock` of rows x that are stored in fewer bytes, and so long that in the arithmetic's type they would outgrow
+    the cache: products take PANEL of them at a time, each converted once more for every product."""
+
+    rows: Any
+    stored: np.ndarray
+    intercept: bool
+    kind: np.dtype
+
+    @property
+    def whole(self) -> RowBlock:
+        return RowBlock(self.rows, self.stored.astype(self.kind), self.intercept)
+
+    x = property(lambda self: self.whole.x)
+
+    def forward(self, theta: np.ndarray) -> np.ndarray:
+        s = theta[-1].repeat(len(self.stored)).reshape(-1, len(self.stored)).T.copy()
+        for part, x in self._panels():
+            s += few_columns.forward(x, theta[part])
+        return s
+
+    def adjoint(self, g: np.ndarray) -> np.ndarray:
+        many = g.shape[1] >= MANY_CLASSES
+        out = np.empty((self.stored.shape[1] + 1, g.shape[1]), g.dtype, order="C" if many else "F")
+        for part, x in self._panels():
+            out[part] = RowBlock(self.rows, x, False).adjoint(g)[:-1]
+        out[-1] = g.sum(axis=0) if self.intercept else 0
+        return out
+
+    def _panels(self) -> Iterator[tuple[slice, np.ndarray]]:
+        m, d = self.stored.shape
+        wide = max(PANEL // (m * self.kind.itemsize), 1)
+        for start in range(0, d, wide):
+            part = slice(start, min(start + wide, d))
+            yield part, self.stored[:, part].astype(self.kind)
+
+    def by_class(self, y: np.ndarray, w: np.ndarray | None, k: int) -> np.ndarray:
+        return self.whole.by_class(y, w, k)
+
+    def squares(self, unit: np.ndarray) -> np.ndarray:
+        return self.whole.squares(unit)
+
+    def absolute(self, theta: np.ndarray) -> np.ndarray:
+        return self.whole.absolute(theta)
+
+    def part(self, rows: slice) -> NarrowBlock:
+        return replace(self, rows=self.rows[rows], stored=self.stored[rows])
+
+
+@dataclass(frozen=True)
 class Rows(Design):
     X: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
     centre_blocks: bool = False  # subtract `shift` from the rows of a block instead of from θ
@@ -83,8 +136,19 @@ class Rows(Design):
         if self.centre_blocks:
             x = (x - self.shift).astype(self.dtype)  # the difference is formed in float64, then rounded
         elif x.dtype != self.dtype:
+            if self._narrow:
+                return NarrowBlock(rows, x, self.intercept, self.dtype)
             x = x.astype(self.dtype)
         return RowBlock(rows, x, self.intercept)
+
+    @property
+    def _narrow(self) -> bool:
+        """Whether blocks keep their type until a product needs them; halves are too slow to convert twice."""
+        kind = self.X.dtype
+        return LEAST_ROWS * self.row_bytes > GRAM_BYTES and kind.itemsize < self.dtype.itemsize and kind != np.float16
+
+    def block_rows(self) -> int:
+        return max(super().block_rows(), NARROW_ROWS if self._narrow and not self.centre_blocks else 0)
 
     def take(self, rows: np.ndarray) -> Rows:
         return replace(self, n=len(rows), X=self.X[rows])

@@ -70,8 +70,8 @@ def couple(
     most: int,
 ) -> Grouped | None:
     """The Hessian at θ, whose `scores` these are, in the first `lead` directions and the intercept, from `most` of the
-    sampled rows, weights w (m,); the classes' mean curvature `curved` (k,), alpha (d,) in the basis's columns. None where H is
-    not definite."""
+    sampled rows, weights w (m,); the classes' mean curvature `curved` (k,), alpha (d,) in the basis's columns. None
+    where H is not definite."""
     k, q = sample.k, lead + 1
     together = max(1, round(BLOCK / q))
     groups = -(-k // together)
