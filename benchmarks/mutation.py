@@ -1,6 +1,6 @@
 """How many small errors in the mathematics the tests find: one token changed at a time, the room's own tests run.
 
-    python benchmarks/mutation.py [losses penalties objective solvers] [--most 60] [--seed 0] [--only FILE]
+    python benchmarks/mutation.py [losses penalties objective solvers design path] [--most 60] [--seed 0] [--only FILE]
 
 Changes: < and ≤, > and ≥, == and !=, + and −, * and /, ** to *, `and` and `or`, a minus or a `not` left out, a test
 turned round, a number moved, True and False, an in-place update left out, a method call left out. Text, type hints and
@@ -29,7 +29,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "linearhead"
-ROOMS = ("losses", "penalties", "objective", "solvers")
+ROOMS = ("losses", "penalties", "objective", "solvers", "design", "path")
 SECONDS = 90  # of CPU time for one change; the quick tests of a file need less than a tenth of it
 EVERY_SECONDS = 300  # the same for all tests of the mathematics, which need less than a sixth of it
 
@@ -47,6 +47,7 @@ MULTIPLIERS, MODEL = "tests/test_objective_multipliers.py", "tests/test_curvatur
 COUPLED, COMBINATIONS = "tests/test_objective_coupled.py", "tests/test_combinations.py"
 HINGES = ["tests/test_solvers_margin.py", "tests/test_solvers_hinge_optimum.py"]
 MANY, STEPS = "tests/test_many_classes.py", "tests/test_solvers_steps.py"
+GROUPED, DRAWN = "tests/test_objective_many_classes.py", "tests/test_objective_drawn.py"
 EVERY = [  # the mathematics; a change that these do not notice survives
     *sorted(str(path.relative_to(ROOT)) for part in ("losses", "objective", "solvers") for path in
             (ROOT / "tests").glob(f"test_{part}_*.py")),
@@ -107,13 +108,18 @@ TESTS: dict[str, list[str]] = {  # the quick part of the tests of a room; the wh
     "objective/span.py": ["tests/test_objective_span.py"],
     "objective/point.py": [*PARTS, "tests/test_objective_span.py"],
     "objective/coupled.py": [COUPLED, MODEL],
+    "objective/many_classes.py": [GROUPED],
+    "objective/drawn.py": [DRAWN, GROUPED],
+    "design/few_columns.py": ["tests/test_few_columns.py"],
+    "path/leaving_out.py": ["tests/test_leaving_out.py"],
     "objective/curvature.py": [
         MODEL,
+        GROUPED,
         COUPLED,
         MANY,
         AGREE,
         "-k",
-        "curvature or coupled or symmetric or (reference and cross_entropy and 1e2)",
+        "curvature or coupled or symmetric or centre or hessian or (reference and cross_entropy and 1e2)",
     ],
     "objective/combination.py": [COMBINATIONS, *RUNNING, "-k", "combinations or misfit or options"],
     "objective/checking.py": ["tests/test_checking.py", "tests/test_hostile.py", "-k", "checking or softmax"],

@@ -265,6 +265,17 @@ def test_where_no_row_bends_the_penalty_is_all_there_is(monkeypatch):
             assert np.isfinite(found).all()
 
 
+@pytest.mark.parametrize(("dtype", "seen"), [(np.float64, True), (np.float32, False)])
+def test_a_class_that_bends_by_a_hundred_millionth_is_seen_in_float64_alone(dtype, seen):
+    """In float32 that is what rounding leaves of classes that do not bend."""
+    exact = objective_of(spread(60, [4.0, 1.0]), "cross_entropy", 0.0)
+    objective = objective_of(spread(60, [4.0, 1.0]).astype(dtype), "cross_entropy", 0.0)
+    theta, v = exact.start(), np.random.default_rng(1).normal(size=(3, 1)) * [-0.5, -0.5, 1.0]
+    theta[-1, 2] = -18
+    found = precondition(objective, sample_basis(objective), theta)(exact.hessian_product(theta, v))[0]
+    np.testing.assert_allclose(found, v * seen, atol=1e-6)
+
+
 def test_a_direction_of_a_billionth_of_the_curvature_is_the_least():
     objective = objective_of(spread(60, [1.0, 0.04, 0.04, 1e-14]), "squared", 0.0)
     made = precondition(objective, sample_basis(objective), objective.start())

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 from linearhead import SoftmaxClassifier
 from linearhead.design import design_of, few_columns
@@ -47,6 +48,14 @@ def test_tiles_are_small_enough_for_the_kernels_and_taken_for_few_classes_alone(
             assert not p or few_columns.ROWS * (d // p) * k <= few_columns.UNPACKED
     assert few_columns.cuts(784, 10) == 1
     assert few_columns.cuts(2048, 10) == 2
+
+
+def test_rows_that_do_not_lie_one_after_the_other_have_no_tiles():
+    """Each would be copied, and sparse ones have none."""
+    x = np.zeros((128, 8))
+    assert few_columns._tiling(x, 3) == (128, 1, 8)
+    for rows in (np.asfortranarray(x), x[:, ::2], scipy.sparse.csr_array(x)):
+        assert few_columns._tiling(rows, 3) == (0, 0, 0)
 
 
 def test_without_such_kernels_products_are_whole(monkeypatch):

@@ -49,7 +49,7 @@ def test_in_all_directions_and_on_all_rows_it_is_the_hessian(alpha, weighted, in
     weights = np.random.default_rng(3).integers(0, 3, len(X)) + 0.5 if weighted else None
     apply = check(objective_of(X, K, alpha=alpha, weights=weights, intercept=intercept), 1e-3)  # a billionth is added
     assert apply.coupled.groups == 2
-    check(objective_of(X.astype(np.float32), K, alpha=max(alpha, 1e-3), weights=weights, intercept=intercept), 2e-2)
+    check(objective_of(X.astype(np.float32), K, alpha=alpha, weights=weights, intercept=intercept), 2e-2)
 
 
 def test_rows_whose_classes_come_in_turn_take_as_many_passes_as_mixed_ones():
@@ -124,17 +124,20 @@ def test_losses_that_bend_otherwise_and_theta_zero_have_no_coupled_part():
 
 
 def test_its_size_keeps_to_a_pass_and_to_little_room():
-    for n, d, k in ((2_000, 50, 40), (60_000, 784, 100), (50_000, 768, 1000), (10**6, 768, 300), (3_000, 20_000, 136)):
+    sizes = (2_000, 50, 40), (60_000, 784, 100), (50_000, 768, 1000), (10**6, 768, 300), (3_000, 20_000, 136)
+    for n, d, k in (*sizes, (20_000, 100, 308)):
         objective = objective_of(np.zeros((k, d), np.float32), k)
         object.__setattr__(objective.design, "n", n)
         lead, most = many_classes.size(objective, 10**6)
-        unknowns = k * (lead + 1)
+        unknowns, more = k * (lead + 1), k * (max(lead, 1) + 2)
+        assert more**3 >= 2 * n * d * k or more**2 / 2 > max(n * (d + 4 * k) / 64, 2**20)  # no more would fit
         if lead:
             assert lead >= 2
             assert 512 <= most <= 8192
             assert unknowns**3 <= 2 * n * d * k
             assert unknowns**2 / 2 <= max(n * (d + 4 * k) / 64, 2**20)
             assert most == 512 or most * unknowns**2 <= 4 * n * d * k
+    assert lead == 2
     assert many_classes.size(objective_of(np.zeros((5000, 3), np.float32), 5000), 3) == (0, 0)
 
 

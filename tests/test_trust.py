@@ -331,6 +331,8 @@ def test_labels_are_doubted_by_other_folds_where_the_fit_is_no_optimum():
     good, poor = (SoftmaxClassifier(alpha=0.1, tol=tol, solver="sgd").fit(X, y) for tol in (1e9, None))
     cut = SoftmaxClassifier(warm_start=True)  # before its first step
     cut.coef_, cut.intercept_ = good.coef_, good.intercept_
-    for best in (poor, cut):
+    changed = SoftmaxClassifier(alpha=0.1).fit(X, y)
+    changed.coef_ = 4 * changed.coef_
+    for best in (poor, cut, changed):
         assert examine.left_out(SimpleNamespace(best=best), X, y) is None
     assert examine.left_out(SimpleNamespace(best=good), X, y) is not None

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UsageError
+from ..errors import DataError, UsageError
 from ..features.regions import contributions
 from ..records import Evaluation, Run
 from ..store import Model
@@ -71,7 +71,7 @@ def left_out(fitted: Fit, X: np.ndarray, y: np.ndarray) -> np.ndarray | None:
         return None
     try:
         return fitted.best.leave_one_out(X, y)
-    except UsageError:
+    except (UsageError, DataError):  # other penalties and losses; weights that another hand has changed
         return None
 
 
