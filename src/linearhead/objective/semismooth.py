@@ -17,10 +17,8 @@ import numpy as np
 from ..solvers.line_search import turning
 from .intercept import downhill
 
-MOST, BETWEEN = (
-    1250,
-    2000,
-)  # free directions, at the start and on the way, beyond which factors cost more than they save
+MOST = 1250  # free directions at the start, beyond which factors cost more than the passes that they save
+BETWEEN = 2000  # on the way, and at the start where other methods found the last problem hard
 ROOM = 256 << 20  # bytes of the free rows in float64
 STEPS = 30
 DIGITS = 1e-11  # that α must be of the largest curvature: what is left of a step of size 1/α is a difference of such
