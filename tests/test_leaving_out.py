@@ -139,8 +139,11 @@ def test_directions_that_are_left_uncoupled_cost_little_where_rows_are_many(monk
     X, y = load_digits(return_X_y=True)
     clf = SoftmaxClassifier(alpha=0.01, standardize=True).fit(X, y)
     whole = clf.leave_one_out(X, y)
+    inverse, sizes = leaving_out._inverse, []
+    monkeypatch.setattr(leaving_out, "_inverse", lambda H: sizes.append(H.shape) or inverse(H))
     monkeypatch.setattr(leaving_out, "WORK", 16**2 * len(y) * 10)  # 16 leading directions of 61
     part, own = clf.leave_one_out(X, y), clf.decision_function(X)
+    assert sizes == [(10, 17, 17)]
     change = [np.abs(centred(a - whole)).mean() for a in (part, own)]
     assert 0 < change[0] < change[1] / 2
     assert np.mean(part.argmax(axis=1) == whole.argmax(axis=1)) > 0.99
