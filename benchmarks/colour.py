@@ -23,11 +23,8 @@ import numpy as np
 from linearhead import train
 from linearhead.data import open_dataset
 
-SIDE, CELLS, NOISE = (
-    32,
-    4,
-    12.0,
-)  # pixels; random colours along a side of the background; deviation of the noise, of 255
+# pixels; random colours along a side of the background; deviation of the noise, of 255
+SIDE, CELLS, NOISE = 32, 4, 12.0
 JUDGES = 10_000
 RECORD = Path(__file__).with_suffix(".json")
 

@@ -39,11 +39,8 @@ WORK = 2e12  # multiply-adds that all fits together may take, by the estimate of
 ROUGH = 2e-3  # tolerance of the fits: the ranks are settled long before the last digits
 EVERY = 2  # of the path's alphas, each so manieth
 BUDGET, EACH = 24.0, 2e-3  # seconds for all candidates together, as `price` reckons: so many, and more per picture
-SPEED, FIXED, LOOK = (
-    2e10,
-    0.4,
-    4e-8,
-)  # of one usual core: multiply-adds a second; seconds a path; seconds a channel value
+# of one usual core: multiply-adds a second; seconds a path; seconds a channel value
+SPEED, FIXED, LOOK = 2e10, 0.4, 4e-8
 
 
 @dataclass

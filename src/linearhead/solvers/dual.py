@@ -27,9 +27,8 @@ LEAST_EXACTNESS = 1e-4
 LEAST_GAMMA = {"float32": 2.0**-9, "float64": 2.0**-18}  # below, rounding of scores moves multipliers visibly
 WIDE = 0.03  # of the dual's mean curvature in one row's multipliers: the first γ, where that is more than `gamma`
 WIDEST = 2.0**15  # times `gamma`: rows that no plane separates have multipliers near 1, however small α is
-FOLLOWED = (
-    2.0**10
-)  # times `gamma`: as far the least γ follows the first, as where multipliers are tiny, so is what moves them
+# times `gamma`: as far the least γ follows the first, as where multipliers are tiny, so is what moves them
+FOLLOWED = 2.0**10
 QUICK, FEW = 0.25, 8  # γ shrinks by so much after an inner problem that took so few steps of Newton's method
 EXACTER, FARTHER = 0.3, 2.0  # inner problems by Newton's method: of the share of the gap, and of the reach
 
