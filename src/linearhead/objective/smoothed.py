@@ -97,7 +97,8 @@ class Smoothed(Objective):
 
     def score_factor(self, s: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(rows (f,) among these, h (f, k)): a row's Hessian in the scores is Σ h hᵀ / γ over its h."""
-        own, h = self.loss.smoothed_factor(s[rows], *self._multipliers(s, rows))
+        part = s[rows].astype(np.float64)
+        own, h = self.loss.smoothed_factor(part, *self._multipliers(part, rows))
         return rows[own], h
 
     def _point(self, theta: np.ndarray, value: float, correct: float, sums: np.ndarray) -> Point:
@@ -217,11 +218,11 @@ class Smoothed(Objective):
         multipliers are free than it is good for, or its system has no digits left. hard: for other methods, at least.
         """
         most = BETWEEN if hard else MOST
-        if not self.design.apart and self.alpha:
+        if not self.design.apart and self.alpha and self.k <= most:  # there is a system of k intercepts, too
             slack = self._slack(settled)
             near, free = np.flatnonzero(slack < reach), np.flatnonzero(slack < 0)
             if len(near) and len(free) <= most and 8 * len(free) * self.design.d <= ROOM:
-                rows, _ = self.score_factor(settled.s.astype(np.float64), free)
+                rows, _ = self.score_factor(settled.s, free)
                 if len(rows) <= most:
                     return newton(self._near(settled, near), settled.theta, share)
         return settled.theta, 0, None
