@@ -100,7 +100,7 @@ class MiniBatches:
             return
         rows = block.rows[:m]
         steps = rates * (self.n / self.total) * (1.0 if self.weights is None else self.weights[rows])
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):  # steps that explode are told by F
             block.part(slice(0, m)).walk(theta, self.loss.row_gradient, self.y[rows].tolist(), steps, decay)
         self.count.passes += m / self.n
 
