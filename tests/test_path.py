@@ -1,5 +1,7 @@
 """The path: every point is the fit that stands alone, held-out rows choose, folds are folds."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -480,6 +482,22 @@ def test_a_weaker_penalty_clearly_worse_on_held_out_rows_ends_the_path(digits):
     lowest = int(np.argmin(short.valid_loss))
     assert lowest < len(short.points) - 1  # the rise can be seen
     assert len(short.points) - 1 - short.index_ < 4  # sooner than four α's behind
+
+
+@pytest.mark.parametrize(("accuracies", "fitted"), [([0.5, 0.6, 0.6], 3), ([0.5, 0.6, 0.7], 4)])
+def test_it_goes_on_while_a_worse_loss_is_more_often_right(accuracies, fitted):
+    from linearhead.path import PathPoint, RegularizationPath
+    from linearhead.path.walk import _from_within
+
+    walk = SimpleNamespace(objective=SimpleNamespace(k=3), walkers=[], behind=lambda: 9.0)
+    path, seen = RegularizationPath(), []
+    for alpha in _from_within(walk, path, 10.0 ** -np.arange(12), 4):
+        seen.append(alpha)
+        if len(seen) > len(accuracies) or alpha > seen[0]:
+            break
+        accuracy = accuracies[len(seen) - 1]
+        path.add(PathPoint(alpha, np.zeros((2, 2)), Status.CONVERGED, None, 0.0, 1.0, 1.0, accuracy, 0.01, 1.0, 0.0))
+    assert sum(alpha <= seen[0] for alpha in seen) == fitted
 
 
 @pytest.mark.parametrize("library", ["numpy", "strict"])

@@ -88,7 +88,7 @@ class NarrowBlock:
     x = property(lambda self: self.whole.x)
 
     def forward(self, theta: np.ndarray) -> np.ndarray:
-        s = theta[-1].repeat(len(self.stored)).reshape(-1, len(self.stored)).T.copy()
+        s = np.tile(theta[-1], (len(self.stored), 1))
         for part, x in self._panels():
             s += few_columns.forward(x, theta[part])
         return s

@@ -93,7 +93,8 @@ def _from_within(walk: Walk, path: RegularizationPath, grid: np.ndarray, give_up
     first = round(FIRST * (len(grid) - 1)) if walk.objective.k <= MANY_CLASSES else 0
     for alpha in _downwards(path, grid[first:], give_up):
         yield alpha
-        if walk.behind > BEHIND and path.points[-1].valid_accuracy <= path.valid_accuracy.max():
+        accuracy = path.valid_accuracy
+        if len(accuracy) > 1 and accuracy[-1] <= accuracy[:-1].max() and walk.behind() > BEHIND:
             break
     for walker in walk.walkers:
         walker.turn()
@@ -170,8 +171,8 @@ class Walk:
         kind = choose_solver(objective.loss.name, objective.penalty.name)
         check_passes(objective.design, objective.loss.name, objective.penalty.name, kind)
         self.walkers = walkers_of(objective, held, kind, tol, max_iter, turn, rough)
-        self.lowest: tuple[float, list[np.ndarray]] | None = None  # held-out loss so far, and every judge's θ there
-        self.behind = 0.0  # of the last point: standard errors of its held-out loss above the lowest
+        self.last: list[tuple[Objective, np.ndarray]] = []  # every judge, and the θ that it saw last
+        self.lowest: tuple[float, list[np.ndarray]] = (np.inf, [])  # held-out loss so far, and every judge's θ there
         own = [i for i, (o, _) in enumerate(held) if o is not objective]
         self.judges = [
             (self.walkers[0] if o is objective else self.walkers[1 + own.index(i)], h) for i, (o, h) in enumerate(held)
@@ -179,17 +180,17 @@ class Walk:
 
     def judge(self, found: dict[int, Any]) -> Judgement:
         """What the held-out rows say of each walker's find."""
-        judges = [(h, found[id(w)].theta) for w, h in self.judges]
-        judged, thetas = Judgement.of(judges), [theta for _, theta in judges]
-        if judged.loss is None:
-            return judged
-        if self.lowest is None or judged.loss <= self.lowest[0]:
-            self.lowest, self.behind = (judged.loss, thetas), 0.0
-        else:
-            more = [(h.total, *h.excess(t, low)) for (h, t), low in zip(judges, self.lowest[1], strict=True)]
-            error = sum((total * error) ** 2 for total, _, error in more) ** 0.5
-            self.behind = sum(total * mean for total, mean, _ in more) / error if error else 0.0
+        self.last = [(h, found[id(w)].theta) for w, h in self.judges]
+        judged = Judgement.of(self.last)
+        if judged.loss is not None and judged.loss <= self.lowest[0]:
+            self.lowest = judged.loss, [theta for _, theta in self.last]
         return judged
+
+    def behind(self) -> float:
+        """Standard errors of the last point's held-out loss above the lowest, row against row."""
+        more = [(h.total, *h.excess(t, low)) for (h, t), low in zip(self.last, self.lowest[1], strict=True)]
+        error = sum((total * error) ** 2 for total, _, error in more) ** 0.5
+        return sum(total * mean for total, mean, _ in more) / error if error else 0.0
 
 
 def fit_at(walk: Walk, alpha: float) -> PathPoint:
