@@ -72,6 +72,26 @@ def test_it_ends_at_the_minimum(loss, form):
     np.testing.assert_allclose(G, smooth.at(settled.theta).gradient, atol=1e-6)
 
 
+@pytest.mark.parametrize("loss", LOSSES)
+def test_all_rows_tell_the_value_and_how_far_it_is_from_the_least(loss):
+    w = np.random.default_rng(1).uniform(0.5, 2, 60)
+    smooth, settled = smoothed(loss, w=w)
+    least = smooth.at(smooth.newton(settled, np.inf, 1e-14)[0]).value
+    assert settled.value == pytest.approx(smooth.at(settled.theta).value, rel=1e-13)
+    slope = smooth.at(settled.theta).gradient[:-1]
+    assert settled.short == pytest.approx(np.sum(slope**2) / (2 * smooth.alpha), rel=1e-9)
+    assert 0 < settled.value - least < settled.short
+    other = smooth.smoothed(settled.u, 0.1)
+    assert other.value_at(settled) == pytest.approx(other.at(settled.theta).value, rel=1e-13)
+
+
+def test_without_l2_nothing_is_known_of_that():
+    rows, y = blobs(60, 4, 3)
+    for penalty, alpha in (("l1", 0.1), ("elastic_net", 0.1), ("none", 0.0)):
+        found = objective_of(rows, y, "hinge", alpha, penalty=penalty)
+        assert found.smoothed(found.no_multipliers(), 1.0).settle(found.start()).short == 0.0
+
+
 def test_it_is_not_for_many_free_multipliers_nor_for_much_memory_nor_without_penalty(monkeypatch):
     smooth, settled = smoothed("hinge")
     free = len(smooth.score_factor(settled.s, np.arange(60))[0])

@@ -152,6 +152,11 @@ def test_an_intercept_that_is_not_unique_is_an_optimum_all_the_same():
     check_optimum("crammer_singer", "imbalanced", (12,))
 
 
+def test_rows_near_a_kink_that_led_astray_are_joined_by_all_others():
+    """Without the others' kinks the intercept has nothing that holds it: the gap was F itself."""
+    check_optimum("hinge", "separated", (20, 24))
+
+
 @pytest.mark.parametrize("kind", PROBLEMS)
 @pytest.mark.parametrize("loss", LOSSES)
 def test_coefficients_are_those_of_the_optimum(loss, kind):

@@ -108,7 +108,7 @@ class Scripted:
 
     def settle(self, theta):
         i = theta if isinstance(theta, int) else 0
-        return SimpleNamespace(theta=i, u=f"u{i}", gap=self.found(self.gaps[i], i))
+        return SimpleNamespace(theta=i, u=f"u{i}", gap=self.found(self.gaps[i], i), short=0.0, value=1.0)
 
     def gap_at(self, theta, u):
         assert u == f"u{theta}"
@@ -308,6 +308,39 @@ def test_an_inner_problem_ends_within_its_share(monkeypatch):
 
 
 SHORT = SimpleNamespace(point=SimpleNamespace(theta="θ"), status=Status.MAX_ITER)
+
+
+@pytest.mark.parametrize(
+    ("steps", "newton", "short", "values", "seen"),
+    [
+        (5, True, [0.9], [1], [("θ", 3)]),  # ten shares of 0.1 are 1
+        (5, True, [1.1, 0.9], [1, 1], [("θ", 3), (0, np.inf)]),  # lower than where it began: from there
+        (5, False, [1.1, 0.9], [8, 1], [("θ", 3), ("θ", np.inf)]),  # higher
+        (9, True, [9, 9, 9], [8, 6, 1], [("θ", 3), ("θ", np.inf), (1, np.inf)]),  # thrice at most
+        (9, False, [9], [1], [("θ", 3)]),  # out of steps, as all rows would be
+    ],
+)
+def test_where_rows_near_a_kink_led_astray_all_take_part(monkeypatch, steps, newton, short, values, seen):
+    found, asked = [], []
+
+    def settle(theta):
+        at = len(found)
+        assert theta == at
+        found.append(SimpleNamespace(theta=at, short=short[at], value=values[at]))
+        return found[-1]
+
+    def inner(self, smooth, settled, reach, share, memory, hard):
+        asked.append((settled.theta, reach))
+        return len(asked) - 1, steps, newton
+
+    monkeypatch.setattr(Dual, "_inner", inner)
+    loss = SimpleNamespace(shift_invariant=False)
+    problem = SimpleNamespace(loss=loss, settle=settle, value_at=lambda s: 7 if s.theta == "θ" else values[s.theta])
+    start = SimpleNamespace(theta="θ")
+    settled, *rest = Dual(inner=9)._next(problem, start, 3, 0.1, deque(), False)
+    assert asked == seen
+    assert settled is found[-1]
+    assert rest == [steps, newton]
 
 
 def test_inner_problems_go_to_lbfgs_or_to_the_proximal_method(monkeypatch):

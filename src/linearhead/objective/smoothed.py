@@ -36,6 +36,8 @@ class Settled:
     s: np.ndarray
     sums: np.ndarray  # Σ wᵢ zᵢ uᵢᵀ / Σw, (d+1, k)
     gap: Gap
+    value: float  # of the smoothed problem
+    short: float  # at most so far above its minimum, ‖slope in W‖²/2α; 0 where the penalty is not L2
 
 
 def no_multipliers(objective: Objective) -> np.ndarray:
@@ -135,15 +137,15 @@ class Smoothed(Objective):
 
         def adjoint(block: Block) -> tuple:
             y, exact = self.y[block.rows], scores[block.rows].astype(np.float64) + shift
-            dual = self.score_terms(exact, block.rows)[1]
+            smooth, dual = self.score_terms(exact, block.rows)
             value = self.loss.value(exact, y)
             gap = value + self.loss.conjugate(dual, y) - np.sum(exact * dual, axis=1)
             multipliers = dual.astype(scores.dtype)
-            self._weigh(block.rows, value, gap, dual)
-            seen = float(value.sum()), float(gap.sum()), self.correct(exact, block.rows)
+            self._weigh(block.rows, smooth, value, gap, dual)
+            seen = float(smooth.sum()), float(value.sum()), float(gap.sum()), self.correct(exact, block.rows)
             return multipliers, *seen, dual.sum(axis=0), block.adjoint(dual.astype(scores.dtype))
 
-        loss, rows_gap, correct, balance, sums = self.design.fill(u, adjoint)
+        smooth, loss, rows_gap, correct, balance, sums = self.design.fill(u, adjoint)
         s += shift.astype(s.dtype)
         self.count.passes += 1
         sums = self.design.from_rows(sums) / self.total
@@ -152,7 +154,20 @@ class Smoothed(Objective):
         loss /= self.total
         accuracy = correct / self.total if self.watch else None
         point = Point(theta, loss + self.penalised(theta[:-1]), sums, loss, accuracy)
-        return Settled(theta, u, s, sums, gap_from(self, point, rows_gap / self.total, sums[:-1], sums[-1])[0])
+        gap = gap_from(self, point, rows_gap / self.total, sums[:-1], sums[-1])[0]
+        value = smooth / self.total + self.penalised(theta[:-1])
+        return Settled(theta, u, s, sums, gap, value, self._short(theta[:-1], sums[:-1]))
+
+    def _short(self, W: np.ndarray, U: np.ndarray) -> float:
+        """How far above its minimum at most, Σᵢwᵢzᵢuᵢᵀ/Σw = U and the intercept balanced; 0 where nothing is known."""
+        if not self.alpha or self.penalty.name != "l2":
+            return 0.0
+        slope = U + self.alpha * W
+        return float(np.vdot(slope, slope)) / (2 * self.alpha)
+
+    def value_at(self, settled: Settled) -> float:
+        """F smoothed, at a θ where all rows have been looked at with other multipliers: no products with rows."""
+        return self._balance_terms(settled.s, np.zeros(self.k))[0] + self.penalised(settled.theta[:-1])
 
     def _balance(self, s: np.ndarray, steps: int = 60) -> np.ndarray:
         """What to add to the intercept so that Σ wᵢ uᵢ vanishes, W held: Newton steps on the smoothed loss in a
@@ -224,7 +239,8 @@ class Smoothed(Objective):
             if len(near) and len(free) <= most and 8 * len(free) * self.design.d <= ROOM:
                 rows, _ = self.score_factor(settled.s, free)
                 if len(rows) <= most:
-                    return newton(self._near(settled, near), settled.theta, share)
+                    held = self._near(settled, near) if len(near) < self.n else self
+                    return newton(held, settled.theta, share)
         return settled.theta, 0, None
 
     def _slack(self, settled: Settled) -> np.ndarray:

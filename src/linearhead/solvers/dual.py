@@ -5,7 +5,7 @@ multipliers g, minimised by preconditioned L-BFGS whose memory outlives it, or, 
 Newton's method, which large numbers and tiny α do not slow down. Then g ← the maximiser u, which is dual feasible, so
 F(θ) − D(g) bounds the distance to the optimum at every step. An inner problem need only be solved to a part of the gap
 that is left (Rockafellar's criterion A), and only on the rows near a kink: the others' share is linear (shrinking,
-Joachims 1999). A wrong guess of these rows shows in the next gap, which all rows take part in.
+Joachims 1999). A wrong guess of these rows shows in the slope of all rows, and then all of them take part.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ WIDEST = 2.0**15  # times `gamma`: rows that no plane separates have multipliers
 # times `gamma`: as far the least γ follows the first, as where multipliers are tiny, so is what moves them
 FOLLOWED = 2.0**10
 QUICK, FEW = 0.25, 8  # γ shrinks by so much after an inner problem that took so few steps of Newton's method
+ASTRAY = 10.0  # times the share of the gap: all rows are farther from the minimum than those near a kink showed
 EXACTER, FARTHER = 0.3, 2.0  # inner problems by Newton's method: of the share of the gap, and of the reach
 
 
@@ -89,11 +90,24 @@ class Dual(Solver):
                     exactness, reach, problem = self.exactness, self.reach, given
             smooth = problem.smoothed(settled.u, gamma)
             hard = newton or steps >= self.inner
-            theta, steps, newton = self._inner(smooth, settled, reach, exactness * gap, memory, hard)
-            if problem.loss.shift_invariant:  # no row sees a shift of all intercepts, and rounding moves it
+            settled, steps, newton = self._next(smooth, settled, reach, exactness * gap, memory, hard)
+        return Status.MAX_ITER
+
+    def _next(
+        self, smooth: Problem, settled: Any, reach: float, share: float, memory: deque, hard: bool
+    ) -> tuple[Any, int, bool]:
+        """All rows where the inner problem ended, its steps, and whether by Newton's method. Where the rows within
+        reach of a kink led astray, as others came to theirs, all take part."""
+        start = settled
+        for near in (reach, np.inf, np.inf):
+            theta, steps, newton = self._inner(smooth, start, near, share, memory, hard)
+            if smooth.loss.shift_invariant:  # no row sees a shift of all intercepts, and rounding moves it
                 theta = np.vstack([theta[:-1], theta[-1:] - theta[-1].mean()])
             settled = smooth.settle(theta)
-        return Status.MAX_ITER
+            if settled.short <= ASTRAY * share or not (newton or steps < self.inner):
+                break
+            start = settled if settled.value < smooth.value_at(start) else start
+        return settled, steps, newton
 
     def _inner(
         self, smooth: Problem, settled: Any, reach: float, share: float, memory: deque, hard: bool = False
