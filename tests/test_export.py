@@ -27,8 +27,9 @@ from linearhead.features.hog import SPAN, _bins
 from linearhead.images import Preprocessing, decode
 from linearhead.store import Model
 
-SPECS = ["pixels", "color(grid=3,chroma=4)", "hog", "hog(cell=5,block=3,orientations=12)", "patches(filters=24)"]
+SPECS = ["pixels", "color(grid=3,chroma=4)", "hog", "hog(cell=5,block=3,orientations=12)", "patches(filters=25)"]
 SPECS += ["patches(filters=24,mirror=1,dtype=uint8)", "patches(quality=best,filters=16,side=20,stride=2)"]
+SPECS += ["patches(filters=24,unit=0,threshold=0.5)"]
 JOINED = ["hog+color+patches(filters=12,mirror=1)+pixels", "color+patches(quality=best,filters=16,side=20,stride=2)"]
 SHAPES = [(24, 30, "RGB"), (21, 21, "L")]
 

@@ -24,12 +24,14 @@ def naive(extractor, picture):
     """The docstring's formulas one window and one filter at a time, float64; pictures that need no averaging down."""
     h, w = picture.shape[:2]
     p, bank = extractor.patch, extractor.bank.astype(np.float64)
+    whitening = extractor.whitening.astype(np.float64) if extractor.unit else None
     x = picture / 255.0
 
     def response(row, column):
         window = x[row * extractor.stride :, column * extractor.stride :][:p, :p].ravel()
         u = (window - window.mean()) / np.sqrt(window.var() + (10 / 255) ** 2)
-        return u @ bank[:-1] + bank[-1]
+        z = u @ bank[:-1] + bank[-1]
+        return z if whitening is None else z / np.sqrt(np.sum((u @ whitening[:-1] + whitening[-1]) ** 2) + 0.2)
 
     rows, columns = extractor.layout(h, w)
     features = []
@@ -48,12 +50,14 @@ def naive(extractor, picture):
     stride=st.integers(1, 3),
     grid=st.integers(1, 4),
     threshold=st.sampled_from([0.0, 0.3, 1.0]),
+    unit=st.integers(0, 1),
     filters=st.integers(1, 12),
     seed=st.integers(0, 999),
 )
-def test_the_layer_is_its_definition(shape, patch, stride, grid, threshold, filters, seed):
+def test_the_layer_is_its_definition(shape, patch, stride, grid, threshold, unit, filters, seed):
     pictures = noise(4, shape, seed)
-    extractor = Patches(filters=filters, patch=patch, stride=stride, grid=grid, threshold=threshold, side=64)
+    options = {"patch": patch, "stride": stride, "grid": grid, "threshold": threshold, "unit": unit, "side": 64}
+    extractor = Patches(filters=filters, **options)
     extractor = extractor.fit(pictures, seed)
     rows = extractor.transform(pictures[:2])
     np.testing.assert_allclose(rows**2, [naive(extractor, picture) ** 2 for picture in pictures[:2]], atol=2e-6)
@@ -67,21 +71,64 @@ def test_faint_windows_keep_their_digits():
     np.testing.assert_allclose(rows**2, [naive(extractor, picture) ** 2 for picture in faint], atol=2e-6)
 
 
+@pytest.mark.parametrize("filters", [1, 7, 16, 25, 61])
+def test_what_is_never_beyond_the_threshold_is_nothing(filters):
+    """Not the root of a last bit: the sum of thresholds rounds otherwise in the last columns of a product."""
+    pictures = noise(5, (14, 15, 3))
+    for threshold in (0.3, 1.0):
+        extractor = Patches(filters=filters, threshold=threshold, dtype="float32").fit(pictures)
+        faint = replace(extractor, bank=extractor.bank / 1000)
+        assert not faint.transform(pictures).any()
+
+
+def smooth(n, height, width, seed):
+    """Grey pictures whose neighbouring pixels are alike: of white noise there would be nothing to whiten."""
+    fine = noise(n, (height + 2, width + 2, 1), seed).astype(float)
+    return np.mean([fine[:, i : i + height, j : j + width] for i in range(3) for j in range(3)], axis=0).astype(
+        np.uint8
+    )
+
+
+def windows_of(pictures, p):
+    """Contrast-normalised windows (n, p²) of grey pictures, float64."""
+    u = np.lib.stride_tricks.sliding_window_view(pictures[..., 0] / 255.0, (p, p), axis=(1, 2)).reshape(-1, p * p)
+    u = u - u.mean(axis=1, keepdims=True)
+    return u / np.sqrt(u.var(axis=1, keepdims=True) + CONTRAST)
+
+
 def test_filters_are_whitened_training_windows_of_unit_length():
-    pictures = noise(50, (16, 16, 1), 1) // 8 * 4 + np.arange(16, dtype=np.uint8)[:, None] * 4
-    extractor = Patches(filters=40, patch=4, regulariser=1e-6).fit(pictures)
+    pictures = smooth(50, 16, 16, 1)
+    extractor = Patches(filters=40, patch=4, regulariser=1e-6, unit=0).fit(pictures)
     np.testing.assert_allclose(np.linalg.norm(extractor.atoms, axis=1), 1, rtol=1e-6)
-    windows = np.lib.stride_tricks.sliding_window_view(pictures[..., 0] / 255.0, (4, 4), axis=(1, 2)).reshape(-1, 16)
-    u = windows - windows.mean(axis=1, keepdims=True)
-    u /= np.sqrt(u.var(axis=1, keepdims=True) + CONTRAST)
+    u = windows_of(pictures, 4)
     z = u @ extractor.bank[:-1].astype(np.float64) + extractor.bank[-1]
     assert np.abs(z.mean(axis=0)).max() < 0.05  # centred
     assert z.std() == pytest.approx(1, rel=0.03)  # of variance 1 over all filters
-    # whitened: the responses of all filters vary alike, though the windows' own directions differ a hundredfold
+    # whitened: the responses of all filters vary alike, though the windows' own directions differ much
     assert z.std(axis=0).max() < 1.2 * z.std(axis=0).min()
-    assert (
-        np.linalg.svd(u - u.mean(axis=0), compute_uv=False)[[0, 14]].ptp() > 0 if hasattr(np.ndarray, "ptp") else True
-    )
+    directions = np.linalg.svd(u - u.mean(axis=0), compute_uv=False)
+    assert directions[0] > 5 * directions[14]
+
+
+@pytest.mark.parametrize("mirror", [0, 1])
+def test_responses_are_near_cosines_of_whitened_windows_and_filters(mirror):
+    """By the formulas, whitening included, of pictures whose windows are all learned from."""
+    pictures = smooth(20, 10, 13, 2)
+    extractor = Patches(filters=12, patch=4, threshold=0.0, grid=1, mirror=mirror).fit(pictures)
+    u = windows_of(pictures, 4)
+    both = np.vstack([u, u.reshape(-1, 4, 4)[:, :, ::-1].reshape(u.shape)]) if mirror else u
+    values, vectors = np.linalg.eigh(np.cov(both.T, bias=True))
+    v = (u - both.mean(axis=0)) @ (vectors / np.sqrt(values + 0.3 * values.mean())) @ vectors.T
+    cosine = v @ extractor.atoms.T / np.linalg.norm(v, axis=1, keepdims=True)
+    np.testing.assert_allclose(cosine[:, :6].max(axis=0), 1, atol=1e-5)  # a filter is one of these windows itself
+    squares = np.square(v).sum(axis=1, keepdims=True)
+    wanted = v @ extractor.atoms.T / np.sqrt(squares + 0.2 * squares.mean())
+    z = u @ extractor.bank[:-1] + extractor.bank[-1]
+    z /= np.sqrt(np.square(u @ extractor.whitening[:-1] + extractor.whitening[-1]).sum(axis=1, keepdims=True) + 0.2)
+    np.testing.assert_allclose(z, wanted / np.sqrt(np.mean(np.square(wanted))), atol=1e-4)
+    positive = np.sqrt(np.maximum(z, 0).reshape(20, -1, 12).mean(axis=1))
+    rows = replace(extractor, mirror=0).transform(pictures)
+    np.testing.assert_allclose(rows[:, :12], positive, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -255,6 +302,8 @@ def test_a_window_larger_than_the_picture_is_refused():
     [
         lambda t: {},
         lambda t: {"bank": t["bank"]},
+        lambda t: {name: t[name] for name in ("bank", "atoms", "ceiling")},
+        lambda t: t | {"whitening": t["whitening"][:, 1:]},
         lambda t: t | {"bank": t["bank"][:-1]},
         lambda t: t | {"bank": t["bank"].astype(np.float64)},
         lambda t: t | {"atoms": t["atoms"] * np.float32(np.nan)},
@@ -264,6 +313,20 @@ def test_damaged_tensors_are_refused(damage):
     extractor = Patches(filters=5).fit(noise(3, (12, 12, 1)))
     with pytest.raises(FileError, match="damaged"):
         from_contract(extractor.contract(), damage(extractor.tensors()))
+
+
+def test_patches_saved_before_windows_had_unit_length_answer_as_ever():
+    pictures = noise(6, (12, 12, 1))
+    extractor = Patches(filters=5, unit=0, threshold=0.5).fit(pictures)
+    contract = extractor.contract()
+    del contract["options"]["unit"]
+    assert "whitening" not in extractor.tensors()
+    again = from_contract(contract, extractor.tensors())
+    np.testing.assert_array_equal(again.transform(pictures), extractor.transform(pictures))
+    now = Patches(filters=5, threshold=0.5).fit(pictures)
+    assert np.abs(again.transform(pictures) - now.transform(pictures)).max() > 0.01
+    with pytest.raises(FileError, match="of another version"):  # what an older program says of an option it lacks
+        from_contract(extractor.contract() | {"options": extractor.options() | {"newer": 1}}, extractor.tensors())
 
 
 def test_filters_as_pictures_show_the_filters():

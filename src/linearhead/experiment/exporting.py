@@ -39,7 +39,7 @@ def export(run: str | Path, *, to: str, out: str | Path | None = None, force: bo
 
     What can be run here is compared with the model on made pictures: another label, or a number that is off by more
     than 1e-5 of the picture's largest score (of 1, where that is smaller), is a DataError, and nothing is written; 2e-3
-    where features are stored in 16 or 8 bits.
+    where features are stored in 16 or 8 bits, and of 8 bits what one number may do, too.
     """
     if to not in FORMS:
         raise UsageError(f"--to is '{to}', but one of {', '.join(FORMS)} is needed.")
@@ -85,8 +85,11 @@ def compared(model: Model, scores: np.ndarray, probabilities: np.ndarray | None)
     top = np.sort(own, axis=1)
     clear = top[:, -1] - top[:, -2] > 2 * shifts  # the others may fall either way by rounding
     same = bool(np.all((own.argmax(axis=1) == scores.argmax(axis=1)) | ~clear))
-    close = CLOSE if looks(model)[0].row_type == np.float32 else COARSE
-    if not same or not np.all(np.maximum(differences, shifts) <= close * scale):
+    row_type = looks(model)[0].row_type
+    close = scale * (CLOSE if row_type == np.float32 else COARSE)
+    if row_type == np.uint8:  # what one number does that becomes the next: in a row of a few hundred, more than that
+        close += np.abs(model.coef).max()
+    if not same or not np.all(np.maximum(differences, shifts) <= close):
         raise DataError(
             f"The exported model does not answer as the model does: {'the same' if same else 'other'} labels, and "
             f"numbers that differ by up to {differences.max():.2g}. Nothing was written. Please report it."

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..features import Color, Extractor, Hog, Onnx, Patches, Pixels
 from ..features.hog import SPAN, _bins, _length
+from ..features.patches import FLAT
 from ..features.windows import CONTRAST, View
 from .onnx_network import network
 
@@ -167,11 +168,16 @@ def _patches(g: Any, e: Patches, pictures: str, shape: Shape) -> str:
         x = g("MatMul", view.down[1], x)
     u = _contrast(g, g("Gather", g("Reshape", x, [0, h * w * channels]), _windows(view), axis=1))
     z = g("Add", g("MatMul", u, e.bank[:-1]), e.bank[-1])
+    if e.unit:
+        assert e.whitening is not None
+        v = g("Add", g("MatMul", u, e.whitening[:-1]), e.whitening[-1])
+        squares = g("ReduceSum", g("Mul", v, v), axes=[2], keepdims=1)
+        z = g("Div", z, g("Sqrt", g("Add", squares, float(FLAT))))
     z = g("Reshape", z, [0, view.places[0] * view.places[1], view.size, e.filters])
     t = float(e.threshold)
-    sides = [g("ReduceMean", g("Max", side, t), axes=[2], keepdims=1) for side in (z, g("Neg", z))]
-    beyond = g("Add", g("Sub", g("Concat", *sides, axis=2), t), floor_of(view.size, t))  # (n, places, 2, filters)
-    out = g("Sqrt", g("Relu", beyond))
+    sides = [g("Relu", g("Sub", side, t)) for side in (z, g("Neg", z))]
+    beyond = [g("ReduceMean", side, axes=[2], keepdims=1) for side in sides]
+    out = g("Sqrt", g("Concat", *beyond, axis=2))  # (n, places, 2, filters)
     if e.mirror:
         out, half = (
             g("Reshape", out, [0, len(view.rows.firsts), len(view.columns.firsts), 2, e.filters]),
@@ -183,13 +189,6 @@ def _patches(g: Any, e: Patches, pictures: str, shape: Shape) -> str:
     if e.dtype == "uint8":
         return g("Round", g("Min", g("Mul", out, np.float32(255 / e.ceiling[0])), 255.0))
     return out
-
-
-def floor_of(size: int, threshold: float) -> float:
-    """What the extractor's mean of `size` thresholds, less the threshold, rounds to: 0, or a last bit whose square root
-    is 2e-4, which a column that is seldom anything else would notice."""
-    mean, t = np.full((1, size), 1 / size, dtype=np.float32), np.float32(threshold)
-    return float(np.matmul(mean, np.full((1, size, 64), t))[0, 0, 0] - t)
 
 
 def _windows(view: View) -> np.ndarray:

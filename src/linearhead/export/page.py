@@ -18,8 +18,8 @@ from PIL import Image
 
 from ..charts.words import escaped
 from ..features import Color, Extractor, Hog, Patches
+from ..features.patches import FLAT
 from ..features.windows import CONTRAST
-from .onnx_features import floor_of
 from .predictor import NEEDED, parts_of
 
 HERE = Path(__file__).parent / "templates"
@@ -112,8 +112,7 @@ def _extractor(part: Extractor, factor: float, shape: tuple[int, int, int]) -> d
         more |= {
             name: side._asdict() for name, side in zip(("rows", "columns"), part.layout(height, width), strict=True)
         }
-        size = more["rows"]["count"] * more["columns"]["count"]
-        more |= {"contrast": float(CONTRAST), "floor": floor_of(size, part.threshold)}
+        more |= {"contrast": float(CONTRAST), "flat": float(FLAT)}
     return part.options() | more
 
 

@@ -25,7 +25,7 @@ ROOTS: dict[type, list[str]] = {  # what each extractor needs of itself
     Hog: ["features.hog:Hog._rows"],
     Patches: ["features.patches:Patches._rows", "features.patches:Patches.settled", "features.patches:Patches.layout"],
 }
-NEEDED = ("bank", "ceiling")  # of what patches learned; the filters as pictures are not needed
+NEEDED = ("bank", "whitening", "ceiling")  # of what patches learned; the filters as pictures are not needed
 DECODING = ["images.decode:_decoded", "images.decode:FORMATS"]
 WIDTH = 116
 AS_ONNX = (

@@ -2,11 +2,12 @@
 
 A picture is averaged down to a shorter side of S pixels. Each p×p×c window x is contrast-normalised,
 u = (x − mean x)/√(var x + ε), and whitened by Z = V (E + λ tr(E)/K)^(−1/2) Vᵀ, E the covariance of u over random
-training windows, K = p²c. A filter d_j is a whitened training window of unit length; its response z_j = d_j·Z(u − ū)
-is scaled to variance 1 over all filters. Each sign counts beyond a threshold t, averaged over each place A of a grid
-of g×g, then square-rooted (Hellinger): φ = √(mean_A max(±z_j − t, 0)). Dimension 2 g² m for m filters. With mirror=1
-half the filters are the others' mirror images: then φ(mirrored x) = Pφ(x), P a permutation, and ½(φ + Pφ), half as
-long, gives by convexity the very classifier that training on every picture and its mirror image would give.
+training windows, K = p²c. The whitened window v = Z(u − ū) is brought near unit length, v/√(|v|² + ρ mean |v|²), unless
+unit=0 (Thiry et al. have ρ = 0). A filter d_j is a whitened training window of length 1; its response z_j, d_j times
+such a v, is scaled to variance 1 over all filters. Each sign counts beyond a threshold t, averaged over each place A of
+a grid of g×g, then square-rooted (Hellinger): φ = √(mean_A max(±z_j − t, 0)). Dimension 2 g² m for m filters. With
+mirror=1 half the filters are the others' mirror images: then φ(mirrored x) = Pφ(x), P a permutation, and ½(φ + Pφ),
+half as long, gives by convexity the very classifier that training on every picture and its mirror image would give.
 
 Per row of places one matrix product, windows × filters, in slices of filters that stay near through threshold and
 pooling: nothing of size pictures × positions × filters exists. Shapes never depend on the batch, so neither do bits.
@@ -55,6 +56,7 @@ SAMPLE = 4_000  # training pictures that they are cut from, and the bytes that t
 SAMPLE_BYTES = 100_000_000
 LOOKED = 64  # training pictures whose rows set the ceiling of uint8 rows
 SLICE = 100_000  # responses at a time, at most, 400 kB: fewer cost more in calls than a nearer cache saves
+FLAT = np.float32(0.2)  # ρ: whitened windows of less than this share of the mean squared length count as flat
 BLOCK = 64  # pictures that one thread works through before their rows are handed over
 UNFITTED = "These patches have learned nothing yet. Call fit with the training pictures first."
 
@@ -78,7 +80,8 @@ class Patches(Extractor):
     stride: int = 0  # pixels from window to window
     grid: int = 0  # g
     regulariser: float = 0.3  # λ
-    threshold: float = 0.5  # t
+    threshold: float = 1.0  # t
+    unit: int = 1  # whether whitened windows are brought near unit length
     across: float = 4.5
     mirror: int = 0
     dtype: str = ""
@@ -86,6 +89,7 @@ class Patches(Extractor):
     # what fit learns: the filters as applied to u, (K + 1, m), whitening within, last row −d·Zū; the filters d, (m, K)
     bank: np.ndarray | None = field(default=None, repr=False, metadata=LEARNED)
     atoms: np.ndarray | None = field(default=None, repr=False, metadata=LEARNED)
+    whitening: np.ndarray | None = field(default=None, repr=False, metadata=LEARNED)  # (K + 1, K), see _learn
     ceiling: np.ndarray | None = field(default=None, repr=False, metadata=LEARNED)  # (1,) the largest value of a sample
 
     def __post_init__(self) -> None:
@@ -94,7 +98,7 @@ class Patches(Extractor):
         if self.dtype not in ("", *DTYPES):
             raise UsageError(f"patches: dtype is one of {', '.join(DTYPES)}; found {self.dtype!r}.")
         check_range(self, filters=(0, 100_000), side=(0, 1024), patch=(0, 64), stride=(0, 64), grid=(0, 16))
-        check_range(self, regulariser=(1e-6, 1e3), threshold=(0, 10), across=(1, 64), mirror=(0, 1))
+        check_range(self, regulariser=(1e-6, 1e3), threshold=(0, 10), across=(1, 64), mirror=(0, 1), unit=(0, 1))
 
     def settled(self, height: int, width: int, n: int = USUAL) -> Self:
         """A copy with nothing left to choose for n pictures of this size.
@@ -159,8 +163,8 @@ class Patches(Extractor):
         settled = dataclasses.replace(settled, picture=(height, width, channels), dtype="float32")
         rng = np.random.default_rng(seed)
         with one_blas_thread():
-            bank, atoms = _learn(pictures, settled, rng)
-        fitted = dataclasses.replace(settled, filters=len(atoms), bank=bank, atoms=atoms)
+            learned = _learn(pictures, settled, rng)
+        fitted = dataclasses.replace(settled, filters=len(learned["atoms"]), **learned)
         largest = fitted.transform(pictures[rng.permutation(len(pictures))[:LOOKED]]).max()
         return dataclasses.replace(fitted, dtype=dtype, ceiling=np.array([max(largest, 1e-6)], np.float32))
 
@@ -192,16 +196,21 @@ class Patches(Extractor):
         return np.tile(np.sqrt(used.sum(axis=0)), 1 + self.mirror)
 
     def tensors(self) -> dict[str, np.ndarray]:
-        learned = {"bank": self.bank, "atoms": self.atoms, "ceiling": self.ceiling}
+        learned = {"bank": self.bank, "atoms": self.atoms, "whitening": self.whitening, "ceiling": self.ceiling}
         return {name: tensor for name, tensor in learned.items() if tensor is not None}
 
     @classmethod
     def restore(cls, contract: dict[str, Any], tensors: dict[str, np.ndarray]) -> Self:
+        options = contract.get("options")
+        if isinstance(options, dict):  # models from before there was a choice
+            contract = {**contract, "options": {"unit": 0, **options}}
         extractor = super().restore(contract, tensors)
         if extractor.picture is None:
             return extractor
         k = extractor.patch**2 * extractor.picture[2]
         shapes = {"bank": (k + 1, extractor.filters), "atoms": (extractor.filters, k), "ceiling": (1,)}
+        if extractor.unit:
+            shapes["whitening"] = (k + 1, k)
         for name, shape in shapes.items():
             found = tensors.get(name)
             if found is None or found.shape != shape or found.dtype != np.float32 or not np.isfinite(found).all():
@@ -244,21 +253,30 @@ class _Layer:
         self.mirror = extractor.mirror
         k, self.filters = extractor.bank.shape
         positions = self.view.places[1] * self.view.size
-        # the last row stays 1: it meets the bias
+        # the last row is 1: it meets the bias
         self.windows = np.ones((k, self.view.places[0] * positions), dtype=np.float32)
+        self.whitening = None
+        if extractor.unit:
+            assert extractor.whitening is not None
+            self.whitening = np.ascontiguousarray(extractor.whitening.T)
+            self.whitened = np.empty((k - 1, self.windows.shape[1]), np.float32)
         self.some = [self.windows[:, i : i + positions].T for i in range(0, self.windows.shape[1], positions)]
         slices = -(-self.filters * positions // SLICE)
         edges = [self.filters * i // slices for i in range(slices + 1)]
         self.slices = [(slice(a, b), np.ascontiguousarray(extractor.bank[:, a:b])) for a, b in pairwise(edges)]
         most = max(bank.shape[1] for _, bank in self.slices)
         self.responses, self.beyond = np.empty((2, positions * most), np.float32)
-        self.threshold = np.float32(extractor.threshold)
         # as long as a place's responses: an array against an array is 4 × as fast as against a scalar
-        self.above = np.full(self.view.size * most, self.threshold)
+        self.above = np.full(self.view.size * most, np.float32(extractor.threshold))
         self.below = -self.above
         self.mean = np.full((1, self.view.size), 1 / self.view.size, dtype=np.float32)
         self.minus = -self.mean
         self.zero = np.zeros(self.filters, np.float32)
+        # a mean of thresholds to the last bit, of which the root would make 2e-4: it rounds otherwise in some columns
+        nothing, pooled = np.zeros_like(self.some[0]), np.empty((self.view.places[1], 2, self.filters), np.float32)
+        for filters, bank in self.slices:
+            self._respond(nothing, bank, pooled[:, :, filters])
+        self.floor = pooled[0]
 
     def rows(self, pictures: np.ndarray) -> np.ndarray:
         """uint8 (m, h, w, c) → float32 (m, d), picture by picture."""
@@ -268,13 +286,22 @@ class _Layer:
             self.view.gather(x, u)
             u -= mean
             u *= scale
+            if self.whitening is not None:
+                self._to_unit_length(self.whitening)
             for windows, places in zip(self.some, row, strict=True):
                 for filters, bank in self.slices:
                     self._respond(windows, bank, places[:, :, filters])
-            row -= self.threshold
-            np.maximum(row, self.zero, out=row)  # a mean of t, less t, may round below 0
+            row -= self.floor
+            np.maximum(row, self.zero, out=row)  # a sum of values a little above t may round below that of t
             np.sqrt(row, out=row)
         return (self._folded(out) if self.mirror else out).reshape(len(pictures), -1)
+
+    def _to_unit_length(self, whitening: np.ndarray) -> None:
+        """Every window over √(|v|²/mean |v|² + ρ), and so the 1 that meets the bias."""
+        self.windows[-1] = 1
+        np.matmul(whitening, self.windows, out=self.whitened)
+        squares = np.einsum("ij,ij->j", self.whitened, self.whitened)
+        self.windows *= 1 / np.sqrt(squares + FLAT)
 
     def _folded(self, out: np.ndarray) -> np.ndarray:
         """½(φ + Pφ) of (m, places, 2, filters): the places of a row in reverse, each filter's mirror image instead."""
@@ -310,31 +337,44 @@ def _sample(pictures: np.ndarray, extractor: Patches, rng: np.random.Generator) 
     return windows
 
 
-def _learn(pictures: np.ndarray, extractor: Patches, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """The filters as applied, (K + 1, m), and as they are, (m, K); fewer than asked where there are fewer windows."""
+def _learn(pictures: np.ndarray, extractor: Patches, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Bank, atoms and whitening as `Patches` has them; fewer filters than asked where there are fewer windows.
+
+    whitening: [u, 1] → v/√(mean |v|²) in the eigenbasis, (K + 1, K), whose lengths alone are asked for.
+    """
     u = _sample(pictures, extractor, rng)
     flat = contrast(u) < CONTRAST
-    mean = u.mean(axis=0, dtype=np.float64)
-    covariance = np.zeros((u.shape[1],) * 2)
-    for block in np.array_split(u, -(-len(u) // 4096)):
-        covariance += (block - mean).T @ (block - mean) / len(u)
     turned = mirrored(np.arange(u.shape[1])[None], extractor)[0]
-    if extractor.mirror:  # as if every window had been seen mirrored, too
-        mean = (mean + mean[turned]) / 2
-        covariance = (covariance + covariance[np.ix_(turned, turned)]) / 2
+    mean, covariance = _moments(u, turned if extractor.mirror else np.arange(u.shape[1]))
     values, vectors = np.linalg.eigh(covariance)
     values = np.maximum(values, 0) + extractor.regulariser * max(values.mean(), 1e-12)
-    whitening = (vectors / np.sqrt(values)) @ vectors.T
+    whitening = vectors / np.sqrt(values)  # v in the eigenbasis: its length is as in any other
     count = extractor.filters // (1 + extractor.mirror)
-    atoms = (u[flat.all() | ~flat][:count] - mean) @ whitening
+    atoms = (u[flat.all() | ~flat][:count] - mean) @ whitening @ vectors.T
     if extractor.mirror:
         atoms = np.vstack([atoms, atoms[:, turned]])
     length = np.linalg.norm(atoms, axis=1, keepdims=True)
     atoms /= np.where(length > 0, length, 1)
-    bank = whitening @ atoms.T
-    spread = np.sqrt(np.mean(np.square((u[:4096] - mean) @ bank)))
-    bank = np.vstack([bank, -mean @ bank]) / (spread if spread > 0 else 1)
-    return bank.astype(np.float32), atoms.astype(np.float32)
+    bank = whitening @ (atoms @ vectors).T
+    responses = (u[:4096] - mean) @ bank
+    learned = {"atoms": atoms}
+    if extractor.unit:
+        squares = np.square((u[:4096] - mean) @ whitening).sum(axis=1, keepdims=True)
+        usual = max(squares.mean(), 1e-12)
+        responses /= np.sqrt(squares / usual + FLAT)
+        learned["whitening"] = np.vstack([whitening, -mean @ whitening]) / np.sqrt(usual)
+    spread = np.sqrt(np.mean(np.square(responses)))
+    learned["bank"] = np.vstack([bank, -mean @ bank]) / (spread if spread > 0 else 1)
+    return {name: array.astype(np.float32) for name, array in learned.items()}
+
+
+def _moments(u: np.ndarray, turned: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (K,) and covariance (K, K) of windows (n, K), as if each had been seen with its columns turned, too."""
+    mean, covariance = u.mean(axis=0, dtype=np.float64), np.zeros((u.shape[1],) * 2)
+    mean = (mean + mean[turned]) / 2
+    for block in np.array_split(u, -(-len(u) // 4096)):
+        covariance += (block - mean).T @ (block - mean) / len(u)
+    return mean, (covariance + covariance[np.ix_(turned, turned)]) / 2
 
 
 def mirrored(windows: np.ndarray, extractor: Patches) -> np.ndarray:

@@ -81,7 +81,7 @@ function patches(p, e) {
   const { patch, stride, filters: m, rows, columns } = e, c = p.channels, K = patch * patch * c, t = e.threshold;
   const x = reduced(p, rows.pixels, columns.pixels), across = columns.pixels, bank = e.bank;
   const places = rows.firsts.length * columns.firsts.length, sums = new Float64Array(places * 2 * m);
-  const u = new Float32Array(K), z = new Float32Array(m);
+  const u = new Float32Array(K), z = new Float32Array(m), v = new Float32Array(K);
   let place = 0;
   for (const top of rows.firsts) {
     for (const left of columns.firsts) {
@@ -94,10 +94,11 @@ function patches(p, e) {
             u.set(x.subarray(from, from + patch * c), r * patch * c);
           }
           contrast(u, e.contrast);
-          z.set(bank.subarray(K * m, (K + 1) * m)); // the bias
-          for (let k = 0; k < K; k++) {
-            const w = u[k], from = k * m;
-            for (let f = 0; f < m; f++) z[f] += w * bank[from + f];
+          times(u, bank, z);
+          if (e.unit) {
+            times(u, e.whitening, v);
+            const length = Math.sqrt(v.reduce((sum, w) => sum + w * w, e.flat));
+            for (let f = 0; f < m; f++) z[f] /= length;
           }
           for (let f = 0; f < m; f++) {
             if (z[f] > t) positive[f] += z[f] - t;
@@ -109,10 +110,19 @@ function patches(p, e) {
     }
   }
   const size = rows.count * columns.count;
-  let out = Float32Array.from(sums, (v) => Math.sqrt(Math.max(0, v / size + e.floor)));
+  let out = Float32Array.from(sums, (v) => Math.sqrt(v / size));
   if (e.mirror) out = folded(out, rows.firsts.length, columns.firsts.length, m);
   if (e.dtype === "uint8") return out.map((v) => halfEven(Math.min(v * Math.fround(255 / e.ceiling[0]), 255)));
   return out;
+}
+
+function times(u, matrix, out) { // [u, 1] · matrix, rows one after the other
+  const K = u.length, m = out.length;
+  out.set(matrix.subarray(K * m, (K + 1) * m));
+  for (let k = 0; k < K; k++) {
+    const w = u[k], from = k * m;
+    for (let f = 0; f < m; f++) out[f] += w * matrix[from + f];
+  }
 }
 
 function contrast(u, epsilon) {

@@ -7,7 +7,7 @@ function floats(text) { // base64 of float32
 }
 
 const COEF = floats(MODEL.coef), INTERCEPT = floats(MODEL.intercept);
-for (const e of MODEL.extractors) for (const name of ["bank", "ceiling"]) if (e[name]) e[name] = floats(e[name]);
+for (const e of MODEL.extractors) for (const name of ["bank", "whitening", "ceiling"]) if (e[name]) e[name] = floats(e[name]);
 
 function features(data) { // Uint8Array (h, w, c) → numbers
   const [height, width, channels] = MODEL.shape, p = { data, height, width, channels };
