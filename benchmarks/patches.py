@@ -1,7 +1,7 @@
 """Arithmetic and memory of `patches`: python benchmarks/patches.py → patches.json beside this file.
 
-Arithmetic: multiply-adds of windows × filters, as the layer's docstring has it, over the seconds of `transform` with
-everything else that it does (cutting windows, contrast, threshold, pooling, roots), against a square float32 product
+Arithmetic: multiply-adds of windows × filters and whitening, over the seconds of `transform` with everything else that
+it does (cutting windows, contrast, lengths, threshold, pooling, roots), against a square float32 product
 of NumPy on the same cores; the two run in turn, `ROUNDS` times; the share is the median of the rounds' shares.
 Memory: what the process's peak grows by during `transform` of 60 000 pictures of 28×28, less the rows it returns, for
 few and for many filters, each in a process of its own, with few places and windows: only the filters matter there.
@@ -35,10 +35,10 @@ def pictures(n: int, shape: tuple[int, int, int]) -> np.ndarray:
 
 
 def operations(extractor: Patches, shape: tuple[int, int, int]) -> float:
-    """Floating-point operations of one picture's matrix product."""
+    """Floating-point operations of one picture's matrix products."""
     rows, columns = extractor.layout(*shape[:2])
     windows = len(rows.firsts) * rows.count * len(columns.firsts) * columns.count
-    return 2.0 * windows * extractor.bank.shape[0] * extractor.filters
+    return 2.0 * windows * extractor.bank.shape[0] * (extractor.filters + extractor.whitening.shape[1])
 
 
 def arithmetic(shape: tuple[int, int, int], filters: int, n: int) -> dict:
