@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import DataError, FileError, UsageError
 from ..export import FORMS
+from ..features import Joined
 from ..files import write_atomic
 from ..store import Model
 from .judging import looks
@@ -85,16 +86,29 @@ def compared(model: Model, scores: np.ndarray, probabilities: np.ndarray | None)
     top = np.sort(own, axis=1)
     clear = top[:, -1] - top[:, -2] > 2 * shifts  # the others may fall either way by rounding
     same = bool(np.all((own.argmax(axis=1) == scores.argmax(axis=1)) | ~clear))
-    row_type = looks(model)[0].row_type
-    close = scale * (CLOSE if row_type == np.float32 else COARSE)
-    if row_type == np.uint8:  # what one number does that becomes the next: in a row of a few hundred, more than that
-        close += np.abs(model.coef).max()
-    if not same or not np.all(np.maximum(differences, shifts) <= close):
+    if not same or not np.all(np.maximum(differences, shifts) <= _close(model, scale)):
         raise DataError(
             f"The exported model does not answer as the model does: {'the same' if same else 'other'} labels, and "
             f"numbers that differ by up to {differences.max():.2g}. Nothing was written. Please report it."
         )
     return float(differences.max())
+
+
+def _close(model: Model, scale: np.ndarray) -> np.ndarray:
+    """How far a score of a picture may be off whose largest is `scale`: more where a number of few bits may fall either
+    way, and of a byte what one such number does, which in a row of a few hundred is more still."""
+    extractor, preprocessing = looks(model)
+    joined = isinstance(extractor, Joined)
+    parts = zip(extractor.parts, extractor.scales, strict=True) if joined else [(extractor, 1.0)]
+    close, step, start = CLOSE, 0.0, 0
+    for part, factor in parts:
+        columns = slice(start, start + part.dimension(*preprocessing.shape))
+        start = columns.stop
+        if part.row_type != np.float32:
+            close = COARSE
+        if part.row_type == np.uint8:
+            step = max(step, factor * float(np.abs(model.coef[:, columns]).max()))
+    return close * scale + step
 
 
 def _run_python(content: bytes, model: Model) -> tuple[np.ndarray, np.ndarray | None]:
