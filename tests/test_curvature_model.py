@@ -251,17 +251,17 @@ def test_along_a_shift_of_all_classes_there_is_the_penalty_or_no_step(alpha, rot
 
 
 def test_where_no_row_bends_the_penalty_is_all_there_is(monkeypatch):
-    """Without one: no step where the loss is known to see nothing, a step as long as the slope where it is not."""
+    """Without one: a step as long as the slope, as some row of a kinked loss may have one and none bend."""
     X, v = spread(20, [1.0, 1.0]), np.random.default_rng(2).normal(size=(3, 2))
     for alpha in (0.0, 0.5):
         objective = replace(objective_of(X, "logistic", alpha, k=2), y=np.ones(20, int))
         theta = objective.start()
         theta[-1] = [-1e4, 1e4]
         assert not objective.hessian_product(theta, v)[-1].any()
-        for rotated, free in ((256, 0 * v), (1, v)):
+        for rotated in (256, 1):
             monkeypatch.setattr(curvature, "ROTATED", rotated)
             found = precondition(objective, sample_basis(objective), theta)(v)[0]
-            np.testing.assert_allclose(found[:-1], v[:-1] / alpha if alpha else free[:-1], rtol=1e-12)
+            np.testing.assert_allclose(found[:-1], v[:-1] / (alpha or 1.0), rtol=1e-12)
             assert np.isfinite(found).all()
 
 

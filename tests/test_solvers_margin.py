@@ -88,6 +88,17 @@ def test_classes_of_very_different_size_need_an_intercept_that_is_found(loss, sh
     assert objective(model, X, y, loss, 0.1) <= objective(without, X, y, loss, 0.1) * (1 + 1e-5)
 
 
+@pytest.mark.parametrize("loss", LOSSES)
+def test_without_penalty_and_intercept_no_multiplier_is_free_at_zero(loss):
+    """Nothing bends there, and a slope is all that the first step has."""
+    X, y = blobs(60, 4, 3)
+    model = LinearClassifier(loss, penalty="none", fit_intercept=False).fit(X, y)
+    nearly = LinearClassifier(loss, alpha=1e-7, fit_intercept=False).fit(X, y)
+    assert model.converged_
+    assert objective(model, X, y, loss, 0.0) <= objective(nearly, X, y, loss, 0.0) * (1 + 1e-6)
+    assert 0.1 < objective(model, X, y, loss, 0.0) < 1.5  # of 2 at zero
+
+
 # ── the rules by which multipliers are renewed ────────────────────────────────────────────────────
 class Scripted:
     """A problem of value 1 whose gaps are given in advance; `log` has (γ, share of the gap, type, reach)."""

@@ -159,10 +159,12 @@ def centred(diagonal: Any, sums: Any, lone: Any, intercept: bool) -> tuple[Any, 
 
 def bounded(diagonal: Any, rest: Any, lone: Any, blind: Any, alpha: float) -> tuple[Any, Any, Any]:
     """Curvatures (r, k), (·, k) and (k,) as they may be divided by, in any library's arrays: infinite in the directions
-    of the scores that the loss does not see, blind (k,), where no penalty acts; never below a billionth of the largest.
+    of the scores that the loss does not see, blind (k,), where no penalty acts; never below a billionth of the largest,
+    and 1 where nothing bends at all.
     """
     xp = namespace(lone)
     if alpha == 0:
+        blind = blind & ~xp.all(blind)
         diagonal, rest = xp.where(blind, np.inf, diagonal), xp.where(blind, np.inf, rest)
     lone = xp.where(blind, np.inf, lone)
     floor = 1e-9 * max(largest(xp.where(xp.isfinite(a), a, 0.0)) for a in (diagonal, lone))
