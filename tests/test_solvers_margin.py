@@ -327,8 +327,9 @@ SHORT = SimpleNamespace(point=SimpleNamespace(theta="θ"), status=Status.MAX_ITE
         (5, True, [0.9], [1], [("θ", 3)]),  # ten shares of 0.1 are 1
         (5, True, [1.1, 0.9], [1, 1], [("θ", 3), (0, np.inf)]),  # lower than where it began: from there
         (5, False, [1.1, 0.9], [8, 1], [("θ", 3), ("θ", np.inf)]),  # higher
-        (9, True, [9, 9, 9], [8, 6, 1], [("θ", 3), ("θ", np.inf), (1, np.inf)]),  # thrice at most
-        (9, False, [9], [1], [("θ", 3)]),  # out of steps, as all rows would be
+        (5, True, [9, 9, 9], [8, 6, 1], [("θ", 3), ("θ", np.inf), (1, np.inf)]),  # thrice at most
+        (9, True, [9, 9], [8, 6], [("θ", 3), ("θ", np.inf)]),  # out of steps, which few rows may be without a minimum
+        (9, False, [9], [1], [("θ", 3)]),  # as all rows would be
     ],
 )
 def test_where_rows_near_a_kink_led_astray_all_take_part(monkeypatch, steps, newton, short, values, seen):

@@ -104,7 +104,9 @@ class Dual(Solver):
             if smooth.loss.shift_invariant:  # no row sees a shift of all intercepts, and rounding moves it
                 theta = np.vstack([theta[:-1], theta[-1:] - theta[-1].mean()])
             settled = smooth.settle(theta)
-            if settled.short <= ASTRAY * share or not (newton or steps < self.inner):
+            if settled.short <= ASTRAY * share:
+                break
+            if steps == self.inner and (near == np.inf or not newton):  # all rows would use them up, too
                 break
             start = settled if settled.value < smooth.value_at(start) else start
         return settled, steps, newton
