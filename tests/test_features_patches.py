@@ -31,7 +31,7 @@ def naive(extractor, picture):
         window = x[row * extractor.stride :, column * extractor.stride :][:p, :p].ravel()
         u = (window - window.mean()) / np.sqrt(window.var() + (10 / 255) ** 2)
         z = u @ bank[:-1] + bank[-1]
-        return z if whitening is None else z / np.sqrt(np.sum((u @ whitening[:-1] + whitening[-1]) ** 2) + 0.2)
+        return z if whitening is None else z / np.sqrt(np.sum((u @ whitening[:-1] + whitening[-1]) ** 2) + 0.5)
 
     rows, columns = extractor.layout(h, w)
     features = []
@@ -122,9 +122,9 @@ def test_responses_are_near_cosines_of_whitened_windows_and_filters(mirror):
     cosine = v @ extractor.atoms.T / np.linalg.norm(v, axis=1, keepdims=True)
     np.testing.assert_allclose(cosine[:, :6].max(axis=0), 1, atol=1e-5)  # a filter is one of these windows itself
     squares = np.square(v).sum(axis=1, keepdims=True)
-    wanted = v @ extractor.atoms.T / np.sqrt(squares + 0.2 * squares.mean())
+    wanted = v @ extractor.atoms.T / np.sqrt(squares + 0.5 * squares.mean())
     z = u @ extractor.bank[:-1] + extractor.bank[-1]
-    z /= np.sqrt(np.square(u @ extractor.whitening[:-1] + extractor.whitening[-1]).sum(axis=1, keepdims=True) + 0.2)
+    z /= np.sqrt(np.square(u @ extractor.whitening[:-1] + extractor.whitening[-1]).sum(axis=1, keepdims=True) + 0.5)
     np.testing.assert_allclose(z, wanted / np.sqrt(np.mean(np.square(wanted))), atol=1e-4)
     positive = np.sqrt(np.maximum(z, 0).reshape(20, -1, 12).mean(axis=1))
     rows = replace(extractor, mirror=0).transform(pictures)

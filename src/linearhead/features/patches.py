@@ -56,7 +56,7 @@ SAMPLE = 4_000  # training pictures that they are cut from, and the bytes that t
 SAMPLE_BYTES = 100_000_000
 LOOKED = 64  # training pictures whose rows set the ceiling of uint8 rows
 SLICE = 100_000  # responses at a time, at most, 400 kB: fewer cost more in calls than a nearer cache saves
-FLAT = np.float32(0.2)  # ρ: whitened windows of less than this share of the mean squared length count as flat
+FLAT = np.float32(0.5)  # ρ: whitened windows of less than this share of the mean squared length count as flat
 BLOCK = 64  # pictures that one thread works through before their rows are handed over
 UNFITTED = "These patches have learned nothing yet. Call fit with the training pictures first."
 
