@@ -111,6 +111,27 @@ def test_too_short_a_step_grows_fourfold_and_infinite_values_shrink_tenfold():
     assert searched(walled, lambda t: 2 * (t - 0.6), 8.0)[0] <= 1
 
 
+def test_a_step_whose_tangent_falls_below_zero_on_the_way_back_is_halved():
+    """Nearly separable classes: what is left at t = 1 is all penalty, and four times the least."""
+    f, slope = lambda t: 3 * exp(-20 * t) + 0.05 * t**2, lambda t: -60 * exp(-20 * t) + 0.1 * t
+    assert 0 < f(1.0) < slope(1.0)
+    assert slope(1.0) < 2e-3 * abs(slope(0.0))  # as a slope it is next to nothing
+    assert searched(f, slope) == (0.5, [1.0, 0.5, 0.25])  # at a quarter F is higher again
+    assert searched(lambda t: f(t) - 1, slope) == (1.0, [1.0])  # F below 0 says nothing of the kind
+
+
+def test_nearly_separable_classes_are_near_their_optimum_after_a_few_passes():
+    """Twenty clusters: the first step goes far beyond, and the way back took 21 passes of 39."""
+    rng = np.random.default_rng(0)
+    y, spread = rng.integers(0, 20, 400), np.logspace(0, -2, 200)
+    X = (rng.standard_normal((20, 200))[y] + rng.standard_normal((400, 200))) * spread
+    objective = objective_of(X, y, "cross_entropy", 1e-3)
+    solution = SOLVERS["lbfgs"](tol=1e-8)(objective, objective.start())
+    values, passes = np.array(solution.trace.value), np.array(solution.trace.passes)
+    assert solution.status is Status.CONVERGED
+    assert passes[np.argmax(values <= 1.05 * values[-1])] <= 14
+
+
 def test_beyond_a_hump_the_way_is_back_though_f_falls_there():
     f = lambda t: -t if t < 0.5 else 5 - 3 * (t - 1)  # noqa: E731
     t, trials = searched(f, lambda t: -1.0 if t < 0.3 else -0.5 if t < 0.5 else -3.0, 1.0)

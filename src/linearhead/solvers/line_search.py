@@ -4,6 +4,10 @@ Accepts t when F(t) ≤ F(0) + δ t F'(0) and F'(t) ≥ σ F'(0) (Wolfe 1969), o
 approximate Wolfe conditions (2δ − 1) F'(0) ≥ F'(t) ≥ σ F'(0) with F(t) ≤ F(0) + ε (Hager & Zhang 2005, eq. 3-4),
 which read slopes, and slopes keep digits when differences of values have none left. Every trial is one pass. Where a
 kink is so sharp that no trial meets the condition on slopes, the longest that lowers F beyond ε is taken.
+
+F ≥ 0 here. So where the tangent at t is below 0 on the way back, F(t) < t F'(t), the minimum lies well before t, however
+far F has fallen: as where classes are nearly separable, the slope at θ = 0 is steep, and F(t) is all penalty. Such a t
+is halved as long as that lowers F.
 """
 
 from __future__ import annotations
@@ -23,12 +27,18 @@ def search(
     low, low_value, low_slope = 0.0, value, slope
     high: float | None = None
     lower: tuple[float, Any] | None = None
+    beyond: tuple[float, Any] | None = None
     for trial in range(MAX_TRIALS):
         point, new_slope = at(t)
         new = point.value
         fits = new <= value + DELTA * t * slope or (new <= value + noise and new_slope <= (2 * DELTA - 1) * slope)
+        if beyond is not None and new >= beyond[1].value:
+            return beyond
         if fits and new_slope >= SIGMA * slope:
-            return t, point
+            if not 0 < new < t * new_slope:
+                return t, point
+            beyond, high, t = (t, point), t, 0.5 * t
+            continue
         if not fits or new_slope >= 0:
             high = t
         else:
@@ -39,7 +49,7 @@ def search(
             t = min(t, high * 0.5 ** (trial - PARABOLAS))
         if high is not None and high - low <= 1e-12 * high:
             break
-    return lower
+    return beyond or lower
 
 
 def turning(slope: Callable[[float], float], start: float, tries: int = 10) -> float:
