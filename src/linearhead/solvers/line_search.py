@@ -5,9 +5,9 @@ approximate Wolfe conditions (2δ − 1) F'(0) ≥ F'(t) ≥ σ F'(0) with F(t) 
 which read slopes, and slopes keep digits when differences of values have none left. Every trial is one pass. Where a
 kink is so sharp that no trial meets the condition on slopes, the longest that lowers F beyond ε is taken.
 
-F ≥ 0 here. So where the tangent at t is below 0 on the way back, F(t) < t F'(t), the minimum lies well before t, however
-far F has fallen: as where classes are nearly separable, the slope at θ = 0 is steep, and F(t) is all penalty. Such a t
-is halved as long as that lowers F.
+F ≥ 0 here. So where the tangent at t is below 0 on the way back, F(t) < t F'(t), the minimum lies well before t,
+however far F has fallen: as where classes are nearly separable, the slope at θ = 0 is steep, and F(t) is all penalty.
+Such a t is halved as long as that lowers F.
 """
 
 from __future__ import annotations
