@@ -50,7 +50,7 @@ def searched(f, slope, t=1.0, noise=0.0):
 def test_wolfes_conditions_hold_where_the_search_ends(name, first):
     f, slope = CURVES[name]
     t, trials = searched(f, slope, first)
-    assert t == trials[-1]
+    assert t in trials[-2:]  # the last but one where its half is worse
     assert f(t) <= f(0) + DELTA * t * slope(0)
     assert slope(t) >= SIGMA * slope(0)
     assert len(trials) <= 14
