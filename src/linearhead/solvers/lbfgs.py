@@ -37,6 +37,7 @@ class LBFGS(Solver):
     preconditioned: bool = True
     model: Any = None  # the curvature model of a related problem nearby, which serves until iteration LENT
     known: Any = None  # the point at θ, where it has been looked at
+    allowed: float = np.inf  # passes that the rest of the way may take: where it looks longer, no more are made
     rough: bool = False  # ends where products in the rows' type say so, or say no more: no look in float64
 
     def minimise(self, problem: Problem, theta: np.ndarray, progress: Progress, pairs: deque | None = None) -> Status:
@@ -53,7 +54,7 @@ class LBFGS(Solver):
                 problem, point = self._polish(problem, point, progress)
                 if point.residual <= self.tol:
                     return Status.CONVERGED
-            if iteration == self.max_iter:
+            if iteration == self.max_iter or self._too_long(progress.trace):
                 break
             if progress.resting(50) and problem.precise() is problem:
                 return Status.STALLED
@@ -72,6 +73,17 @@ class LBFGS(Solver):
             _remember(pairs, point, step)
             point = step
         return Status.MAX_ITER
+
+    def _too_long(self, trace: Any) -> bool:
+        """Whether, a quarter of what is allowed being spent, as much again and more is left by the last half's rate."""
+        passes = trace.passes
+        if passes[-1] < self.allowed / 4 or len(passes) < 3:
+            return False
+        least = np.minimum.accumulate(trace.gradient_norm)
+        half = min(int(np.searchsorted(passes, passes[-1] / 2)), len(passes) - 2)
+        gained = np.log(least[half] / least[-1])
+        left = (passes[-1] - passes[half]) * np.log(least[-1] / self.tol)
+        return left > self.allowed * gained or passes[-1] > 2 * self.allowed
 
     def _most(self, theta: Any) -> int:
         """Pairs that are kept: of millions of weights fewer, as looking at twenty would cost more than a pass."""

@@ -1,0 +1,38 @@
+"""What a curvature model costs beside a pass, by arithmetic: the clock decides nothing, and the same rows have the same
+fit on every machine.
+
+Of a few thousand rows and classes that lie apart L-BFGS alone is at its end before the directions are made: directions
+take the cube of their number, a pass over so few rows next to nothing.
+"""
+
+from __future__ import annotations
+
+from ..design import Rows
+from .basis import FULL_EIGEN, SKETCH, most_rows
+from .coupled import CLASSES, unknowns
+from .objective import Objective
+from .span import worth_spanning
+
+EIGEN = 4  # of an eigendecomposition, in cubes of its size
+MODELS = 3  # that a short fit makes
+TOUCH, CALLS = 32, 2e7  # of a pass besides its products: multiplications' worth per number of a row, and in all
+
+
+def model_price(objective: Objective) -> float:
+    """Passes that cost as much as the models of one fit; 0 where their directions are there, or the rows are of a kind
+    for which this was not measured."""
+    design, k = objective.design, objective.k
+    if type(design) is not Rows or objective.shared.basis is not None:
+        return 0.0
+    n, d, m = design.n, design.d, most_rows(design)
+    rank = min(n, d)
+    if worth_spanning(objective):
+        directions = 3 * rank * rank * max(n, d) + EIGEN * rank**3
+    elif d <= FULL_EIGEN:
+        directions = 1.5 * m * d * d + EIGEN * d**3
+    else:
+        directions = 9 * min(n, m) * d * SKETCH
+    one = n * d * (2 * k + TOUCH) + CALLS
+    u = min(unknowns(n * d * k), k * (rank + 1))
+    models = one if k > CLASSES else min(n, m) * u * u / 2 + u**3 / 6  # beyond, a model takes about a pass
+    return (directions + MODELS * models) / one
