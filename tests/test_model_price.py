@@ -30,7 +30,7 @@ def price(n, d, k, kind=np.asarray):
 def test_the_price_is_that_of_directions_and_models_in_passes():
     assert price(40_000, 20, 10) < DEAR  # passes that are dear themselves
     assert price(800, 500, 10) > DEAR
-    assert price(800, 2000, 10) > price(800, 1000, 10) > price(800, 500, 10) > price(800, 100, 10)
+    assert price(800, 1000, 10) > price(800, 500, 10) > price(800, 100, 10)
     assert price(300, 5, 3) < 1
     assert price(800, 500, 10, scipy.sparse.csr_array) == 0  # not measured there
     objective = objective_of(np.ones((800, 500)), np.arange(800) % 10, "cross_entropy", 1e-3)
