@@ -8,8 +8,8 @@ import pytest
 import scipy.sparse
 
 from linearhead import SoftmaxClassifier
-from linearhead.estimators import linear
-from linearhead.estimators.linear import DEAR
+from linearhead.estimators import by_lbfgs
+from linearhead.estimators.by_lbfgs import DEAR
 from linearhead.objective.objective import Objective
 from linearhead.objective.price import model_price
 from linearhead.records import Status
@@ -63,7 +63,7 @@ def test_classes_that_lie_apart_are_fitted_without_a_model(monkeypatch):
     monkeypatch.setattr(Objective, "preconditioner", never)
     clf = SoftmaxClassifier(alpha=1e-3).fit(X, y)
     assert clf.converged_
-    monkeypatch.setattr(linear, "DEAR", np.inf)
+    monkeypatch.setattr(by_lbfgs, "DEAR", np.inf)
     with pytest.raises(AssertionError, match="a model was made"):
         SoftmaxClassifier(alpha=1e-3).fit(X, y)
 
@@ -91,14 +91,14 @@ def test_where_that_takes_long_a_model_is_made_from_there(monkeypatch):
     objective = replace(clf._objective(X, y), alpha=1e-6)
     alone = LBFGS(tol=1e-7, preconditioned=False)(objective, objective.start())
     assert trace.passes[-1] < 0.7 * alone.trace.passes[-1]
-    monkeypatch.setattr(linear, "DEAR", np.inf)
+    monkeypatch.setattr(by_lbfgs, "DEAR", np.inf)
     at_once = SoftmaxClassifier(alpha=1e-6).fit(X, y)
     np.testing.assert_allclose(clf.predict_proba(X), at_once.predict_proba(X), atol=1e-3)
 
 
 def test_both_parts_together_keep_to_max_iter(monkeypatch):
     X, y = overlapping()
-    monkeypatch.setattr(linear, "model_price", lambda objective: 40.0)  # gives up after ten passes or more
+    monkeypatch.setattr(by_lbfgs, "model_price", lambda objective: 40.0)  # gives up after ten passes or more
     with pytest.warns(match="Not converged after 14 iterations"):
         clf = SoftmaxClassifier(alpha=1e-8, max_iter=14).fit(X, y)
     assert clf.status_ is Status.MAX_ITER

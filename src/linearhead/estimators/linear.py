@@ -17,7 +17,6 @@ from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from ..arrays import to_host
 from ..certificate import prove, sentence
 from ..design import design_of
 from ..errors import ConvergenceWarning, DataError, DataWarning, UsageError
@@ -25,19 +24,17 @@ from ..losses import LOSSES, make_loss
 from ..objective import Objective, check_combination, check_passes, choose_solver
 from ..objective.checking import check_drowned, check_scale, combine_weights
 from ..objective.inputs import checked_weights, codes_of, scores, without_absent
-from ..objective.price import model_price
-from ..objective.span import span, worth_spanning
 from ..path import RegularizationPath, follow, follow_leaving_one_out, held_out, hold_out, solvable
 from ..penalties import make_penalty
 from ..records import Status, Trace
 from ..solvers import SOLVERS, Solution
 from . import separation
+from .by_lbfgs import by_lbfgs
 from .inputs import checked_pair, checked_rows
 from .leaving_out import LeavingOut
 from .options import check_options
 
 SMALL = 2**20  # multiply-adds of a pass, up to which a hinge is solved to 1e-8 unless told otherwise
-DEAR = 25  # passes that a curvature model costs, from which L-BFGS first goes without one
 SHARED_OPTIONS = ("tol", "max_iter", "learning_rate", "momentum", "nesterov", "batch_size", "schedule", "averaging")
 
 
@@ -160,7 +157,7 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
         if self.alpha == "auto" and objective.alpha:
             objective, theta = self._choose_alpha(objective, held)
         if self.solver_ == "lbfgs":
-            solution = _by_lbfgs(solver, objective, theta, self.callback, monitor)
+            solution = by_lbfgs(solver, objective, theta, self.callback, monitor)
         else:
             solution = solver(objective, theta, self.callback, monitor)
         self._finish(objective, solution)
@@ -367,47 +364,3 @@ def _monitor(held: Objective) -> Any:
         return {"valid_loss": loss, "valid_accuracy": accuracy}
 
     return monitor
-
-
-def _by_lbfgs(solver: Any, objective: Objective, theta: np.ndarray, callback: Any, monitor: Any) -> Solution:
-    """Where the rows are. Without a curvature model first, while that looks shorter than making one."""
-    if (placed := objective.placed()) is not objective:
-        return _where_they_are(solver, placed, theta, callback, monitor)
-    price, first = model_price(objective), None
-    if price > DEAR:
-        first = replace(solver, preconditioned=False, allowed=price)(objective, theta, callback, monitor)
-        left = solver.max_iter - first.iterations
-        if first.status not in (Status.MAX_ITER, Status.STALLED) or left < 1:
-            return first
-        solver, theta = replace(solver, max_iter=left), first.point.theta
-    solve = _in_span if worth_spanning(objective) else _as_they_are
-    solution = solve(solver, objective, theta, callback, monitor)
-    return solution if first is None else _joined(first, solution)
-
-
-def _joined(first: Solution, rest: Solution) -> Solution:
-    return replace(rest, trace=first.trace.followed_by(rest.trace), iterations=first.iterations + rest.iterations)
-
-
-def _as_they_are(solver: Any, objective: Objective, theta: np.ndarray, callback: Any, monitor: Any) -> Solution:
-    return solver(objective, theta, callback, monitor)
-
-
-def _in_span(solver: Any, objective: Objective, theta: np.ndarray, callback: Any, monitor: Any) -> Solution:
-    """The same optimum with fewer unknowns, where the rows are fewer than the columns; in float64 with all of them
-    from there, where the rounding of the turned rows has left more than the tolerance."""
-    rows = span(objective)
-    inside = None if monitor is None else lambda theta: monitor(rows.back(theta))
-    solution = solver(rows.of(objective), rows.into(theta), callback, inside)
-    point = objective.precise().at(rows.back(solution.point.theta))
-    if solution.status is Status.CONVERGED and point.residual > solver.tol:
-        return _joined(solution, solver(objective.precise(), point.theta, callback, monitor))
-    return replace(solution, point=point)
-
-
-def _where_they_are(solver: Any, lent: Any, theta: np.ndarray, callback: Any, monitor: Any) -> Solution:
-    """On rows of another library: in its arrays, on their device."""
-    outside = None if monitor is None else lambda theta: monitor(np.array(to_host(theta)))
-    solution = solver(lent, lent.into(theta), callback, outside)
-    lent.shared.basis = None  # room for the certificate's passes
-    return replace(solution, point=lent.back(solution.point))

@@ -133,7 +133,7 @@ def sample_basis(objective: Objective, seed: int = 0) -> Basis:
 def sampled_rows(objective: Objective, rng: np.random.Generator) -> np.ndarray:
     """Rows (m,), ascending, all that have weight where they are few."""
     n = objective.n
-    m = min(n, most_rows(objective.design))
+    m = most_rows(objective.design)
     rows = np.arange(n) if m == n else np.sort(rng.choice(n, m, replace=False))
     if objective.weights is not None and np.any(objective.weights[rows] > 0):
         rows = rows[objective.weights[rows] > 0]
@@ -223,7 +223,7 @@ def _summed(design: Design, fn: Callable[[Design, slice], np.ndarray]) -> np.nda
 
 def most_rows(design: Design) -> int:
     """That a model may keep."""
-    return min(SAMPLE_ROWS, max(256, SAMPLE_BYTES // (4 * design.d), design.held // PART))
+    return min(design.n, SAMPLE_ROWS, max(256, SAMPLE_BYTES // (4 * design.d), design.held // PART))
 
 
 def basis_of_rows(objective: Objective, rows: np.ndarray) -> Basis:

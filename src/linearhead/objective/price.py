@@ -31,8 +31,8 @@ def model_price(objective: Objective) -> float:
     elif d <= FULL_EIGEN:
         directions = 1.5 * m * d * d + EIGEN * d**3
     else:
-        directions = 9 * min(n, m) * d * SKETCH
+        directions = 9 * m * d * SKETCH
     one = n * d * (2 * k + TOUCH) + CALLS
     u = min(unknowns(n * d * k), k * (rank + 1))
-    models = one if k > CLASSES else min(n, m) * u * u / 2 + u**3 / 6  # beyond, a model takes about a pass
+    models = one if k > CLASSES else m * u * u / 2 + u**3 / 6  # beyond, a model takes about a pass
     return (directions + MODELS * models) / one
