@@ -3,12 +3,14 @@
 Checks take an `Objective`, a case or a maker of objectives; `test_mutants_objective.py` sees them fail.
 """
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from linearhead.design import design_of
+from linearhead.design.rows import STRIP
 from linearhead.losses import LOSSES
 from linearhead.objective import Objective
 from linearhead.penalties import PENALTIES
@@ -447,3 +449,26 @@ def test_rows_without_such_a_view_have_no_sample(monkeypatch):
         objective = replace(problem(Case(layout=layout, n=40, weights="none"))[0], y=np.arange(40) // 4 % 3)
         assert objective.fair_part(4) is not None
         assert (objective.sample() is not None) == found
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("shift", [False, True])
+@pytest.mark.parametrize("scale", [False, True])
+@pytest.mark.parametrize("centre", [False, True])
+def test_rows_are_centred_and_scaled_a_strip_at_a_time(kind, shift, scale, centre):
+    """The numbers of the formula, in the arithmetic's type; beside them no more than a strip in float64."""
+    n, d = 40, 30_000
+    X = np.random.default_rng(0).integers(0, 200, (n, d)).astype(kind)
+    mean, spread = X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64) + 1
+    moved = {"shift": mean if shift else None, "scale": spread if scale else None}
+    design = replace(design_of(X), centre_blocks=centre, **moved)
+    tracemalloc.start()
+    try:
+        found = design.dense()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    wanted = (X - mean * shift) / (spread if scale else 1.0)
+    assert found.dtype == design.dtype
+    assert np.allclose(found, wanted, rtol=1e-6, atol=2e-5)
+    assert peak < n * d * found.itemsize + 4 * 8 * STRIP + 1e5

@@ -19,6 +19,7 @@ from .contract import GRAM_BYTES, LEAST_ROWS, Block, Design, squares
 MANY_CLASSES = 100  # from which both orders of a block's product are as fast
 NARROW_ROWS = 256  # of a block whose rows are converted in panels
 PANEL = 3 << 19  # 1.5 MiB
+STRIP = 1 << 16  # numbers centred and scaled at a time, 512 kB in float64: never a whole block of that type
 FAR = 2.0**520  # unit of columns whose squares overflow float64: what is lost beside such values is no digit of theirs
 
 
@@ -229,14 +230,19 @@ class Rows(Design):
 
     def _inner(self, x: np.ndarray) -> np.ndarray:
         """Stored rows → centred, scaled ones in the arithmetic's type."""
-        shift, scale = self.shift, self.scale
-        if self.centre_blocks or x.dtype.kind != "f":
-            x = x.astype(np.float64)
-        if shift is not None:
-            x = x - (shift if self.centre_blocks else shift.astype(self.dtype))
-        if scale is not None:
-            x = x / scale
-        return x.astype(self.dtype, copy=False)
+        shift, scale, wide = self.shift, self.scale, self.centre_blocks or x.dtype.kind != "f"
+        if shift is None and scale is None:
+            return x.astype(self.dtype, copy=False)
+        if shift is not None and not wide:
+            shift = shift.astype(self.dtype)
+        out = np.empty(x.shape, self.dtype)
+        few = max(1, STRIP // max(1, self.d))
+        for i in range(0, len(x), few):
+            z = x[i : i + few].astype(np.float64) if wide else x[i : i + few]
+            if shift is not None:
+                z = np.subtract(z, shift, out=z if wide else None)
+            out[i : i + few] = z if scale is None else z / scale
+        return out
 
     def dense(self) -> np.ndarray:
         return self._inner(np.asarray(self.X))
