@@ -25,6 +25,7 @@ from .objective import Objective
 
 WIDTH = 256  # columns of one product with U
 ROTATED = 256  # classes up to which the model is made in the eigenbasis Q of the classes; beyond, Q = I
+BLIND = {"d": 1e-13, "f": 1e-6}  # of the largest: what rounding makes of classes that do not bend, 3e-7 in float32
 HARDLY = 1e-2  # of the curvature of the class that bends most: below, a few rows at a few θ tell no centre
 
 
@@ -133,7 +134,7 @@ def precondition(
     diagonal += alpha * (shrink[0] if alike else (shrink if basis.U is None else shrink @ basis.U**2)[:, None])
     rest = basis.rest * lone + alpha * (shrink[0] if alike else shrink[:, None])
     # directions of the scores that the loss does not see (a shift of all of them): no step, rounding would be amplified
-    blind = values <= (1e-13 if w.dtype == np.float64 else 1e-7) * max(values[-1], 0.0)
+    blind = values <= BLIND[w.dtype.char] * max(values[-1], 0.0)
     lead, most = leading(objective, basis, fine)
     coupled = None
     if k > CLASSES:

@@ -16,7 +16,7 @@ import numpy as np
 from ..arrays import largest, namespace, to_device, to_host
 from .basis import FULL_EIGEN, column_scale, directions, sampled_rows
 from .coupled import CLASSES, FINE, LEAST
-from .curvature import ROTATED, Preconditioner, bounded, centred
+from .curvature import BLIND, ROTATED, Preconditioner, bounded, centred
 
 LARGE = 1 << 37  # rows × columns × classes whose pass takes a card ten milliseconds
 MULTIPLIES = 1 << 38  # for the coupled part: all of 60 000 rows in 2 000 unknowns, some ten milliseconds
@@ -113,7 +113,7 @@ class LentModel:
         if k <= ROTATED:
             values, Q = xp.linalg.eigh(design.sweep(mean)[0])
             turn = xp.astype(Q, design.kind)
-            blind = values <= (1e-13 if design.exact else 1e-7) * xp.abs(values[-1])
+            blind = values <= BLIND["d" if design.exact else "f"] * xp.abs(values[-1])
             unseen = Q * xp.astype(blind, xp.float64)
         diagonal, sums, lone = design.sweep(terms)
         diagonal, centre = centred(diagonal, sums, lone, design.intercept)
