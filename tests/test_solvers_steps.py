@@ -660,6 +660,8 @@ def test_models_are_made_at_powers_of_two_and_pairs_kept_up_to_the_memory(monkey
     model = objective.preconditioner(objective.start())
     found, made, _ = watched(monkeypatch, objective, tol=0, max_iter=9, model=model)
     assert len(made) == 2  # a neighbour's serves until iteration 4; then 4 and 8
+    found, made, _ = watched(monkeypatch, objective, tol=0, max_iter=9, model=model, serves=6)
+    assert len(made) == 1
     assert SOLVERS["lbfgs"]().memory == 20
 
 

@@ -336,3 +336,53 @@ def test_labels_are_doubted_by_other_folds_where_the_fit_is_no_optimum():
     for best in (poor, cut, changed):
         assert examine.left_out(SimpleNamespace(best=best), X, y) is None
     assert examine.left_out(SimpleNamespace(best=good), X, y) is not None
+
+
+def fits_of(X, y, monkeypatch, alpha=0.003):
+    """What every fit of `outside` was asked: rows that have weight, columns, and how many curvature models it made."""
+    from linearhead.experiment.outside import outside
+    from linearhead.experiment.recipe import Recipe
+    from linearhead.objective import Objective
+    from linearhead.solvers import LBFGS
+
+    found, call, made = [], LBFGS.__call__, Objective.preconditioner
+
+    def fit(self, objective, theta, *a):
+        found.append([objective.judged, objective.design.d, 0])
+        return call(self, objective, theta, *a)
+
+    def make(self, theta, fine=False):
+        found[-1][2] += 1
+        return made(self, theta, fine)
+
+    monkeypatch.setattr(LBFGS, "__call__", fit)
+    monkeypatch.setattr(Objective, "preconditioner", make)
+    seen = outside(X, y, Recipe(features="pixels"), alpha, 0)
+    assert seen is not None
+    return seen, found
+
+
+def test_the_fits_to_all_rows_but_a_part_go_by_their_chains_last_curvature_model(monkeypatch):
+    X, y = rows_of_digits(600)
+    seen, fits = fits_of(X, y, monkeypatch)
+    parts, chains = ([made for rows, _, made in fits if (rows > 500) == whole] for whole in (True, False))
+    assert len(parts) == 16
+    assert max(parts) == 0
+    assert min(chains) > 0
+    assert np.mean(seen.scores.argmax(axis=1) == y) > 0.9
+
+
+def test_subsets_of_fewer_rows_than_columns_are_fitted_in_their_own_span(monkeypatch):
+    X, y = rows_of_digits(600)
+    X = np.hstack([X, X**2, np.sin(5 * X)]).astype(np.float32)  # 600 × 192
+    seen, fits = fits_of(X, y, monkeypatch, 0.01)
+    columns = {rows: d for rows, d, _ in fits}
+    small = {rows: d for rows, d in columns.items() if rows < 180}
+    assert small
+    assert all(d <= rows for rows, d in small.items())
+    assert len({d for rows, d in columns.items() if rows > 192}) == 1
+    monkeypatch.setattr("linearhead.experiment.outside.TURNING", 0)
+    other, fits = fits_of(X, y, monkeypatch, 0.01)
+    assert len({d for _, d, _ in fits}) == 1
+    np.testing.assert_allclose(seen.curve.accuracy, other.curve.accuracy, atol=0.02)
+    assert np.mean(seen.scores.argmax(axis=1) == other.scores.argmax(axis=1)) > 0.99

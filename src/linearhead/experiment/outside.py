@@ -1,12 +1,13 @@
 """What classifiers say of pictures that they were not trained on: out-of-fold scores and the learning curve.
 
 The trained rows are cut into K stratified folds. For each, a chain of nested subsets of the others, 1/16, 1/8 … 1 of
-them, is fitted at the chosen alpha, each from the last optimum, all on one curvature model: large subsets as weights on
-the same rows, with nothing copied, small ones on their rows alone, as a pass over all costs many times as much. Its
-links, judged on all folds, draw the curve. From its end all rows but one of J parts of the fold are fitted, and score
-that part: fits on 1 − 1/(K J) of the rows, as sure of themselves as the model, that come from a θ which saw nothing of
-the fold. Rows beyond what the budget holds are in no chain and get the mean of all K ends. Where d > n every fit is in
-the rows' span.
+them, is fitted at the chosen alpha, each from the last optimum, all with one curvature model's directions: large
+subsets as weights on the same rows, with nothing copied, small ones on their rows alone, as a pass over all costs many
+times as much, and in the coordinates of their own span where they are fewer than the columns. Its links, judged on all
+folds, draw the curve. From its end all rows but one of J parts of the fold are fitted, and score that part: fits on
+1 − 1/(K J) of the rows, as sure of themselves as the model, that come from a θ, and go by a curvature model, which saw
+nothing of the fold. Rows beyond what the budget holds are in no chain and get the mean of all K ends. Where d > n every
+fit is in the rows' span.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ LEAST = 1  # pictures per class, on average, from which a link is worth fitting
 TOL, SHARP, KINKED_TOL, MAX_ITER, WEAK_MAX_ITER = 1e-3, 0.1, 3e-2, 60, 200
 EASY = 1e-4  # the gradient down to which no fit looks at rows in float64
 FEW = 0.5  # of the rows, up to which a subset's are taken
+SERVES = 32  # iterations that a chain's last curvature model serves the fits to all rows but a part
+TURNING = 40  # passes, at most, that a subset's own span may cost: its fit takes about as many
 SETTLED = 1.0  # times alpha: scores of fits whose gradient is larger at the end are not believed
 
 
@@ -102,20 +105,12 @@ def _chains(
     tol = KINKED_TOL if kinked else max(SHARP * alpha, 1e-7) if weak else TOL
     steps = WEAK_MAX_ITER if weak else MAX_ITER
     solver = SOLVERS[choose_solver(objective.loss.name, objective.penalty.name)](tol=tol, max_iter=steps)
-    # few digits are float32's own: a look in float64 costs two passes
-    quick = replace(solver, rough=True) if isinstance(solver, LBFGS) and tol >= EASY else solver
     weights = np.ones(objective.n) if objective.weights is None else objective.weights
     shared = Shared(basis=objective.basis() if kinked else _leading(objective.basis()))  # of all rows, not of a link's
     objective = replace(objective, weights=weights, shared=shared, alpha=alpha)
 
-    def fitted(used: np.ndarray, theta: np.ndarray) -> Any:
-        subset = _subset(objective, used)
-        found = quick(subset, theta)
-        if quick is not solver and found.status is Status.STALLED:  # as columns of large numbers have it
-            found = solver(subset, found.point.theta)
-        if found.status is Status.INTERRUPTED:  # half a fit's scores are not the model's
-            raise KeyboardInterrupt
-        return found.point
+    lbfgs = isinstance(solver, LBFGS)  # few digits are float32's own: a look in float64 costs two passes
+    fits = _Fits(objective, solver, replace(solver, serves=SERVES, rough=tol >= EASY) if lbfgs else None)
 
     def stored(theta: np.ndarray) -> np.ndarray:
         return design.stored(theta if rows is None else rows.back(theta))
@@ -128,17 +123,69 @@ def _chains(
     for f in range(fold.max() + 1):
         place, links, theta = _places(objective.y, fold != f, rng), [], objective.start()
         for share in shares:
-            point = fitted(place < share, theta)
-            theta = point.theta
+            end = fits(place < share, theta)
+            theta = end.theta
             links.append(stored(theta))
-        if weak and not kinked and point.residual > SETTLED * alpha:
+        if weak and not kinked and end.residual > SETTLED * alpha:
             return None
         own, ends = np.flatnonzero(fold == f), []
         for left in [own[part[own] == j] for j in np.unique(part[own])]:
             whole = len(left) == len(own)
-            ends.append((left, links[-1] if whole else stored(fitted(_but(left, objective.n), theta).theta)))
+            ends.append((left, links[-1] if whole else stored(fits(_but(left, objective.n), theta, end.model).theta)))
         chains.append(Chain(own, links, ends))
     return chains
+
+
+@dataclass(frozen=True)
+class _End:
+    """Where a fit ended, and the curvature model that it ended with, None where that is of other coordinates."""
+
+    theta: np.ndarray
+    residual: float
+    model: Any = None
+
+
+@dataclass(frozen=True)
+class _Fits:
+    """Fits to some of an objective's rows: by `quick`, where that is L-BFGS, and by `solver` where it stalls."""
+
+    objective: Any
+    solver: Any
+    quick: Any
+
+    def __call__(self, used: np.ndarray, theta: np.ndarray, model: Any = None) -> _End:
+        """On the rows `used` (n,) from θ (d+1, k); `model` comes from a fit to most of these rows."""
+        subset = _subset(self.objective, used)
+        if (alone := self._alone(subset)) is None:
+            found = self._fit(subset, theta, model)
+            return _End(found.point.theta, found.point.residual, found.extras.get("model"))
+        from ..objective.span import span
+
+        own = span(alone)
+        point = self._fit(own.of(alone), own.into(theta)).point
+        return _End(own.back(point.theta), point.residual)
+
+    def _alone(self, subset: Any) -> Any:
+        """A subset to be fitted in the coordinates of its own span: of fewer rows than columns; None where these would
+        cost more than they save."""
+        from ..objective import Shared
+        from ..objective.price import span_price
+        from ..objective.span import worth_spanning
+
+        if self.quick is None or subset.n >= subset.design.d or span_price(subset) > TURNING:
+            return None
+        weights = None if np.ptp(subset.weights) == 0 else subset.weights
+        alone = replace(subset, weights=weights, total=0.0, shared=Shared())
+        return alone if worth_spanning(alone) else None
+
+    def _fit(self, subset: Any, theta: np.ndarray, model: Any = None) -> Any:
+        solver = self.solver if self.quick is None else replace(self.quick, model=model)
+        found = solver(subset, theta)
+        if found.status is Status.STALLED and getattr(solver, "rough", False):  # as columns of large numbers have it
+            found = self.solver(subset, found.point.theta)
+        if found.status is Status.INTERRUPTED:  # half a fit's scores are not the model's
+            raise KeyboardInterrupt
+        return found
 
 
 def _subset(objective: Any, used: np.ndarray) -> Any:

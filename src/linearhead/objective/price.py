@@ -27,12 +27,29 @@ def model_price(objective: Objective) -> float:
     n, d, m = design.n, design.d, most_rows(design)
     rank = min(n, d)
     if worth_spanning(objective):
-        directions = 3 * rank * rank * max(n, d) + EIGEN * rank**3
+        directions = _spanning(objective)
     elif d <= FULL_EIGEN:
         directions = 1.5 * m * d * d + EIGEN * d**3
     else:
         directions = 9 * m * d * SKETCH
-    one = n * d * (2 * k + TOUCH) + CALLS
+    one = _pass(objective)
     u = min(unknowns(n * d * k), k * (rank + 1))
     models = one if k > CLASSES else m * u * u / 2 + u**3 / 6  # beyond, a model takes about a pass
     return (directions + MODELS * models) / one
+
+
+def span_price(objective: Objective) -> float:
+    """Passes that cost as much as turning the rows into the coordinates of their own span."""
+    return _spanning(objective) / _pass(objective)
+
+
+def _spanning(objective: Objective) -> float:
+    """Multiplications for the rows' span."""
+    n, d = objective.design.n, objective.design.d
+    rank = min(n, d)
+    return 3 * rank * rank * max(n, d) + EIGEN * rank**3
+
+
+def _pass(objective: Objective) -> float:
+    """Multiplications that a pass is worth."""
+    return objective.design.n * objective.design.d * (2 * objective.k + TOUCH) + CALLS

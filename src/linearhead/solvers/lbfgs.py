@@ -35,7 +35,8 @@ class LBFGS(Solver):
 
     memory: int = 20
     preconditioned: bool = True
-    model: Any = None  # the curvature model of a related problem nearby, which serves until iteration LENT
+    model: Any = None  # the curvature model of a related problem nearby
+    serves: int = LENT  # iterations that it serves
     known: Any = None  # the point at θ, where it has been looked at
     allowed: float = np.inf  # passes that the rest of the way may take: where it looks longer, no more are made
     rough: bool = False  # ends where products in the rows' type say so, or say no more: no look in float64
@@ -58,7 +59,7 @@ class LBFGS(Solver):
                 break
             if progress.resting(50) and problem.precise() is problem:
                 return Status.STALLED
-            if self.preconditioned and _due(iteration) and (self.model is None or iteration >= LENT):
+            if self.preconditioned and _due(iteration) and (self.model is None or iteration >= self.serves):
                 progress.extras["model"] = apply = None  # the old model makes room first
                 progress.extras["model"] = apply = problem.preconditioner(point.theta, fine=iteration >= LONG)
             step = self._step(problem, point, pairs, apply, few)
