@@ -949,6 +949,7 @@ DEFAULTS = {
         "known": None,
         "allowed": np.inf,
         "rough": False,
+        "serves": 4,
     },
     "newton": {"max_iter": 200, "max_products": 500},
     "proximal": {"max_iter": 5000},
