@@ -211,7 +211,7 @@ def main() -> None:
     options.add_argument("--limit", type=int, default=10)
     options.add_argument("--only", help="one loss, whose results are printed and not written")
     given = options.parse_args()
-    for module in ("linearhead", "sklearn.linear_model", "sklearn.svm", "scipy.linalg"):
+    for module in ("linearhead.estimators", "sklearn.linear_model", "sklearn.svm", "scipy.linalg"):
         importlib.import_module(module)  # before any clock runs
     results = []
     for case in cases():

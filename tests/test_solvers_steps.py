@@ -769,32 +769,40 @@ def test_a_sample_that_misleads_is_forgotten():
 
 # ── least squares in one solve ────────────────────────────────────────────────────────────────────
 @pytest.mark.parametrize(
-    ("n", "d", "k", "alpha", "by_rows"),
+    ("n", "d", "k", "alpha", "sure", "ways"),
     [
-        (4000, 2000, 3, 0.0, True),
-        (4001, 2000, 3, 0.0, False),
-        (3000, 2000, 3, 0.1, False),
-        (2000, 2000, 3, 0.1, True),
-        (2001, 2000, 3, 0.1, False),
-        (4000, 3, 2000, 0.0, True),
-        (4000, 3, 2001, 0.0, False),
-        (9_000, 20_000, 3, 0.0, False),
-        (9_000, 20_001, 3, 0.0, True),
+        (4000, 2000, 3, 0.0, True, ["rows"]),
+        (4001, 2000, 3, 0.0, True, ["gram"]),
+        (4001, 2000, 3, 0.0, False, ["gram", "gradients"]),
+        (2000, 2000, 3, 0.1, True, ["gram"]),
+        (2000, 2000, 3, 0.1, False, ["gram", "rows"]),
+        (2001, 2000, 3, 0.1, False, ["gram", "gradients"]),
+        (4000, 3, 2000, 0.0, True, ["rows"]),
+        (4000, 3, 2001, 0.0, True, ["gram"]),
+        (9_000, 20_000, 3, 0.0, True, ["gram"]),
+        (9_000, 20_001, 3, 0.1, True, ["rows"]),
     ],
 )
-def test_small_problems_and_wide_ones_are_solved_by_their_rows(n, d, k, alpha, by_rows, monkeypatch):
-    """Eight million entries of X, of the penalty's rows below it or of the targets; a Gram matrix must fit as well."""
+def test_least_squares_goes_by_gram_matrix_unless_that_loses_digits(n, d, k, alpha, sure, ways, monkeypatch):
+    """By rows, up to eight million entries of X, of the penalty's rows below it or of the targets, where the factor
+    has too few digits or there is no penalty; a Gram matrix must fit as well."""
     taken = []
-    monkeypatch.setattr(closed_form, "_by_rows", lambda problem: taken.append("rows") or "θ")
-    monkeypatch.setattr(closed_form, "_by_gram", lambda problem, at: taken.append("gram") or at)
+
+    def by(name, found):
+        return lambda *_: taken.append(name) or found
+
     point = SimpleNamespace(value=1.0, residual=1e-6, loss=1.0, accuracy=None, theta="θ")
+    monkeypatch.setattr(closed_form, "_by_rows", by("rows", "θ"))
+    monkeypatch.setattr(closed_form, "_by_gram", by("gram", None))
+    monkeypatch.setattr(closed_form, "_refined", lambda problem, at, solve: (at, solve, sure))
+    monkeypatch.setattr(closed_form, "_by_conjugate_gradients", by("gradients", point))
     problem = SimpleNamespace(
         design=SimpleNamespace(n=n, d=d), k=k, alpha=alpha, count=SimpleNamespace(passes=0), separated=lambda p: False
     )
     problem.precise, problem.at = lambda: problem, lambda theta: point
     progress = Progress(problem, None, None)
     assert SOLVERS["closed_form"](tol=1e-6).minimise(problem, None, progress) is Status.CONVERGED
-    assert taken == ["rows" if by_rows else "gram"]
+    assert taken == ways
     assert progress.trace.iteration == [1]
     assert SOLVERS["closed_form"](tol=9e-7).minimise(problem, None, progress) is Status.STALLED
 

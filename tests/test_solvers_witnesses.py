@@ -141,16 +141,32 @@ def test_a_correction_that_leads_away_is_not_taken(monkeypatch):
     assert model.status_ is Status.CONVERGED
 
 
-def test_few_rows_are_factorised_and_many_go_through_their_gram_matrix(monkeypatch):
-    X, y = PROBLEMS["condition 1"](np.random.default_rng(3))
-    numbers = (len(X) + X.shape[1]) * X.shape[1]
-    ways = {"_by_rows": numbers, "_by_gram": numbers - 1}
-    for way, limit in ways.items():
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(closed_form, "DIRECT", limit)
-            other = next(name for name in ways if name != way)
-            patch.setattr(closed_form, other, lambda *_: pytest.fail("the other way was taken"))
-            LinearClassifier("squared", solver="closed_form").fit(X, y)
+def ridge_of(cond, alpha):
+    """Rows and labels along a spectrum of this condition, and F's Ridge."""
+    rng = np.random.default_rng(0)
+    y, root = rng.integers(0, 4, 300), np.geomspace(1, 1 / cond, 30)
+    X = (rng.standard_normal((300, 30)) + rng.standard_normal((4, 30))[y]) * root
+    X = X @ np.linalg.qr(rng.standard_normal((30, 30)))[0]
+    return X, y, Ridge(alpha=alpha * 300, solver="svd").fit(X, np.eye(4)[y])
+
+
+def test_a_penalised_fit_of_few_rows_corrects_its_gram_matrix_and_needs_no_more(monkeypatch):
+    X, y, theirs = ridge_of(1e4, 1e-6)
+    with pytest.MonkeyPatch.context() as patch:
+        for other in ("_by_rows", "_by_conjugate_gradients"):
+            patch.setattr(closed_form, other, lambda *_: pytest.fail("the long way was taken"))
+        ours = LinearClassifier("squared", alpha=1e-6).fit(X, y)
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-10, atol=1e-10 * np.abs(theirs.coef_).max())
+    assert ours.trace_.passes[-1] <= 5  # the matrix, and corrections of one pass each
+
+
+def test_a_factor_of_too_few_digits_is_left_for_the_rows(monkeypatch):
+    X, y, theirs = ridge_of(1e7, 1e-15)
+    way, taken = closed_form._by_rows, []
+    monkeypatch.setattr(closed_form, "_by_rows", lambda problem: taken.append(1) or way(problem))
+    ours = LinearClassifier("squared", alpha=1e-15).fit(X, y)
+    assert taken
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-8, atol=1e-8 * np.abs(theirs.coef_).max())
 
 
 def test_squared_hinge_of_two_classes_is_liblinears():

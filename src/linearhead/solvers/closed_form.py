@@ -1,13 +1,15 @@
 """Least squares in one solve: (ZᵀDZ/Σw + αI) W = ZᵀD Y/Σw on centred rows, D = diag(w); b makes the mean residual zero.
 
-Small problems go through a QR factorisation of [√D Z; √(αΣw) I], which keeps the digits that forming ZᵀZ squares away
-(Björck 1996, ch. 2); larger ones through one Gram matrix and a Cholesky factor, then refinement by conjugate gradients
-that the factor preconditions. Without a penalty and with rank to spare: the solution of least norm.
+One Gram matrix and a Cholesky factor, then corrections from float64 residuals, a pass each (Björck 1996, ch. 2). Where
+the factor has too few digits for that, small problems go through a singular value decomposition of [√D Z; √(αΣw) I],
+which keeps the digits that forming ZᵀZ squares away; larger ones through conjugate gradients that the factor
+preconditions. Without a penalty and with rank to spare: the solution of least norm.
 """
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +21,12 @@ from .newton import conjugate_gradients
 
 NOISE = 10  # times d · eps of the largest eigenvalue: below, rounding; the eigensolver (MRRR) leaves up to 1.6 of 0
 DIRECT = 8_000_000  # entries of X, and of the targets, up to which the rows themselves are factorised
+WIDE = 20_000  # columns beyond which a Gram matrix takes too much room
+DIGITS = 1e-12  # of the first correction, at which nothing is left that F could tell
+SURE = 1e-11  # at which corrections that gain no more have come to rounding
+SLOW = 1e-2  # of a correction, which the next one may be: else the factor holds too few digits
+
+Solve = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -30,11 +38,21 @@ class ClosedForm(Solver):
 
     def minimise(self, problem: Problem, theta: np.ndarray, progress: Progress) -> Status:
         problem = problem.precise()
-        design = problem.design
-        rows = design.n + (design.d if problem.alpha else 0)
-        small = rows * max(design.d, problem.k) <= DIRECT or design.d > 20_000
-        progress.record(1, problem.at(_by_rows(problem)) if small else _by_gram(problem, problem.at(theta)))
+        progress.record(1, _solved(problem, theta))
         return Status.CONVERGED if progress.residual <= self.tol else Status.STALLED
+
+
+def _solved(problem: Problem, theta: np.ndarray) -> Any:
+    """The point at the optimum."""
+    design = problem.design
+    rows = design.n + (design.d if problem.alpha else 0)
+    few = rows * max(design.d, problem.k) <= DIRECT
+    if design.d > WIDE or (few and not problem.alpha):
+        return problem.at(_by_rows(problem))
+    point, solve, sure = _refined(problem, problem.at(theta), _by_gram(problem))
+    if sure:
+        return point
+    return problem.at(_by_rows(problem)) if few else _by_conjugate_gradients(problem, point, solve)
 
 
 def _by_rows(problem: Problem) -> np.ndarray:
@@ -53,13 +71,32 @@ def _by_rows(problem: Problem) -> np.ndarray:
     return np.vstack([W, mean_t - mean_z @ W])
 
 
-def _by_gram(problem: Problem, point: Any) -> Any:
+def _by_gram(problem: Problem) -> Solve:
+    """v → H⁻¹v, by a factor of one Gram matrix."""
     solve = _inverse(problem.gram(), problem.alpha)
+    return lambda v: np.vstack([solve(v[:-1]), v[-1:]])
 
-    def apply(v: np.ndarray) -> np.ndarray:
-        return np.vstack([solve(v[:-1]), v[-1:]])
 
-    for _ in range(3):  # the factor alone is right to cond · eps; each correction starts from float64 residuals
+def _refined(problem: Problem, point: Any, solve: Solve) -> tuple[Any, Solve, bool]:
+    """By the factor, which alone is right to cond · eps, from float64 residuals; and whether what is left is rounding.
+
+    Sizes are those of gᵀH⁻¹g: of columns of unlike size the largest alone would be seen in g."""
+    step = solve(point.gradient)
+    first = size = abs(float(np.vdot(step, point.gradient)))
+    while size > DIGITS**2 * first:
+        new = problem.at(point.theta - step)
+        step = solve(new.gradient)
+        size, before = abs(float(np.vdot(step, new.gradient))), size
+        if not size < before:
+            return point, solve, before <= SURE**2 * first
+        point = new
+        if size > SLOW**2 * before:
+            return point, solve, size <= SURE**2 * first
+    return point, solve, True
+
+
+def _by_conjugate_gradients(problem: Problem, point: Any, apply: Solve) -> Any:
+    for _ in range(3):
         step = conjugate_gradients(
             lambda v, at=point.theta: problem.hessian_product(at, v), -point.gradient, apply, 1e-12, 20
         )
