@@ -1,6 +1,6 @@
 """Small linear probes as people run them, at equal objective: linearhead beside scikit-learn, in one run.
 
-    python benchmarks/small.py [--repeats 3] [--limit 10] [--only softmax]
+    python benchmarks/small.py [--repeats 3] [--limit 6] [--only softmax]
 
 Float32 rows of Gaussian clusters along a spectrum of condition 1e4, overlapping (columns of unit variance) and
 separable (rows of length 1), scikit-learn's digits, and C = 1/(αn) of 0.01, 1 and 100. Each peer stops where its own
@@ -28,12 +28,12 @@ from measure import Run, alone, interleaved, summary, versions
 from reference import objective
 
 SHAPES = ((1_000, 512, 10), (2_000, 2_048, 20), (5_000, 768, 100), (10_000, 384, 10), (20_000, 1_024, 50))
-RIDGE = (SHAPES[0], SHAPES[1], SHAPES[4])
+RIDGE = (SHAPES[0], SHAPES[1], SHAPES[3])
 BINARY = ((2_000, 512, 2), (10_000, 384, 2))
 KINDS = {"overlapping": 0.1, "separable": 0.5}  # standard deviation of the clusters' centres; within a cluster it is 1
 STRENGTHS = (0.01, 1.0, 100.0)  # C
 FEASIBLE = 3e10  # multiplications of a Hessian, n ((d + 1) k)²
-LONG = 1.0  # seconds of a run, beyond which it is run once
+LONG = 0.5  # seconds of a run, beyond which it is run once
 CONDITION = 1e4
 
 
@@ -208,7 +208,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     options = argparse.ArgumentParser()
     options.add_argument("--repeats", type=int, default=3)
-    options.add_argument("--limit", type=int, default=10)
+    options.add_argument("--limit", type=int, default=6)
     options.add_argument("--only", help="one loss, whose results are printed and not written")
     given = options.parse_args()
     for module in ("linearhead.estimators", "sklearn.linear_model", "sklearn.svm", "scipy.linalg"):

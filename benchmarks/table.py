@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import median
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -85,6 +86,28 @@ def least_squares(record: dict) -> Iterator[Row]:
     work = f"least squares, {record['alphas']} α with leave-one-out, {n} × {d}"
     yield work, f"{times(record['linearhead_over_gram'])} the cost of XᵀX", "≤ 2×"
     yield work, f"{times(record['times_as_long']['RidgeClassifierCV'])} RidgeClassifierCV", ""
+
+
+def small(record: dict) -> Iterator[Row]:
+    losses = {"cross_entropy": "softmax + L2", "squared": "least squares", "squared_hinge": "squared hinge"}
+    blocks: dict[tuple, list[dict]] = {}
+    for r in record["results"]:
+        blocks.setdefault((r["loss"], *r["shape"]), []).append(r)
+    for (loss, n, d, k), those in blocks.items():
+        found = "; ".join(beside(name, [r["peers"][name] for r in those]) for name in those[0]["peers"])
+        proven = sum(r["defaults"]["certified"] for r in those)
+        classes = f"{n} × {d}, {k} classes, {len(those)} problems"
+        work = f"small probes, {losses.get(loss, loss)}, {classes}, to the F where the peer stops"
+        yield work, f"{found}; defaults certify {proven} of {len(those)}", ""
+
+
+def beside(name: str, runs: list[dict]) -> str:
+    """A peer's times as long over some problems: the median, the range, and where it does not end."""
+    ended = [run["times_as_long"]["seconds"] for run in runs if run["ended"]]
+    if not ended:
+        return f"{name} does not stop"
+    ratios = f"**{median(ended):.1f}×** ({min(ended):.1f} to {max(ended):.1f}) scikit-learn's {name}"
+    return ratios if len(ended) == len(runs) else f"{ratios}, which does not stop on {len(runs) - len(ended)}"
 
 
 def sgd(record: dict) -> Iterator[Row]:
@@ -240,6 +263,7 @@ SCRIPTS: tuple[Callable[..., Iterator[Row]], ...] = (
     path,
     margin,
     least_squares,
+    small,
     sgd,
     sweep,
     out_of_core,

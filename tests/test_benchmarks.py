@@ -14,6 +14,7 @@ from test_solvers_agree import blobs
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 import measure  # noqa: E402
+import small  # noqa: E402
 import softmax  # noqa: E402
 import table  # noqa: E402
 
@@ -64,6 +65,37 @@ def test_both_sides_stop_at_the_first_iterate_at_the_target():
         value = softmax.objective(found["coef"], found["intercept"], X, y, alpha)
         assert best * (1 - 1e-9) <= value <= target * (1 + 1e-6)
         assert found["trace"][-1][1] <= target < found["trace"][-2][1]
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared", "squared_hinge", "hinge"])
+def test_small_probes_are_the_same_problem_on_both_sides(loss):
+    """Whoever stops, F is one function's: the peer's optimum, put into our form, has our optimum's F."""
+    k = 2 if "hinge" in loss else 4
+    X, y = small.clusters(200, 12, k, "overlapping")
+    case = small.Case("overlapping", X, y, loss, 1.0)
+    mine = small.ours(case)
+    assert mine["certified"]
+    for name, peer in small.peers(case).items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = small.compare(case, name, peer, 1, 60)
+        assert found["ended"]
+        assert case.value(mine) * (1 - 1e-6) <= found["F"] <= case.value(mine) * (1 + 2e-3)
+        assert found["reached"] <= 1e-6
+        assert found["times_as_long"]["seconds"] > 0
+
+
+def test_small_probes_are_told_block_by_block():
+    run = {"ended": True, "times_as_long": {"seconds": 3.0, "cpu_seconds": 1.0}}
+    each = {"loss": "hinge", "shape": [9, 5, 2], "defaults": {"certified": True}}
+    results = [each | {"peers": {"LinearSVC": found}} for found in (run, {"ended": False, "seconds": 10})]
+    ((work, found, _),) = table.small({"results": results})
+    assert "hinge, 9 × 5, 2 classes, 2 problems" in work
+    assert found == (
+        "**3.0×** (3.0 to 3.0) scikit-learn's LinearSVC, which does not stop on 1; defaults certify 2 of 2"
+    )
+    ((_, found, _),) = table.small({"results": [each | {"peers": {"LinearSVC": {"ended": False}}}]})
+    assert found.startswith("LinearSVC does not stop")
 
 
 def test_a_child_tells_time_memory_and_failure(capfd):

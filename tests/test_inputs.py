@@ -119,6 +119,52 @@ def test_a_class_weighs_more_than_nothing(digits, weight):
         SoftmaxClassifier(class_weight={3: weight}).fit(X, y)
 
 
+DAYS = np.array(["2020-01-01", "2021-01-01", "2022-01-01"], dtype="M8[D]")
+
+
+@pytest.mark.parametrize("key", [DAYS[0], DAYS[0].item(), "2020-01-01", DAYS[0].astype("M8[ns]")], ids=repr)
+@pytest.mark.parametrize("unit", ["D", "ns"])
+def test_dates_have_weights_by_what_they_mean(digits, key, unit):
+    X, y, *_ = digits
+    y, days = y % 3, DAYS.astype(f"M8[{unit}]")
+    weighted = SoftmaxClassifier(class_weight={key: 2.0}).fit(X, days[y])
+    alike = SoftmaxClassifier(class_weight={0: 2.0}).fit(X, y)
+    assert np.array_equal(weighted.coef_, alike.coef_)
+    assert np.array_equal(weighted.predict(X), days[alike.predict(X)])
+
+
+@pytest.mark.parametrize(
+    ("class_weight", "words"),
+    [
+        ("even", "class_weight is None, 'balanced' or {class: weight}; found 'even'"),
+        ([1, 2, 3], r"or {class: weight}; found \[1, 2, 3\]"),
+        ({"0": 2.0}, r"class_weight names \['0'\], which are no classes of y, and leaves \[0, 1, 2\] out"),
+        ({0: 1.0, 7: 2.0}, r"names \[7\], which are no classes of y, and leaves \[1, 2\] out"),
+    ],
+)
+def test_class_weights_that_say_nothing_are_refused_with_what_was_found(digits, class_weight, words):
+    X, y, *_ = digits
+    y = y % 3
+    with pytest.raises(UsageError, match=words):
+        SoftmaxClassifier(class_weight=class_weight).fit(X, y)
+    with pytest.raises(UsageError, match=words):
+        SoftmaxClassifier(class_weight=class_weight).partial_fit(X, y, classes=[0, 1, 2])
+
+
+def test_weights_of_more_classes_than_a_part_of_the_rows_has(digits):
+    X, y, *_ = digits
+    given = {0: 2.0, 1: 1.0, 9: 5.0}
+    part = SoftmaxClassifier(class_weight=given).fit(X[y < 2], y[y < 2])
+    assert np.array_equal(part.coef_, SoftmaxClassifier(class_weight={0: 2.0}).fit(X[y < 2], y[y < 2]).coef_)
+
+
+def test_many_classes_of_few_rows_are_no_matter_of_regression(digits, recwarn):
+    X, *_ = digits
+    SoftmaxClassifier().fit(X[:60], np.arange(60))
+    regularization_path(X[:60], np.arange(60), alphas=[0.1])
+    assert not recwarn.list
+
+
 @pytest.mark.parametrize("lacking", ["X_valid", "y_valid"])
 def test_validation_rows_and_labels_come_together(digits, lacking):
     X, y, Xv, yv = digits

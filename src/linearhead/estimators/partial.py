@@ -18,7 +18,7 @@ from ..design.contract import squares
 from ..errors import UsageError
 from ..losses import make_loss
 from ..objective import Objective
-from ..objective.checking import check_scale, check_weights
+from ..objective.checking import check_scale, check_weights, weights_of_classes
 from ..objective.inputs import checked_weights, codes_of
 from ..penalties import make_penalty
 from ..records import Status, Trace
@@ -40,6 +40,20 @@ def partial_fit(estimator: Any, X: Any, y: Any, classes: Any, sample_weight: Any
     known = np.unique(np.asarray(classes)) if fresh else estimator.classes_
     objective = _objective(estimator, X, y, sample_weight, known, fresh)
     estimator.classes_ = known
+    with objective.design.session():
+        solution = _pass(estimator, objective, fresh)
+    kind = np.float32 if objective.design.dtype == np.float32 else np.float64
+    stored = objective.design.stored(solution.point.theta).astype(kind)
+    estimator.coef_, estimator.intercept_ = np.ascontiguousarray(stored[:-1].T), stored[-1].copy()
+    estimator.trace_ = solution.trace if fresh else _joined(estimator.trace_, solution.trace)
+    estimator.status_, estimator.converged_, estimator.n_iter_ = Status.MAX_ITER, False, estimator._calls
+    estimator.alpha_, estimator.solver_, estimator.certificate_ = objective.alpha, "sgd", None
+    estimator._reach = None
+    return estimator
+
+
+def _pass(estimator: Any, objective: Objective, fresh: bool) -> Any:
+    """Steps over this batch from where the estimator is, a call more."""
     if not hasattr(estimator, "_calls"):
         estimator._calls = 0
         estimator._rate = estimator.learning_rate or objective.stochastic_rate(min(estimator.batch_size, objective.n))
@@ -53,14 +67,7 @@ def partial_fit(estimator: Any, X: Any, y: Any, classes: Any, sample_weight: Any
     sgd = SGD(max_iter=1, batch_size=estimator.batch_size, learning_rate=rate, schedule="constant", momentum=momentum)
     solution = replace(sgd, nesterov=estimator.nesterov, seed=estimator._calls)(objective, theta)
     estimator._calls += 1
-    kind = np.float32 if objective.design.dtype == np.float32 else np.float64
-    stored = objective.design.stored(solution.point.theta).astype(kind)
-    estimator.coef_, estimator.intercept_ = np.ascontiguousarray(stored[:-1].T), stored[-1].copy()
-    estimator.trace_ = solution.trace if fresh else _joined(estimator.trace_, solution.trace)
-    estimator.status_, estimator.converged_, estimator.n_iter_ = Status.MAX_ITER, False, estimator._calls
-    estimator.alpha_, estimator.solver_, estimator.certificate_ = objective.alpha, "sgd", None
-    estimator._reach = None
-    return estimator
+    return solution
 
 
 def _check_options(estimator: Any) -> None:
@@ -83,7 +90,7 @@ def _objective(estimator: Any, X: Any, y: Any, sample_weight: Any, classes: np.n
     codes = codes_of(y, classes, "y has classes that the first call did not name")
     sample_weight = checked_weights(sample_weight, X)
     if estimator.class_weight is not None:
-        own = np.array([estimator.class_weight.get(c, 1.0) for c in classes.tolist()])[codes]
+        own = weights_of_classes(estimator.class_weight, classes, codes)[codes]
         sample_weight = own if sample_weight is None else own * sample_weight
         check_weights(sample_weight)
     design = design_of(X, intercept=bool(estimator.fit_intercept))

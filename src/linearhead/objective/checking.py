@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Any
 
@@ -130,18 +131,36 @@ def combine_weights(y: np.ndarray, sample_weight: np.ndarray | None, class_weigh
         sample_weight = np.ldexp(sample_weight, -power)
     if class_weight is None:
         return sample_weight
-    from sklearn.utils.class_weight import compute_class_weight
+    per_class = weights_of_classes(class_weight, classes, y, sample_weight)
+    weights = per_class[y] if sample_weight is None else per_class[y] * sample_weight
+    return weights.astype(np.float64)
 
-    # "balanced" counts weights: a row of weight 2 is that row twice, one of weight 0 is none
-    per_class = compute_class_weight(class_weight, classes=classes, y=classes[y], sample_weight=sample_weight)
+
+def weights_of_classes(
+    class_weight: Any, classes: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None = None
+) -> np.ndarray:
+    """(k,) from "balanced" or {class: weight}, 1 for those not named; y (n,) codes into classes (k,)."""
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        # counts weights: a row of weight 2 is that row twice, one of weight 0 is none
+        counts = np.bincount(y, sample_weight, len(classes))
+        return counts.sum() / (len(classes) * counts)
+    if not isinstance(class_weight, Mapping):
+        raise UsageError(f"class_weight is None, 'balanced' or {{class: weight}}; found {class_weight!r}.")
+    if classes.dtype.kind in "mM":  # dates by what they mean: a datetime.date is none of NumPy's
+        class_weight = {np.asarray(key).astype(classes.dtype).item(): w for key, w in class_weight.items()}
+    labels = classes.tolist()
+    known, rest = set(labels), [label for label in labels if label not in class_weight]
+    strange = [key for key in class_weight if key not in known]
+    if strange and rest:  # else a part of the rows may lack some of the classes
+        raise UsageError(f"class_weight names {strange[:5]}, which are no classes of y, and leaves {rest[:5]} out.")
+    per_class = np.array([class_weight.get(c, 1.0) for c in labels], dtype=np.float64)
     bad = np.flatnonzero(~(np.isfinite(per_class) & (per_class > 0)))
     if bad.size:
         raise UsageError(
-            f"class_weight must be finite and above 0; found {per_class[bad[0]]:g} for class "
-            f"{classes[bad[:1]].tolist()[0]!r}. To leave a class out, leave its rows out."
+            f"class_weight must be finite and above 0; found {per_class[bad[0]]:g} for class {labels[bad[0]]!r}. To "
+            "leave a class out, leave its rows out."
         )
-    weights = per_class[y] if sample_weight is None else per_class[y] * sample_weight
-    return weights.astype(np.float64)
+    return per_class
 
 
 def check_number(
