@@ -119,11 +119,10 @@ def ridge(case: Case) -> dict:
 
 
 def linear_svc(case: Case) -> dict:
-    """One row w for two classes: rows ∓w/2 have the same margins and half of its ‖w‖²."""
+    """One row w for two classes: rows ∓w/2 have the same margins and half of its ‖w‖², which C = 2/(αn) makes up for."""
     from sklearn.svm import LinearSVC
 
-    C = case.C / 2
-    model = LinearSVC(loss=case.loss, C=C, fit_intercept=False, max_iter=1_000_000, random_state=0)
+    model = LinearSVC(loss=case.loss, C=2 * case.C, fit_intercept=False, max_iter=1_000_000, random_state=0)
     w = model.fit(case.X, case.y).coef_ / 2
     return {"coef": np.vstack([-w, w]), "intercept": np.zeros(2), "iterations": int(np.max(model.n_iter_))}
 

@@ -336,3 +336,21 @@ def test_names_from_elsewhere_are_translated(tmp_path, option, word, name):
     found = CliRunner().invoke(cli, ["train", str(tmp_path), option, word])
     assert found.exit_code == 2
     assert f"'{word}' is called '{name}' here" in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["train", "photos", "--out", ""], "--out"),
+        (["train", " "], "DATA"),
+        (["predict", "", "photo.png"], "RUN"),
+        (["predict", "run", ""], "PATHS"),
+        (["export", "run", "--to", "card", "--out", ""], "--out"),
+        (["train", "photos", "--cache", ""], "--cache"),
+    ],
+)
+def test_an_empty_path_is_not_the_current_folder(words, name):
+    result = run(*words)
+    assert result.exit_code == 2
+    assert name in result.stderr
+    assert "a path is empty; . is the folder you are in." in result.stderr

@@ -87,11 +87,20 @@ READER = click.option(
 )
 
 
+class Place(click.Path):
+    """A path that is not empty: Python takes an empty one for the folder that it runs in."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not str(value).strip():
+            self.fail("a path is empty; . is the folder you are in.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def cached(command: Any) -> Any:
     """--cache DIR and --no-cache, which arrive as `cache`: a folder, "auto" or None."""
     keep = click.option(
         "--cache",
-        type=click.Path(file_okay=False),
+        type=Place(file_okay=False),
         default="auto",
         help="Folder, or place such as s3://bucket/store, that keeps pixels and features for the runs to come. "
         "[default: linearhead's in the user's cache]",

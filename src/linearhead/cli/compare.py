@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
+from .choices import Place
 from .output import put, put_json
 
 
 @click.command(short_help="Put runs side by side.")
-@click.argument("runs", nargs=-1, required=True, type=click.Path())
+@click.argument("runs", nargs=-1, required=True, type=Place())
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of text.")
 def compare(runs: tuple[str, ...], as_json: bool) -> None:
     """Put the finished runs RUNS side by side, and test the first against each other one on the same pictures.

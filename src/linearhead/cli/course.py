@@ -6,6 +6,7 @@ import shlex
 
 import click
 
+from .choices import Place
 from .output import put, put_json
 
 NOT_RIGHT = 3
@@ -22,7 +23,7 @@ def course() -> None:
 
 
 @course.command(short_help="Write the assignment into a new folder.")
-@click.argument("folder", type=click.Path())
+@click.argument("folder", type=Place())
 @click.option(
     "--form",
     type=click.Choice(["script", "notebook"]),
@@ -46,7 +47,7 @@ def new(folder: str, form: str, force: bool, as_json: bool) -> None:
 
 
 @course.command(short_help="Grade a filled-in assignment.")
-@click.argument("folder", type=click.Path())
+@click.argument("folder", type=Place())
 @click.option(
     "--seconds",
     type=click.FloatRange(0, min_open=True),

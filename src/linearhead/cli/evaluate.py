@@ -6,15 +6,15 @@ from typing import Any
 
 import click
 
-from .choices import READER, cached
+from .choices import READER, Place, cached
 from .output import put, put_json
 
 SPLITS = ("auto", "all", "train", "valid", "test")
 
 
 @click.command(short_help="Judge a model on pictures with known classes.")
-@click.argument("run", type=click.Path())
-@click.argument("data", type=click.Path())
+@click.argument("run", type=Place())
+@click.argument("data", type=Place())
 @click.option(
     "--split",
     type=click.Choice(SPLITS),

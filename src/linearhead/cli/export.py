@@ -6,16 +6,16 @@ import dataclasses
 
 import click
 
-from .choices import FromRegistry
+from .choices import FromRegistry, Place
 from .output import put, put_json
 
 
 @click.command(short_help="Take a model elsewhere: Python file, ONNX, web page, model card.")
-@click.argument("run", type=click.Path())
+@click.argument("run", type=Place())
 @click.option("--to", required=True, type=FromRegistry("export", "FORMS"),
               help="numpy: one Python file for NumPy and Pillow. onnx: one graph, features included. html: one page "
               "that classifies in the browser, offline. card: README.md for the Hugging Face hub.")  # fmt: skip
-@click.option("--out", type=click.Path(), help="The file to write. [default: the form's own name in the run folder]")
+@click.option("--out", type=Place(), help="The file to write. [default: the form's own name in the run folder]")
 @click.option("--force", is_flag=True, help="Replace an earlier file.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of text.")
 def export(run: str, to: str, out: str | None, force: bool, as_json: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from .choices import READER
+from .choices import READER, Place
 from .output import put, put_json
 from .train import JUDGING, PICTURES
 
@@ -26,8 +26,8 @@ def with_options(command: Any) -> Any:
 
 
 @click.command(short_help="Compute features once, for many runs.")
-@click.argument("data", type=click.Path())
-@click.option("--out", required=True, type=click.Path(file_okay=False), help="The store: a folder, new or used before.")
+@click.argument("data", type=Place())
+@click.option("--out", required=True, type=Place(file_okay=False), help="The store: a folder, new or used before.")
 @READER
 @with_options
 def extract(data: str, out: str, as_json: bool, strict: bool, **recipe: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .choices import READER, NumberOr, Size
+from .choices import READER, NumberOr, Place, Size
 from .output import put, put_json
 
 MANY, AMOUNT = click.IntRange(1), click.FloatRange(0, min_open=True)
@@ -45,7 +45,7 @@ def with_options(command: Any) -> Any:
 
 
 @click.command(short_help="Say what a training costs on N workers.")
-@click.argument("data", required=False, type=click.Path())
+@click.argument("data", required=False, type=Place())
 @with_options
 def plan(data: str | None, as_json: bool, **options: Any) -> None:
     """Say what training on DATA costs: bytes, flops, passes, seconds, memory, and money at a --price.

@@ -6,12 +6,13 @@ import dataclasses
 
 import click
 
+from .choices import Place
 from .output import put, put_json
 
 
 @click.command(short_help="Say what new pictures show.")
-@click.argument("run", type=click.Path())
-@click.argument("paths", nargs=-1, required=True, type=click.Path())
+@click.argument("run", type=Place())
+@click.argument("paths", nargs=-1, required=True, type=Place())
 @click.option(
     "--coverage",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),

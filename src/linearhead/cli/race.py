@@ -6,13 +6,13 @@ from typing import Any
 
 import click
 
-from .choices import READER, FromRegistry, Size, cached
+from .choices import READER, FromRegistry, Place, Size, cached
 from .output import put, put_json
 
 
 @click.command(short_help="Let all solvers race on the same pictures.")
-@click.argument("data", type=click.Path())
-@click.option("--out", type=click.Path(dir_okay=False), help="The page to write. [default: NAME-race.html]")
+@click.argument("data", type=Place())
+@click.option("--out", type=Place(dir_okay=False), help="The page to write. [default: NAME-race.html]")
 @click.option("--force", is_flag=True, help="Replace an earlier page at --out.")
 @click.option(
     "--loss",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
+from .choices import Place
 from .output import put, put_json
 
 
 @click.command(short_help="Draw the report of a run again.")
-@click.argument("run", type=click.Path())
+@click.argument("run", type=Place())
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of text.")
 def report(run: str, as_json: bool) -> None:
     """Draw report.html of RUN again from its record run.json; neither pictures nor features nor the fit are needed."""

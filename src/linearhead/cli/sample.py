@@ -6,12 +6,13 @@ import shlex
 
 import click
 
+from .choices import Place
 from .output import put, put_json
 
 
 @click.command(short_help="Write a sample of real pictures into a folder.")
 @click.argument("name", type=click.Choice(["digits"]))
-@click.argument("folder", type=click.Path())
+@click.argument("folder", type=Place())
 @click.option("--force", is_flag=True, help="Replace an earlier sample at FOLDER.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of text.")
 def sample(name: str, folder: str, force: bool, as_json: bool) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
+from .choices import Place
 from .output import put, put_json
 
 
 @click.command(short_help="Serve a model: a web page and an HTTP service.")
-@click.argument("run", type=click.Path())
+@click.argument("run", type=Place())
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Address to listen at; any but loopback needs --token."
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from .choices import READER, FromRegistry, NumberOr, Size, cached
+from .choices import READER, FromRegistry, NumberOr, Place, Size, cached
 from .output import put, put_json
 
 NOT_CONVERGED, INTERRUPTED = 3, 130
@@ -16,7 +16,7 @@ SHARE = click.FloatRange(0, 1)
 
 # fmt: off
 WHERE = [
-    click.option("--out", type=click.Path(), help="Folder for model, report and record. [default: runs/NAME-TIME]"),
+    click.option("--out", type=Place(), help="Folder for model, report and record. [default: runs/NAME-TIME]"),
     click.option("--force", is_flag=True, help="Replace an earlier run at --out."),
     READER,
     cached,
@@ -97,7 +97,7 @@ def with_options(command: Any) -> Any:
 
 
 @click.command(short_help="Make a classifier of a folder of pictures.")
-@click.argument("data", type=click.Path())
+@click.argument("data", type=Place())
 @with_options
 def train(
     data: str,

@@ -7,16 +7,16 @@ import sys
 
 import click
 
-from .choices import READER, cached
+from .choices import READER, Place, cached
 from .output import put, put_json
 
 INTERRUPTED = 130
 
 
 @click.command(short_help="Add pictures or a class to a model.")
-@click.argument("run", type=click.Path())
-@click.argument("data", type=click.Path())
-@click.option("--out", type=click.Path(), help="Folder of the new run. [default: runs/NAME-TIME]")
+@click.argument("run", type=Place())
+@click.argument("data", type=Place())
+@click.option("--out", type=Place(), help="Folder of the new run. [default: runs/NAME-TIME]")
 @click.option("--force", is_flag=True, help="Replace an earlier run at --out.")
 @READER
 @cached
