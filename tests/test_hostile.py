@@ -227,7 +227,6 @@ for model in ("softmax", "hinge"):
             model,
             accuracy=0.0,
             options={"max_iter": 20 if model == "softmax" else 2},
-            said="unique classes",
         ),
         Case("predict NaN", lambda: X, model=model, action="predict", refused=PLACE),
         Case("predict other columns", lambda: X, model=model, action="predict narrow", refused="features"),
@@ -255,7 +254,6 @@ for model in SMOOTH:
             model,
             accuracy=0.0,
             options={"tol": 1e-5},
-            said="unique classes",
         )
     )
 

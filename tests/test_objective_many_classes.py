@@ -203,7 +203,6 @@ def test_classes_that_hardly_bend_have_no_centre():
     np.testing.assert_allclose(c[:, :2], sums[:, :2] / lone[:2])
 
 
-@pytest.mark.filterwarnings("ignore:The number of unique classes")
 def test_few_passes_where_every_class_has_one_row_and_next_to_no_penalty():
     rng = np.random.default_rng(1)
     X, y = rng.normal(size=(1000, 20)) + rng.normal(size=(1000, 20)), np.arange(1000)
