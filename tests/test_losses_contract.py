@@ -120,7 +120,7 @@ def check_hessian_symmetry(loss):
 
 
 def check_hessian_sums(loss):
-    """`hessian_mean`, `hessian_form` and `hessian_parts` against k probes each."""
+    """`hessian_mean`, `hessian_form`, `hessian_parts` and `factor` against k probes each."""
     for k in CLASSES:
         s, y = rows(loss, k, seed=4)
         rng = np.random.default_rng(k)
@@ -134,6 +134,14 @@ def check_hessian_sums(loss):
         else:
             with pytest.raises(TypeError, match="another form"):
                 loss.hessian_parts(s, y)
+        if loss.piecewise:
+            row, h = loss.factor(s, y)
+            found = np.zeros((len(s), k, k))
+            np.add.at(found, row, h[:, :, None] * h[:, None])
+            close(found, hessians(loss, s, y))
+        else:
+            with pytest.raises(TypeError, match="not quadratic"):
+                loss.factor(s, y)
 
 
 def check_curvature(loss):

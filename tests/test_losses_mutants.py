@@ -236,6 +236,10 @@ PLANTED = {
         mutant(Hinge, conjugate_of_shares=lambda self, right, q: right(q) - self.margin * q),
         contract.check_conjugate_of_shares,
     ),
+    "factor of half the Hessian": (
+        mutant(SquaredHinge, factor=lambda self, right, s, y: (right(s, y)[0], right(s, y)[1] / 2**0.5)),
+        contract.check_hessian_sums,
+    ),
     "form slightly off": (mutant(SquaredHinge, hessian_form=cubed_form), contract.check_hessian_sums),
     "curvature too small": (mutant(ce, curvature=lambda self, right, k: 0.49), contract.check_curvature),
     "curvature too large": (mutant(lo, curvature=lambda self, right, k: 0.5), contract.check_curvature),

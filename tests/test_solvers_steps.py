@@ -956,6 +956,7 @@ DEFAULTS = {
         "model": None,
         "known": None,
         "allowed": np.inf,
+        "before": 0.0,
         "rough": False,
         "serves": 4,
     },

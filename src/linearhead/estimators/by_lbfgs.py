@@ -27,7 +27,7 @@ def by_lbfgs(solver: Any, objective: Objective, theta: np.ndarray, callback: Any
         left = solver.max_iter - first.iterations
         if first.status not in (Status.MAX_ITER, Status.STALLED) or left < 1:
             return first
-        solver, theta = replace(solver, max_iter=left), first.point.theta
+        solver, theta = _after(first, replace(solver, max_iter=left)), first.point.theta
     if worth_spanning(objective):
         solution = _in_span(solver, objective, theta, callback, monitor)
     else:
@@ -39,6 +39,10 @@ def _joined(first: Solution, rest: Solution) -> Solution:
     return replace(rest, trace=first.trace.followed_by(rest.trace), iterations=first.iterations + rest.iterations)
 
 
+def _after(first: Solution, solver: Any) -> Any:
+    return replace(solver, before=solver.before + first.trace.passes[-1])
+
+
 def _in_span(solver: Any, objective: Objective, theta: np.ndarray, callback: Any, monitor: Any) -> Solution:
     """The same optimum with fewer unknowns, where the rows are fewer than the columns; in float64 with all of them
     from there, where the rounding of the turned rows has left more than the tolerance."""
@@ -47,7 +51,7 @@ def _in_span(solver: Any, objective: Objective, theta: np.ndarray, callback: Any
     solution = solver(rows.of(objective), rows.into(theta), callback, inside)
     point = objective.precise().at(rows.back(solution.point.theta))
     if solution.status is Status.CONVERGED and point.residual > solver.tol:
-        return _joined(solution, solver(objective.precise(), point.theta, callback, monitor))
+        return _joined(solution, _after(solution, solver)(objective.precise(), point.theta, callback, monitor))
     return replace(solution, point=point)
 
 

@@ -30,6 +30,7 @@ class Loss:
     smoothness: ClassVar[int]  # continuous derivatives: 0 (kinks), 1 or 2
     curvature_source: ClassVar[str]  # where the bound `curvature` comes from
     shift_invariant: ClassVar[bool] = True  # whether adding one number to all scores of a row changes nothing
+    piecewise: ClassVar[bool] = False  # whether it is quadratic between kinks of its slope: `factor`
     splits: ClassVar[bool] = False  # whether a row's Hessian is a diagonal less one outer product: `hessian_parts`
     proper: ClassVar[bool] = False  # whether `probabilities` estimates P(y | x)
 
@@ -76,6 +77,11 @@ class Loss:
     def hessian_parts(self, s: Array, y: Array) -> tuple[Array, Array]:
         """a, b (n, k) with every row's Hessian diag(aᵢ) − bᵢbᵢᵀ, where `splits`."""
         raise TypeError(f"{self.name} has Hessians of another form.")
+
+    def factor(self, s: np.ndarray, y: Array) -> tuple[np.ndarray, np.ndarray]:
+        """(rows (f,), ascending, h (f, k)) with every row's Hessian the sum of h hᵀ over its h, where `piecewise`; on
+        NumPy's rows."""
+        raise TypeError(f"{self.name} is not quadratic between kinks.")
 
     def conjugate(self, g: Array, y: Array) -> Array:
         """sup_s ⟨g, s⟩ − ℓ(s, y): (n, k), (n,) → (n,), +inf outside the domain."""

@@ -15,7 +15,7 @@ import numpy as np
 from ..arrays import namespace
 from .contract import Array, Loss
 from .labels import Label, entry_sum, indicator, infinite_outside, own, positive
-from .margins import check_margin, margins, star_form, star_mean, star_product, transpose
+from .margins import check_margin, margins, star_factor, star_form, star_mean, star_product, transpose
 from .squared import sum_of_squares
 
 
@@ -27,6 +27,7 @@ class SquaredHinge(Loss):
     title = "squared hinge"
     formula = "Σ_{j≠label} max(0, Δ + s_j − s_label)²"
     smoothness = 1
+    piecewise = True
     curvature_source = "2 ‖M Mᵀ‖ = 2 k, M Mᵀ = I + 11ᵀ on the k − 1 margins; reached when all are violated"
 
     def __post_init__(self) -> None:
@@ -62,6 +63,11 @@ class SquaredHinge(Loss):
         xp = namespace(s)
         label = Label(xp, y)
         return star_form(xp, *self._star(xp, s, label), Q, label)
+
+    def factor(self, s: np.ndarray, y: Array) -> tuple[np.ndarray, np.ndarray]:
+        a, c = self._star(np, s, Label(np, y))
+        rows, h = star_factor(a / 2, c, y)
+        return rows, h * 2**0.5
 
     def _star(self, xp: Any, s: Array, label: Label) -> tuple[Array, Array]:
         """a (n, k): 2 where a margin is positive, and c = 0."""

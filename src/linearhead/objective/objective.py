@@ -85,6 +85,11 @@ class Objective(MiniBatches):
         """qₐᵀ Hᵢ qₐ, (m, k)."""
         return self.loss.hessian_form(s, self.y[rows], Q)
 
+    def score_factor(self, s: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(rows (f,) among these, h (f, k)): a row's Hessian in the scores is Σ h hᵀ over its h."""
+        own, h = self.loss.factor(s[rows], self.y[rows])
+        return rows[own], h
+
     def _weigh(self, rows: Any, *terms: np.ndarray) -> None:
         if self.weights is not None:
             w = self.weights[rows]
@@ -310,6 +315,12 @@ class Objective(MiniBatches):
         from .drawn import PLENTY
 
         return precondition(self, self.basis(), theta, fine and self.n >= PLENTY)
+
+    def finish(self, allowed: float) -> Any:
+        """Newton's steps that cost so many passes at most, a `Finish`; None where they are not for this problem."""
+        from .finish import Finish
+
+        return Finish.of(self, allowed)
 
     def separated(self, point: Point) -> bool:
         """Whether nothing is penalised and the loss proves every row right: then no finite optimum exists.

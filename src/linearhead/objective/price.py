@@ -15,6 +15,7 @@ from .span import worth_spanning
 
 EIGEN = 4  # of an eigendecomposition, in cubes of its size
 MODELS = 3  # that a short fit makes
+STEP, MOST_FREE = 16, 3000  # passes that a factor of Newton's method may cost, and free directions, which take f² room
 TOUCH, CALLS = 32, 2e7  # of a pass besides its products: multiplications' worth per number of a row, and in all
 
 
@@ -53,3 +54,13 @@ def _spanning(objective: Objective) -> float:
 def _pass(objective: Objective) -> float:
     """Multiplications that a pass is worth."""
     return objective.design.n * objective.design.d * (2 * objective.k + TOUCH) + CALLS
+
+
+def newton_price(objective: Objective, free: int) -> float:
+    """Passes that a step of Newton's method on so many free directions costs."""
+    return 1 + free * free * (free / 6 + objective.k) / _pass(objective)
+
+
+def most_free(objective: Objective) -> int:
+    """Free directions whose factor is worth its price."""
+    return int(min(MOST_FREE, (6 * STEP * _pass(objective)) ** (1 / 3)))

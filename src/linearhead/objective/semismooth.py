@@ -19,7 +19,7 @@ from .intercept import downhill
 
 MOST = 1250  # free directions at the start, beyond which factors cost more than the passes that they save
 BETWEEN = 2000  # on the way, and at the start where other methods found the last problem hard
-ROOM = 256 << 20  # bytes of the free rows in float64
+ROOM = 256 << 20  # bytes of the free rows in float64, and of their products
 STEPS = 30
 DIGITS = 1e-11  # that α must be of the largest curvature: what is left of a step of size 1/α is a difference of such
 
@@ -27,33 +27,62 @@ DIGITS = 1e-11  # that α must be of the largest curvature: what is left of a st
 def newton(held: Any, theta: np.ndarray, share: float) -> tuple[np.ndarray, int, bool | None]:
     """(θ, steps, whether the smoothed problem `held` is within `share` of its minimum there; None: it is one for other
     methods)."""
-    s, w = scores(held, theta), (np.ones(held.n) if held.weights is None else held.weights) / held.total
+    walk = Walk.of(held, theta, held.gamma, BETWEEN)
     length = float(np.sum(held.column_metric()))  # what a slope of the intercept makes of W's, once it is balanced
-    gram, heavy = Gram.of(held.design), np.flatnonzero(w > 0)
     for step in range(STEPS):
-        u = held.score_gradient(s, slice(None)) * w[:, None]
-        G = slopes(held, theta, u)
+        u = held.score_gradient(walk.s, slice(None)) * walk.w[:, None]
+        G = slopes(held, walk.theta, u)
         size = float(np.vdot(G[:-1], G[:-1]) + length * np.vdot(G[-1], G[-1]))
         if step and size <= 2 * held.alpha * share:
-            return theta, step, True
-        rows, h = held.score_factor(s, heavy)
-        if len(rows) > BETWEEN:
-            return theta, step, None
-        p = direction(held, gram, rows, h, w[rows], G)
+            return walk.theta, step, True
+        t = walk.step(u, G)
+        if not t:
+            return walk.theta, step, None if t is None else True
+    return walk.theta, STEPS, False
+
+
+@dataclass
+class Walk:
+    """θ on its way, its scores, and what steps have in common."""
+
+    held: Any
+    theta: np.ndarray
+    s: np.ndarray  # (n, k)
+    w: np.ndarray  # (n,) of the rows, a share of all
+    gamma: float  # of `held.score_factor`
+    most: int  # free directions
+    gram: Gram
+    damping: float = 0.0  # added to α in the Hessian
+    free: int = 0  # directions, at the last step
+
+    @classmethod
+    def of(cls, held: Any, theta: np.ndarray, gamma: float, most: int) -> Walk:
+        w = (np.ones(held.n) if held.weights is None else held.weights) / held.total
+        return cls(held, theta, scores(held, theta), w, gamma, most, Gram.of(held.design))
+
+    def step(self, u: np.ndarray, G: np.ndarray) -> float | None:
+        """The length of a step, 1 or less, from the weighted multipliers u (n, k) and F's gradient (d+1, k) here; 0
+        where rounding has the say, None where other methods should."""
+        held = self.held
+        rows, h = held.score_factor(self.s, np.flatnonzero(self.w > 0))
+        self.free = len(rows)
+        if self.free > self.most or 8 * len(np.unique(rows)) * held.design.d > ROOM:
+            return None
+        p = direction(held, self.gram, rows, h, self.gamma / self.w[rows], G, self.damping)
         if p is None:
-            return theta, step, None
+            return None
         start, along = float(np.vdot(G, p)), scores(held, p)
         if not start < 0:
-            return theta, step, True  # rounding has the say
+            return 0.0
         straight, bend = start - float(np.vdot(u, along)), held.alpha * float(np.vdot(p[:-1], p[:-1]))
 
-        def slope(t: float, at=s, along=along, straight=straight, bend=bend) -> float:
-            u = held.score_gradient(at + t * along, slice(None)) * w[:, None]
+        def slope(t: float) -> float:
+            u = held.score_gradient(self.s + t * along, slice(None)) * self.w[:, None]
             return float(np.vdot(u, along)) + straight + t * bend
 
         t = turning(slope, start)
-        theta, s = theta + t * p, s + t * along
-    return theta, STEPS, False
+        self.theta, self.s = self.theta + t * p, self.s + t * along
+        return t
 
 
 def scores(held: Any, theta: np.ndarray) -> np.ndarray:
@@ -66,13 +95,19 @@ def scores(held: Any, theta: np.ndarray) -> np.ndarray:
 
 def slopes(held: Any, theta: np.ndarray, u: np.ndarray) -> np.ndarray:
     """∇F, (d+1, k), of weighted multipliers u (n, k)."""
+    sums = adjoint(held, u)
+    sums[:-1] += held.alpha * theta[:-1]
+    return sums if held.linear is None else sums + held.linear
+
+
+def adjoint(held: Any, u: np.ndarray) -> np.ndarray:
+    """Σ zᵢ uᵢᵀ, (d+1, k)."""
     narrow = u.astype(held.design.dtype)
     sums = held.design.from_rows(held.design.sweep(lambda block: (block.adjoint(narrow[block.rows]),))[0])
     if held.design.intercept:
         sums[-1] = u.sum(axis=0)
     held.count.passes += held.share / 2
-    sums[:-1] += held.alpha * theta[:-1]
-    return sums if held.linear is None else sums + held.linear
+    return sums
 
 
 @dataclass
@@ -91,6 +126,8 @@ class Gram:
     def find(self, rows: np.ndarray) -> np.ndarray:
         """The places of some rows, ascending, among those that are kept."""
         new = np.setdiff1d(rows, self.rows)
+        if (m := len(self.rows) + len(new)) > len(rows) and 8 * m * max(m, self.design.d) > ROOM:
+            self.rows, self.z, self.products, new = self.rows[:0], self.z[:0], self.products[:0, :0], rows
         if len(new):
             z = self.design.take(new).precise().dense().astype(np.float64)
             across = self.z @ z.T
@@ -101,22 +138,21 @@ class Gram:
 
 
 def direction(
-    held: Any, gram: Gram, rows: np.ndarray, h: np.ndarray, w: np.ndarray, G: np.ndarray
+    held: Any, gram: Gram, rows: np.ndarray, h: np.ndarray, least: np.ndarray, G: np.ndarray, damping: float = 0.0
 ) -> np.ndarray | None:
-    """−(∇²F)⁻¹ G, (d+1, k); rows (f,), h (f, k) and weights w (f,) of the free directions. None where α is so small
-    next to the largest curvature that a step has no digits left."""
+    """−(∇²F)⁻¹ G, (d+1, k), α more by the damping; rows (f,), h (f, k) and least (f,), γ/w_f, of the free directions.
+    None where α is so small next to the largest curvature that a step has no digits left."""
     from scipy.linalg import cho_factor, cho_solve
 
-    p = np.zeros_like(G)
+    p, alpha = np.zeros_like(G), held.alpha + damping
     if not len(rows):
-        p[:-1] = -G[:-1] / held.alpha
+        p[:-1] = -G[:-1] / alpha
         return p
     own, at = np.unique(rows, return_inverse=True)
     own = gram.find(own)
     z, kept = gram.z[own], own[at]
     A = np.take(gram.products[kept], kept, axis=1)
-    A *= (h / held.alpha) @ h.T
-    least = held.gamma / w
+    A *= (h / alpha) @ h.T
     if float(least.min()) < DIGITS * float(A.diagonal().max()):
         return None
     A[np.diag_indices(len(A))] += least
@@ -125,12 +161,12 @@ def direction(
     def solve(right: np.ndarray) -> np.ndarray:
         return cho_solve(factor, right, check_finite=False)
 
-    t = solve(-np.einsum("fk,fk->f", (z @ G[:-1])[at], h) / held.alpha)
+    t = solve(-np.einsum("fk,fk->f", (z @ G[:-1])[at], h) / alpha)
     if held.design.intercept:
         free = solve(h)
         p[-1] = downhill(h.T @ free, G[-1] + h.T @ t, 0.0)
         t += free @ p[-1]
     moved = np.zeros((len(own), G.shape[1]))
     np.add.at(moved, at, h * t[:, None])
-    p[:-1] = -(G[:-1] + z.T @ moved) / held.alpha
+    p[:-1] = -(G[:-1] + z.T @ moved) / alpha
     return p

@@ -4,7 +4,8 @@ two-loop recursion, here around the problem's curvature model M⁻¹ in place of
 M is renewed at iterations 0, 2, 4, … 64, then every 64, from the 8th on in its sharper form; the pairs stay valid, as
 they do not depend on it. From θ = 0 and with rows in plenty the first iterations see a fourth of the rows. Where
 classes are many, a few rows tell how long a step should be before all of them are asked. In float32 data the loop runs
-in float32 products until the tolerance is met or no decrease can be seen, then polishes in float64.
+in float32 products until the tolerance is met or no decrease can be seen, then polishes in float64. Of a loss that is
+quadratic between kinks the model is soon another one: Newton's method has its turns (`turns.py`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from ..arrays import copy, dot, largest, namespace
 from ..records import Status
 from .contract import Problem, Progress, Solver
 from .line_search import search, turning
+from .turns import Turns
 
 LENT = 4  # at a neighbour's α its model is as good for the first steps, and making one costs many passes over few rows
 LONG = 8  # iterations: a fit that is not done by then is worth a sharper model
@@ -39,6 +41,7 @@ class LBFGS(Solver):
     serves: int = LENT  # iterations that it serves
     known: Any = None  # the point at θ, where it has been looked at
     allowed: float = np.inf  # passes that the rest of the way may take: where it looks longer, no more are made
+    before: float = 0.0  # passes made on the way to θ
     rough: bool = False  # ends where products in the rows' type say so, or say no more: no look in float64
 
     def minimise(self, problem: Problem, theta: np.ndarray, progress: Progress, pairs: deque | None = None) -> Status:
@@ -47,6 +50,7 @@ class LBFGS(Solver):
         apply = _identity if self.model is None else self.model
         few = problem.few() if self.preconditioned else None
         point = self._start(problem, theta, few) if self.known is None else self.known
+        turns, old = Turns(self.before), False
         for iteration in range(self.max_iter + 1):
             progress.record(iteration, point)
             if point.residual <= self.tol:
@@ -55,13 +59,20 @@ class LBFGS(Solver):
                 problem, point = self._polish(problem, point, progress)
                 if point.residual <= self.tol:
                     return Status.CONVERGED
-            if iteration == self.max_iter or self._too_long(progress.trace):
+            if iteration == self.max_iter:
+                break
+            if (step := turns.step(problem, progress)) is not None:
+                _remember(pairs, point, step)
+                point, old = step, True
+                continue
+            if self._too_long(progress.trace):
                 break
             if progress.resting(50) and problem.precise() is problem:
                 return Status.STALLED
-            if self.preconditioned and _due(iteration) and (self.model is None or iteration >= self.serves):
+            if self.preconditioned and (old or _due(iteration)) and (self.model is None or iteration >= self.serves):
                 progress.extras["model"] = apply = None  # the old model makes room first
                 progress.extras["model"] = apply = problem.preconditioner(point.theta, fine=iteration >= LONG)
+                old = False
             step = self._step(problem, point, pairs, apply, few)
             if step is None and not self.rough and problem.precise() is not problem:
                 problem, point = self._polish(problem, point, progress)
