@@ -44,7 +44,7 @@ class Quality(NamedTuple):
 QUALITIES = {
     "fast": Quality(64, 400, 1.0, 0.5, 32, 3),
     "balanced": Quality(64, 640, 0.333, 0.75, 32, 4),
-    "best": Quality(400, 3000, 1.0, 0.75, 48, 4),
+    "best": Quality(400, 2000, 8.0, 0.5, 48, 4),
 }
 FINE = 4000  # pictures from which balanced looks at a finer grid: of fewer, rows longer than their number cost minutes
 USUAL = 10_000  # pictures, where nothing has been fitted yet and somebody asks how long a row will be
