@@ -19,22 +19,11 @@ from pathlib import Path
 
 import numpy as np
 from measure import alone, interleaved, summary, versions
+from reference import objective
 from softmax import load
 
 CASES = ((0.01, 0.1), (0.01, 1e-4), (0.1, 0.1), (1.0, 1e-4))  # C, LinearSVC's tol; the last are its defaults
 LONG = 120.0  # seconds of LinearSVC, beyond which it runs once
-
-
-def objective(W: np.ndarray, X: np.ndarray, y: np.ndarray, alpha: float) -> float:
-    """F in float64: W (k, d)."""
-    W, total = W.astype(np.float64), 0.0
-    for i in range(0, len(X), 4096):
-        s = X[i : i + 4096].astype(np.float64) @ W.T
-        rows, labels = np.arange(len(s)), y[i : i + 4096]
-        z = 1 + s - s[rows, labels][:, None]
-        z[rows, labels] = 0
-        total += float(z.max(axis=1).sum())
-    return total / len(X) + 0.5 * alpha * float(np.sum(W * W))
 
 
 def ours(X, y, alpha: float, target: float) -> dict:
@@ -60,13 +49,13 @@ def peer(X, y, C: float, tol: float) -> dict:
 def compare(X, y, C: float, tol: float, repeats: int) -> dict:
     alpha = 1 / (C * len(X))
     first = alone(lambda: peer(X, y, C, tol))
-    target = objective(first.found["coef"], X, y, alpha)
+    target = objective("crammer_singer", first.found["coef"], 0.0, X, y, alpha)
     works = {"linearhead": lambda: ours(X, y, alpha, target)}
     if repeats > 1 and first.seconds < LONG:
         works["LinearSVC"] = lambda: peer(X, y, C, tol)
     runs = interleaved(works, max(repeats - 1, 1))
     runs.setdefault("LinearSVC", []).append(first)
-    F = {name: objective(all_[-1].found["coef"], X, y, alpha) for name, all_ in runs.items()}
+    F = {name: objective("crammer_singer", all_[-1].found["coef"], 0.0, X, y, alpha) for name, all_ in runs.items()}
     lower = max(F["linearhead"] - runs["linearhead"][-1].found["gap"], 0.0)
     return {
         "C": C,

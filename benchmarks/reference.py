@@ -32,8 +32,11 @@ def row_losses(loss: str, s: np.ndarray, y: np.ndarray) -> np.ndarray:
     return over.sum(axis=1) if loss == "hinge" else over.max(axis=1)
 
 
-def objective(loss: str, coef: np.ndarray, intercept: np.ndarray, X: np.ndarray, y: np.ndarray, alpha: float) -> float:
-    """F in float64 with L2 and equal weights: coef (k, d), intercept (k,), y in 0 … k − 1; by 4 096 rows of X."""
+def objective(
+    loss: str, coef: np.ndarray, intercept: np.ndarray | float, X: np.ndarray, y: np.ndarray, alpha: float
+) -> float:
+    """F in float64 with L2 and equal weights: coef (k, d), intercept (k,) or one number, y in 0 … k − 1; 4 096
+    rows of X at a time."""
     W, b, total = coef.astype(np.float64), np.asarray(intercept, np.float64), 0.0
     for i in range(0, len(X), 4096):
         total += float(row_losses(loss, X[i : i + 4096].astype(np.float64) @ W.T + b, y[i : i + 4096]).sum())

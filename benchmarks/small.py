@@ -1,6 +1,6 @@
 """Small linear probes as people run them, at equal objective: linearhead beside scikit-learn, in one run.
 
-    python benchmarks/small.py [--repeats 3] [--limit 5] [--only softmax]
+    python benchmarks/small.py [--repeats 3] [--limit 5] [--only cross_entropy]
 
 Float32 rows of Gaussian clusters along a spectrum of condition 1e4, overlapping (columns of unit variance) and
 separable (rows of length 1), scikit-learn's digits, and C = 1/(αn) of 0.01, 1 and 100. Each peer stops where its own

@@ -227,7 +227,7 @@ for model in ("softmax", "hinge"):
             model,
             accuracy=0.0,
             options={"max_iter": 20 if model == "softmax" else 2},
-            said="Not converged" if model in ("softmax", "hinge") else "",
+            said="Not converged",
         ),
         Case("predict NaN", lambda: X, model=model, action="predict", refused=PLACE),
         Case("predict other columns", lambda: X, model=model, action="predict narrow", refused="features"),

@@ -794,7 +794,7 @@ def test_least_squares_goes_by_gram_matrix_unless_that_loses_digits(n, d, k, alp
     point = SimpleNamespace(value=1.0, residual=1e-6, loss=1.0, accuracy=None, theta="θ")
     monkeypatch.setattr(closed_form, "_by_rows", by("rows", "θ"))
     monkeypatch.setattr(closed_form, "_by_gram", by("gram", None))
-    monkeypatch.setattr(closed_form, "_refined", lambda problem, at, solve: (at, solve, sure))
+    monkeypatch.setattr(closed_form, "_refined", lambda problem, at, solve: (at, sure))
     monkeypatch.setattr(closed_form, "_by_conjugate_gradients", by("gradients", point))
     problem = SimpleNamespace(
         design=SimpleNamespace(n=n, d=d), k=k, alpha=alpha, count=SimpleNamespace(passes=0), separated=lambda p: False

@@ -49,7 +49,8 @@ def _solved(problem: Problem, theta: np.ndarray) -> Any:
     few = rows * max(design.d, problem.k) <= DIRECT
     if design.d > WIDE or (few and not problem.alpha):
         return problem.at(_by_rows(problem))
-    point, solve, sure = _refined(problem, problem.at(theta), _by_gram(problem))
+    solve = _by_gram(problem)
+    point, sure = _refined(problem, problem.at(theta), solve)
     if sure:
         return point
     return problem.at(_by_rows(problem)) if few else _by_conjugate_gradients(problem, point, solve)
@@ -77,7 +78,7 @@ def _by_gram(problem: Problem) -> Solve:
     return lambda v: np.vstack([solve(v[:-1]), v[-1:]])
 
 
-def _refined(problem: Problem, point: Any, solve: Solve) -> tuple[Any, Solve, bool]:
+def _refined(problem: Problem, point: Any, solve: Solve) -> tuple[Any, bool]:
     """By the factor, which alone is right to cond · eps, from float64 residuals; and whether what is left is rounding.
 
     Sizes are those of gᵀH⁻¹g: of columns of unlike size the largest alone would be seen in g."""
@@ -88,11 +89,11 @@ def _refined(problem: Problem, point: Any, solve: Solve) -> tuple[Any, Solve, bo
         step = solve(new.gradient)
         size, before = abs(float(np.vdot(step, new.gradient))), size
         if not size < before:
-            return point, solve, before <= SURE**2 * first
+            return point, before <= SURE**2 * first
         point = new
         if size > SLOW**2 * before:
-            return point, solve, size <= SURE**2 * first
-    return point, solve, True
+            return point, size <= SURE**2 * first
+    return point, True
 
 
 def _by_conjugate_gradients(problem: Problem, point: Any, apply: Solve) -> Any:
