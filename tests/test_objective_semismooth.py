@@ -134,7 +134,7 @@ def test_separable_rows_of_very_large_numbers_with_hardly_a_penalty_are_certifie
     X, y = (64 * X[:300]).astype(np.float32), y[:300]
     model = MarginClassifier(loss=loss, alpha=1e-4).fit(X, y)
     assert model.converged_
-    assert model.trace_.passes[-1] < 400
+    assert model.trace_.passes[-1] < 310  # 252 to 301 by the processor's kernels
     other = MarginClassifier(loss=loss, alpha=1e-4 / 64**2).fit(X / 64, y)  # the same problem in other units
     assert other.converged_
     np.testing.assert_allclose(model.certificate_.value, other.certificate_.value, rtol=2e-4)
