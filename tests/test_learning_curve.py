@@ -7,7 +7,8 @@ import pytest
 
 from linearhead import SoftmaxClassifier
 from linearhead.experiment.curve import curve_of, extended, forecast
-from linearhead.experiment.outside import _subset
+from linearhead.experiment.outside import _subset, outside
+from linearhead.experiment.recipe import Recipe
 from linearhead.records import LearningCurve
 from linearhead.solvers import SOLVERS
 
@@ -109,3 +110,30 @@ def test_small_subsets_are_fitted_on_their_rows_alone_to_the_same_optimum():
     for theta in (found, wanted):
         theta[-1] -= theta[-1].mean()  # a shift of all intercepts changes no loss
     np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("alpha", [1e-2, 1e-4])
+def test_rows_that_lie_apart_from_all_others_are_scored_as_by_fits_to_the_end(alpha):
+    """Of many more columns than rows: what a gradient leaves of W is multiplied by the length of a row's own part, and
+    a gradient of alpha / 10 once left 38 to 64 % right where 92 % are."""
+    rng, y = np.random.default_rng(0), np.arange(200) % 4
+    centres = 6 / np.sqrt(6000) * rng.normal(size=(4, 6000))
+    X = (centres[y] + rng.normal(size=(200, 6000))).astype(np.float32)
+    seen = outside(X, y, Recipe(loss="cross_entropy"), alpha, 0)
+    assert seen is not None
+    right = 0
+    for part in range(4):  # of every class each fourth row
+        held = np.arange(200) // 4 % 4 == part
+        fit = SoftmaxClassifier(alpha=alpha, standardize=True).fit(X[~held], y[~held])
+        right += np.sum(fit.predict(X[held]) == y[held])
+    assert abs(seen.curve.accuracy[-1] - right / 200) <= 0.04
+    assert np.mean(seen.scores.argmax(axis=1) == y) >= right / 200 - 0.02
+
+
+def test_classes_that_lie_wide_apart_have_scores_too_under_the_weakest_penalty():
+    """A gradient of 1e-7 is as exact as the model, however weak the penalty that its rows prefer."""
+    rng, y = np.random.default_rng(0), np.arange(300) % 3
+    X = (5 * np.eye(3, 20)[y] + rng.normal(size=(300, 20))).astype(np.float32)
+    seen = outside(X, y, Recipe(loss="cross_entropy"), 2e-8, 0)
+    assert seen is not None
+    assert np.mean(seen.scores.argmax(axis=1) == y) > 0.97

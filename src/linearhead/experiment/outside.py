@@ -34,6 +34,7 @@ FEW = 0.5  # of the rows, up to which a subset's are taken
 SERVES = 32  # iterations that a chain's last curvature model serves the fits to all rows but a part
 TURNING = 40  # passes, at most, that a subset's own span may cost: its fit takes about as many
 SETTLED = 1.0  # times alpha: scores of fits whose gradient is larger at the end are not believed
+DIGITS = 1e-7  # no fit is asked for a smaller gradient, nor is the model
 
 
 @dataclass
@@ -101,8 +102,9 @@ def _chains(
 
     design, rows = objective.design, span(objective) if worth_spanning(objective) else None
     objective = objective if rows is None else rows.of(objective)
-    kinked, weak = objective.loss.smoothness == 0, 0 < SHARP * alpha < TOL
-    tol = KINKED_TOL if kinked else max(SHARP * alpha, 1e-7) if weak else TOL
+    free = alpha / (1.0 if rows is None else max(1.0, _apart(objective)))
+    kinked, weak = objective.loss.smoothness == 0, 0 < SHARP * free < TOL
+    tol = KINKED_TOL if kinked else max(SHARP * free, DIGITS) if weak else TOL
     steps = WEAK_MAX_ITER if weak else MAX_ITER
     solver = SOLVERS[choose_solver(objective.loss.name, objective.penalty.name)](tol=tol, max_iter=steps)
     weights = np.ones(objective.n) if objective.weights is None else objective.weights
@@ -126,7 +128,7 @@ def _chains(
             end = fits(place < share, theta)
             theta = end.theta
             links.append(stored(theta))
-        if weak and not kinked and end.residual > SETTLED * alpha:
+        if weak and not kinked and end.residual > max(SETTLED * free, DIGITS):
             return None
         own, ends = np.flatnonzero(fold == f), []
         for left in [own[part[own] == j] for j in np.unique(part[own])]:
@@ -134,6 +136,16 @@ def _chains(
             ends.append((left, links[-1] if whole else stored(fits(_but(left, objective.n), theta, end.model).theta)))
         chains.append(Chain(own, links, ends))
     return chains
+
+
+def _apart(objective: Any) -> float:
+    """How long the part of a row is that no other row has a share in, in the mean of its square over the rows of their
+    span, 1/(K⁻¹)ᵢᵢ with K = XcXcᵀ; 0 where the others span every row. A fit that did not see the row is held there by
+    the penalty alone: what its gradient leaves of W, g / alpha, is multiplied by this length in the row's scores."""
+    design = objective.design
+    if design.d < design.n - 1:
+        return 0.0
+    return float(np.sqrt(design.n * len(design.energy) / np.sum(1 / design.energy)))
 
 
 @dataclass(frozen=True)
