@@ -164,7 +164,7 @@ PROBES = {
 
 @pytest.mark.parametrize("options", ["", " --class-weight balanced --fit crop --features auto --quality best"])
 def test_no_advice_is_the_command_that_was_just_run(options):
-    run = make_run(train=(800, 1000), test=(780, 1000), counts=(900, 9))
+    run = make_run(train=(700, 1000), test=(680, 1000), counts=(900, 9))
     run = replace(run, probes=PROBES, command=f"linearhead train photos{options} --out runs/a")
     found = codes(run)
     assert {"label-errors", "miscalibrated", "shortcut", "imbalance", "underfitting"} <= set(found)
@@ -315,3 +315,66 @@ def test_features_help_most_where_the_training_pictures_are_not_told_apart_eithe
     assert {"underfitting", "more-pictures", "richer-features"} <= set(codes(run))
     much = replace(run, learning_curve=replace(curve, gain=0.05))
     assert "richer-features" not in codes(much)
+
+
+def wrong_labels(**kwargs):
+    """A run of which 14 % of the training labels look wrong, 16 % out of fold."""
+    run = make_run(**kwargs)
+    run.probes["labels"] = {"n": 1000, "classes": 2, "wrong": 0.16, "noise": 0.14, "gain": 90.0}
+    return run
+
+
+def test_mistakes_that_wrong_labels_explain_call_for_no_other_features():
+    curve = LearningCurve([250, 500, 1000], [0.83, 0.84, 0.84], [], 1000, 0.84, 0.001, 0.002)
+    sound, noisy = make_run(train=(850, 1000), test=(840, 1000)), wrong_labels(train=(850, 1000), test=(840, 1000))
+    sound.learning_curve = noisy.learning_curve = curve
+    assert {"underfitting", "richer-features"} <= codes(sound).keys()
+    assert {"underfitting", "richer-features"}.isdisjoint(codes(noisy))
+    assert "label-errors" in codes(noisy)
+    assert "underfitting" in codes(wrong_labels(train=(600, 1000), test=(590, 1000)))  # more than those labels explain
+
+
+def test_a_confidence_that_wrong_labels_lowered_is_not_blamed_on_other_pictures():
+    low = {"ece": 0.13, "chance": 0.05, "stated": 0.79, "right": 0.92}
+    sound, noisy, high = make_run(), wrong_labels(), wrong_labels()
+    sound.probes["calibration"] = noisy.probes["calibration"] = low
+    high.probes["calibration"] = low | {"stated": 0.99}
+    assert "put pictures like these" in codes(sound)["miscalibrated"].advice
+    assert "labels are probably wrong: mend those" in codes(noisy)["miscalibrated"].advice
+    assert "put pictures like these" in codes(high)["miscalibrated"].advice
+
+
+def test_a_gap_that_pictures_of_another_kind_made_is_not_called_overfitting():
+    run = make_run(train=(1000, 1000), test=(500, 1000))
+    assert "overfitting" in codes(run)
+    run.probes["told_apart"] = {"n": 1000, "accuracy": 1.0}
+    assert "overfitting" in codes(run)  # nothing says how the training kind is recognised unseen
+    run.probes["labels"] = {"n": 1000, "classes": 2, "wrong": 0.3, "noise": 0.0, "gain": 0.0}
+    assert {"overfitting", "shifted"} <= codes(run).keys()
+    run.probes["labels"]["wrong"] = 0.01
+    found = codes(run)
+    assert "overfitting" not in found
+    assert "recognised to 99.0%, these to 50.0%" in found["shifted"].evidence
+
+
+def test_judged_pictures_that_are_too_few_are_not_called_enough():
+    """The good word at the end of `evaluate` claims no more than was looked at and found."""
+    many, few = make_run(test=(970, 1000)), make_run(test=(20, 20))
+    for run, enough in ((many, True), (few, False)):
+        found = {f.code: f for f in diagnose.verdict(run, diagnose.JUDGING)}
+        assert ("none too few" in found["sound"].evidence) is enough
+        assert "confidence" not in found["sound"].evidence
+    many.probes["calibration"] = {"ece": 0.01, "chance": 0.05, "stated": 0.97, "right": 0.97}
+    assert "confidence comes true" in {f.code: f for f in diagnose.verdict(many, diagnose.JUDGING)}["sound"].evidence
+
+
+def test_doubts_come_from_the_scores_that_are_right_more_often():
+    from linearhead.experiment.examine import surely_worse
+
+    y = np.arange(200) % 2
+    good, bad = np.eye(2)[y], np.eye(2)[np.where(np.arange(200) < 60, 1 - y, y)]
+    nearly = np.eye(2)[np.where(np.arange(200) < 3, 1 - y, y)]
+    assert surely_worse(bad, good, y)
+    assert not surely_worse(good, bad, y)
+    assert not surely_worse(nearly, good, y)  # as chance would have it
+    assert not surely_worse(good, good, y)

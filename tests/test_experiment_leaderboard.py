@@ -238,6 +238,18 @@ def test_fits_are_judged_on_rows_that_they_do_not_see():
     assert cost.mean() > 0.9  # no better than an even guess, log 3 = 1.1
 
 
+def test_a_picture_whose_class_the_fit_lacks_judges_nothing():
+    """No features would get it right, and a stronger penalty alone would make it cost less."""
+    rng, y = np.random.default_rng(0), np.r_[np.arange(60) % 3, 3, 4]
+    X = (4 * np.eye(5, 30)[y] + rng.normal(size=(62, 30))).astype(np.float32)
+    sample = Sample(X, y, np.arange(62) % 4 % 3, (0, 1, 2), 0)
+    alpha, right, cost = leaderboard.compare(X, sample, Recipe())
+    assert len(right) == len(cost) == 60
+    assert right.mean() > 0.9
+    assert cost.mean() < 0.3
+    assert alpha < 1
+
+
 @pytest.mark.parametrize("standardize", [True, False])
 def test_wide_rows_are_compared_in_their_own_span_and_fare_alike(standardize, monkeypatch):
     from linearhead.objective import span

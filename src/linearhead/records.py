@@ -326,6 +326,12 @@ class Run:
         """Whether rows of features computed elsewhere stand in the place of pictures."""
         return self.features.get("name") == GIVEN
 
+    @property
+    def unseen_accuracy(self) -> float | None:
+        """Of the trained pictures, by classifiers that had not seen them; None where that was not asked."""
+        wrong = self.probes.get("labels", {}).get("wrong")
+        return None if wrong is None else 1 - wrong
+
 
 def to_json(record: Any) -> Any:
     """A record as plain JSON values (dicts, lists, numbers, strings); non-finite numbers become None."""

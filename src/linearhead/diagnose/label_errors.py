@@ -33,6 +33,11 @@ def check(run: Run) -> Finding | None:
     )
 
 
+def wrong(run: Run) -> float:
+    """The share of training labels that are probably wrong, where that is told: no classifier is to get those right."""
+    return float(run.probes["labels"]["noise"] or 0.0) if check(run) is not None else 0.0
+
+
 def _remedy(run: Run) -> dict[str, str]:
     if run.data.reader not in FILES:
         mend = "Look through the pictures under Likely mislabelled and mend the wrong labels where they are kept."

@@ -7,6 +7,7 @@ show by chance where every confidence is true (simulated; `trust.calibration.exp
 from __future__ import annotations
 
 from ..records import Finding, Run
+from . import label_errors
 from .next_command import with_more
 
 CODE = "miscalibrated"
@@ -25,7 +26,18 @@ def check(run: Run) -> Finding | None:
         severity="warning",
         evidence=f"On the test pictures the mean stated confidence is {stated:.1%} and {right:.1%} of the answers are "
         f"right; bin by bin they differ by {100 * ece:.1f} points (chance alone: up to {100 * chance:.1f}).",
-        advice="Training pictures calibrated the confidence, and these differ from them: put pictures like these, with "
-        "their labels, among the training pictures. Until then trust the order of confidences, not their size.",
-        command=with_more(run),
+        **_remedy(run, over),
     )
+
+
+def _remedy(run: Run, over: bool) -> dict[str, str]:
+    """Wrong labels first: a confidence calibrated on them counts on as many among the answers."""
+    until = "Until then trust the order of confidences, not their size."
+    if not over and (told := label_errors.check(run)) is not None:
+        mend = "Training pictures calibrated the confidence, and some of their labels are probably wrong: mend those."
+        return {"advice": f"{mend} {until}", "command": told.command}
+    return {
+        "advice": "Training pictures calibrated the confidence, and these differ from them: put pictures like these, "
+        f"with their labels, among the training pictures. {until}",
+        "command": with_more(run),
+    }

@@ -3,13 +3,13 @@
 Threshold: over 10 % of the test pictures wrong (lower Wilson end) and a forecast gain from twice the pictures below a
 tenth of those mistakes. It differs from underfitting, which asks the training pictures. Silent where more pictures
 are worth collecting, unless the training pictures are not told apart either, and where nothing is shown to have been
-learned.
+learned. As many judged labels as training labels may be wrong: those mistakes no features would mend.
 """
 
 from __future__ import annotations
 
 from ..records import Finding, Run
-from . import more_pictures, underfitting
+from . import label_errors, more_pictures, underfitting
 from .next_command import richer
 from .no_better_than_majority import blind
 
@@ -21,7 +21,7 @@ def check(run: Run) -> Finding | None:
     curve, test = run.learning_curve, run.evaluations.get("test")
     if curve is None or curve.gain is None or test is None or (curve.gain_error or 1.0) > 0.02:
         return None
-    if 1 - test.accuracy_interval[1] <= ERROR or curve.gain > SHARE * (1 - test.accuracy):
+    if 1 - test.accuracy_interval[1] - label_errors.wrong(run) <= ERROR or curve.gain > SHARE * (1 - test.accuracy):
         return None
     if blind(run) or (more_pictures.check(run) is not None and underfitting.check(run) is None):
         return None

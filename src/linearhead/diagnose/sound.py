@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..records import Finding, Run
+from . import few_judged
 
 CODE = "sound"
 
@@ -25,12 +26,15 @@ def of_judged(run: Run) -> Finding:
     """The same where only the judged pictures were asked."""
     test = run.evaluations["test"]
     low, high = test.accuracy_interval
+    looked = ["they are like the training pictures as far as can be told"]
+    looked += ["none too few"] if few_judged.check(run) is None else []
+    looked += ["confidence comes true within chance"] if "calibration" in run.probes else []
+    said = ", ".join(looked[:-1]) + f"{', and ' if looked[1:] else ''}{looked[-1]}"
     return Finding(
         code=CODE,
         title="No fault of this model was found on these pictures",
         severity="good",
-        evidence=f"{test.accuracy:.1%} of {test.n} right (95 % interval {low:.1%} to {high:.1%}); they are like the "
-        "training pictures as far as can be told, none too few, and confidence comes true within chance.",
+        evidence=f"{test.accuracy:.1%} of {test.n} right (95 % interval {low:.1%} to {high:.1%}); {said}.",
         advice="Look at the classes with the lowest recall.",
         command="linearhead report RUN",
     )

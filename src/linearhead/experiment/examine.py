@@ -56,6 +56,8 @@ def examine(prepared: Any, plan: Recipe, fitted: Fit, model: Model, run: Run) ->
     run.trust = trusting.calibrate(model, unseen, X[:n] if single is None else X[single], plan.seed)
     run.probes["labels"] = trusting.noise(model, seen.scores, y[:n])
     scores = left_out(fitted, X[:n], y[:n]) if groups is None else None
+    if scores is not None and surely_worse(scores, seen.scores, y[:n]):
+        scores = None
     run.doubted_by = OUT_OF_FOLD if scores is None else LEFT_OUT.format(HOW.get(model.loss, "one-step"))
     scores = seen.scores if scores is None else scores
     doubted, names = trusting.suspects(model, scores, y[:n]), prepared.dataset.names
@@ -73,6 +75,13 @@ def left_out(fitted: Fit, X: np.ndarray, y: np.ndarray) -> np.ndarray | None:
         return fitted.best.leave_one_out(X, y)
     except (UsageError, DataError):  # other penalties and losses; weights that another hand has changed
         return None
+
+
+def surely_worse(scores: np.ndarray, others: np.ndarray, y: np.ndarray) -> bool:
+    """Whether scores (n, k) of the rows have fewer right than others of them, by two standard errors of the paired
+    differences: one step from a fit that has learned its rows by heart may end anywhere."""
+    less = (others.argmax(axis=1) == y).astype(np.float64) - (scores.argmax(axis=1) == y)
+    return bool(less.mean() > 2 * less.std() / np.sqrt(len(y)))
 
 
 def together(prepared: Any) -> tuple[np.ndarray | None, np.ndarray | None]:

@@ -4,9 +4,10 @@
 them joined with each other one; 3. the winner's variants; 4. with loss "auto", the other losses with probabilities.
 Of features that were named without options, the third alone: what only the pictures can decide on.
 Each candidate has its own path of alphas, and is judged picture by picture on parts of the sample that its fit did not
-see. The best has the lowest cost −log p(label) among those whose accuracy chance cannot tell from the highest; the
-winner is the one with the fewest numbers within one standard error of the best, by the paired differences: a rule like
-Breiman's one standard error, so that the largest of many noisy figures is not mistaken for the truth.
+see; one whose class that fit had no other of judges nothing: no features would get it right. The best has the lowest
+cost −log p(label) among those whose accuracy chance cannot tell from the highest; the winner is the one with the fewest
+numbers within one standard error of the best, by the paired differences: a rule like Breiman's one standard error, so
+that the largest of many noisy figures is not mistaken for the truth.
 The sample's size, and how many candidates there is time for, follow from arithmetic alone: a slow or busy machine
 chooses what a fast one does. What was left out is said.
 """
@@ -74,6 +75,11 @@ class Sample:
     judges: tuple[int, ...]
     seed: int
     blocks: dict[str, np.ndarray] = field(default_factory=dict)  # features by part of a specification
+
+    def judged(self, part: int) -> np.ndarray:
+        """(n,) the rows of the part that say something about a fit to the others: some of them are of their class."""
+        held = self.part == part
+        return held & np.isin(self.y, self.y[~held])
 
     def rows(self, spec: str) -> np.ndarray:
         """(n, d) float32 of one extractor, or of several joined with +, each block computed once."""
@@ -307,7 +313,7 @@ def compare(X: np.ndarray, sample: Sample, plan: Recipe) -> tuple[float, np.ndar
         objective = span(objective).of(objective)
     given = plan.penalty == "none" or plan.alpha != "auto"
     alphas = [objective.alpha and float(plan.alpha)] if given else default_alphas(objective)[::EVERY].tolist()
-    paths = [_path(objective, sample.part == judge, alphas) for judge in sample.judges]
+    paths = [_path(objective, sample.part == part, sample.judged(part), alphas) for part in sample.judges]
     points = min(map(len, paths))
     costs = [[_costs(objective.loss, s, y) for s, y in path[:points]] for path in paths]
     index = int(np.argmin([sum(float(c[i].sum()) for c in costs) for i in range(points)]))
@@ -315,19 +321,22 @@ def compare(X: np.ndarray, sample: Sample, plan: Recipe) -> tuple[float, np.ndar
     return float(alphas[index]), right, np.concatenate([c[index] for c in costs])
 
 
-def _path(objective: Any, held: np.ndarray, alphas: list[float]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Per alpha the scores of the held rows and their labels; the fits see the others, as weights on the same rows."""
+def _path(
+    objective: Any, held: np.ndarray, judged: np.ndarray, alphas: list[float]
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Per alpha the scores of the judged rows, some of those held, and their labels; the fits see the rows that are not
+    held, as weights on the same rows."""
     from ..objective import Shared
     from ..path import RegularizationPath, follow
 
     weights = np.ones(objective.n) if objective.weights is None else objective.weights
     own: dict[str, Any] = {"total": 0.0, "shared": Shared(basis=objective.basis())}
     train = replace(objective, weights=weights * ~held, **own)
-    judge = replace(objective, weights=weights * held, **own, alpha=0.0, watch=True)
+    judge = replace(objective, weights=weights * judged, **own, alpha=0.0, watch=True)
     path = RegularizationPath(rule="accuracy")  # as long as loss or accuracy gains: `compare` chooses by the loss alone
     follow(path, train, [(train, judge)], alphas, tol=ROUGH, certificates=False, rough=math.inf, give_up=2)
-    X = objective.design.X[held]
-    return [(X @ p.theta[:-1].astype(np.float32) + p.theta[-1], objective.y[held]) for p in path.points]
+    X = objective.design.X[judged]
+    return [(X @ p.theta[:-1].astype(np.float32) + p.theta[-1], objective.y[judged]) for p in path.points]
 
 
 def _costs(loss: Any, s: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -49,7 +49,8 @@ def look(
 ) -> tuple[list[Finding], Trust | None]:
     """The findings, and what the model may be believed on these `rows`, X (m, d) and labels y (m,)."""
     trust = trusting.kept(model)
-    probes = {"reuse": reuse} | ({} if trust is None else trusting.measure(trust, model, answers, *rows))
+    told = {name: seen for name, seen in record.probes.items() if name == "labels"}  # of the trained pictures
+    probes = told | {"reuse": reuse} | ({} if trust is None else trusting.measure(trust, model, answers, *rows))
     evaluations = {name: e for name, e in record.evaluations.items() if name == "train"} | {"test": judged}
     run = replace(record, evaluations=evaluations, duplicates=copies, learning_curve=None, probes=probes)
     return diagnose.verdict(run, diagnose.JUDGING), trust
