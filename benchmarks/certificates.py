@@ -1,23 +1,30 @@
-"""Do the certificates hold? Some thousand small fits beside an optimum found in float64 by other means.
+"""Do the certificates hold? Some thousand fits beside an optimum found in float64 by other means.
 
     python benchmarks/certificates.py [--problems 400] [--seed 0]
 
-Problems are drawn: loss × penalty × α × n, d, k × scale of the columns × class balance × intercept × standardize ×
-weights. Each is fitted in float32 and float64 at several tolerances, some stopped after a few iterations. Counted:
-fits whose F exceeds the reference's by more than the certified gap; rows, seen and unseen, whose prediction was
-promised and is another at the reference; fits whose `converged_` is not what the independent residual (for kinked
-losses: the certified gap and the reference) says; misses without a warning. The reference (reference.py) is itself
-compared with scikit-learn's newton-cholesky and Ridge. Everything found goes to certificates.json beside this file.
+Problems are drawn: shape (`SHAPES`: a few rows, wide, square, many classes, many rows) × loss × penalty × α × scale and
+condition of the columns × class balance × intercept × standardize × weights × type of the rows. Each is fitted in its
+own type and in float64 at several tolerances, some stopped after a few iterations. Counted: fits whose F exceeds the
+reference's by more than the certified gap; rows, seen and unseen, whose prediction was promised and is another at the
+reference; fits whose `converged_` is not what the independent residual (for kinked losses: the certified gap and the
+reference) says; misses without a warning, and warnings of fits that converged; and how many fits took which of the ways
+that not all of them take (`WAYS`). The reference (reference.py) is itself compared with scikit-learn's newton-cholesky
+and Ridge. Everything found, the fits that ended unconverged among it, goes to certificates.json beside this file.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import importlib
 import json
 import time
 import warnings
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 from reference import SMOOTH, Problem, optimum
@@ -27,30 +34,109 @@ TOLERANCES = {True: (None, 1e-3, 1e-5), False: (None, 1e-2, 1e-3)}  # smooth los
 ROUNDING = 1e-13  # relative, of F by two float64 programs
 
 
-def draw(rng: np.random.Generator) -> tuple[Problem, np.ndarray]:
-    """A problem and rows that it has not seen; columns in float32, so that both types hold the same numbers."""
-    loss = str(rng.choice(LOSSES, p=[0.28, 0.2, 0.16, 0.12, 0.12, 0.12]))
-    kinds = ("l2",) if loss not in SMOOTH[:3] else ("l2", "l2", "l2", "elastic_net", "l1")
-    penalty = str(rng.choice(kinds))
-    n, d, k = int(rng.integers(12, 120)), int(rng.integers(1, 14)), int(rng.integers(2, 6))
-    spectrum = 10.0 ** (-rng.uniform(0, 2) * np.linspace(0, 1, d))
-    turn = np.linalg.qr(rng.standard_normal((d, d)))[0]
+@dataclass(frozen=True)
+class Shape:
+    """Rows, columns and classes, each from … to, of a share of the problems."""
+
+    share: float
+    n: tuple[int, int]
+    d: tuple[int, int]
+    k: tuple[int, int]
+    losses: tuple[str, ...] = LOSSES
+
+    def draw(self, rng: np.random.Generator) -> tuple[int, int, int]:
+        n, d, k = (int(rng.integers(low, high + 1)) for low, high in (self.n, self.d, self.k))
+        return n, d, k
+
+
+SHAPES = {
+    "small": Shape(0.7, (12, 120), (1, 14), (2, 6)),
+    "wide": Shape(0.1, (20, 90), (60, 400), (2, 5)),
+    "square": Shape(0.04, (400, 420), (300, 320), (2, 3)),  # where a curvature model is dear
+    "classes": Shape(0.08, (120, 300), (2, 8), (33, 40), SMOOTH),  # where classes are too many for edges
+    "long": Shape(0.06, (33_000, 40_000), (2, 6), (2, 4)),  # where a sample starts, and rows are drawn
+    "both": Shape(0.02, (8_192, 10_000), (2, 3), (33, 36), SMOOTH[:3]),  # where a few rows tell a step's length
+}
+WAYS = {
+    "Newton's turns": "linearhead.objective.finish:Finish.step",
+    "Newton's method on multipliers": "linearhead.objective.smoothed:newton",
+    "first without a curvature model": "linearhead.estimators.by_lbfgs:_joined",
+    "in the rows' span": "linearhead.estimators.by_lbfgs:_in_span",
+    "start on a sample": "linearhead.objective.objective:Objective.sample",
+    "steps told by a few rows": "linearhead.solvers.lbfgs:_stride",
+    "rows drawn by their curvature": "linearhead.objective.curvature:draw",
+    "coupled, many classes": "linearhead.objective.curvature:couple",
+    "last digits in float64": "linearhead.solvers.lbfgs:LBFGS._polish",
+    "Gram factor, corrected": "linearhead.solvers.closed_form:_refined",
+    "least squares by the rows": "linearhead.solvers.closed_form:_by_rows",
+    "Newton on the support of L1": "linearhead.solvers.proximal:support_newton",
+    "intercept balanced for the bound": "linearhead.objective.duality:_balanced_bound",
+}
+
+
+def spectrum(rng: np.random.Generator, d: int) -> np.ndarray:
+    """Spreads (d,) along the directions of the columns, from 1 down to a hundredth, or in a third of the problems to as
+    little as 1e-8, which less of float32 columns resolve."""
+    return 10.0 ** (-rng.uniform(0, rng.choice([2, 2, 8])) * np.linspace(0, 1, d))
+
+
+def stored(X: np.ndarray, kind: str, largest: float) -> np.ndarray:
+    """Rows that this type holds, float64; bytes of the numbers up to ±largest."""
+    if kind == "uint8":
+        X = np.clip(np.rint(128 + 127 * X / largest), 0, 255)
+    return X.astype(kind).astype(float)
+
+
+def draw(rng: np.random.Generator) -> tuple[str, str, Problem, np.ndarray]:
+    """The shape's name, a type, a problem whose columns are in that type, so that float64 holds the same numbers, and
+    rows that it has not seen."""
+    shape = str(rng.choice(list(SHAPES), p=[shape.share for shape in SHAPES.values()]))
+    chances = np.array([{"cross_entropy": 0.28, "logistic": 0.2, "squared": 0.16}.get(loss, 0.12) for loss in LOSSES])
+    chances *= [loss in SHAPES[shape].losses for loss in LOSSES]
+    loss = str(rng.choice(LOSSES, p=chances / chances.sum()))
+    kinds = ("l2", "l2", "l2", "elastic_net", "l1") if loss in SMOOTH[:3] and shape == "small" else ("l2",)
+    penalty, kind = str(rng.choice(kinds)), str(rng.choice(["float32", "float16", "uint8"], p=[0.7, 0.15, 0.15]))
+    n, d, k = SHAPES[shape].draw(rng)
+    spread, turn = spectrum(rng, d), np.linalg.qr(rng.standard_normal((d, d)))[0]
     scale, offset = 10.0 ** rng.uniform(-2, 2), rng.choice([0.0, 1.0, 30.0])
-    rows = lambda m: ((rng.standard_normal((m, d)) * spectrum) @ turn + offset) * scale  # noqa: E731
-    X, fresh = rows(n).astype(np.float32).astype(float), rows(300).astype(np.float32).astype(float)
-    teacher = rng.standard_normal((d, k)) * rng.choice([0.3, 2.0, 20.0]) / scale
-    skew = rng.choice([0.0, 3.0]) * np.arange(k)
-    y = ((X - offset * scale) @ teacher + skew + rng.gumbel(size=(n, k))).argmax(axis=1)
+    rows = lambda m: ((rng.standard_normal((m, d)) * spread) @ turn + offset) * scale  # noqa: E731
+    raw = rows(n), rows(300)
+    X, fresh = (stored(Z, kind, np.abs(raw[0]).max()) for Z in raw)
+    deviation = np.sqrt(np.mean((X - X.mean(axis=0)) ** 2)) + 1e-6
+    teacher = rng.standard_normal((d, k)) * rng.choice([0.3, 2.0, 20.0]) / deviation / np.sqrt(d / 7)
+    skew = rng.choice([0.0, 3.0]) * np.arange(k) * min(1, 6 / k)
+    y = ((X - X.mean(axis=0)) @ teacher + skew + rng.gumbel(size=(n, k))).argmax(axis=1)
     y[:k] = np.arange(k)
     weights = rng.choice([None, 1])
     weights = None if weights is None else rng.uniform(0.1, 3, n)
     standardize, intercept = bool(rng.random() < 0.3), bool(rng.random() < 0.75)
-    size = 1.0 if standardize else float(np.mean((X - X.mean(axis=0)) ** 2)) + 1e-12
-    alpha = 10.0 ** rng.uniform(-4.5, 0) * size
-    return Problem(X, y, k, loss, penalty, alpha, weights, intercept, standardize), fresh
+    alpha = 10.0 ** rng.uniform(rng.choice([-4.5, -4.5, -8]), 0) * (1.0 if standardize else deviation**2)
+    return shape, kind, Problem(X, y, k, loss, penalty, alpha, weights, intercept, standardize), fresh
+
+
+@contextlib.contextmanager
+def watched(taken: Counter) -> Iterator[None]:
+    """Calls of the functions of WAYS are counted, those that return None apart: they hand on."""
+    with contextlib.ExitStack() as patches:
+        for way, place in WAYS.items():
+            module, _, name = place.partition(":")
+            owner = importlib.import_module(module)
+            *outer, name = name.split(".")
+            owner = getattr(owner, outer[0]) if outer else owner
+            held = vars(owner)[name]
+            own = held.__func__ if isinstance(held, staticmethod) else held
+
+            def seen(*given: object, own: object = own, way: str = way, **options: object) -> object:
+                found = own(*given, **options)
+                taken[way] += found is not None
+                return found
+
+            patches.enter_context(mock.patch.object(owner, name, staticmethod(seen) if own is not held else seen))
+        yield
 
 
 def fit(problem: Problem, kind: str, tol: float | None, stop: int | None) -> tuple:
+    """The model, the warnings it gave, and how often it took which of WAYS."""
     from linearhead import LinearClassifier
 
     options = {"loss": problem.loss, "penalty": problem.penalty, "alpha": problem.alpha, "tol": tol}
@@ -58,19 +144,18 @@ def fit(problem: Problem, kind: str, tol: float | None, stop: int | None) -> tup
     if stop is not None and problem.penalty == "l2" and problem.loss in SMOOTH:
         options |= {"solver": "lbfgs"}
     callback = None if stop is None else (lambda row: row["iteration"] >= stop)
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as said, watched(taken := Counter()):
         warnings.simplefilter("always")
         model = LinearClassifier(**options, callback=callback)
         model.fit(problem.X.astype(kind), problem.y, problem.weights)
-    return model, bool(said)
+    return model, [f"{one.category.__name__}: {one.message}" for one in said], taken
 
 
-def judge(problem: Problem, exact: np.ndarray, fresh: np.ndarray, model, said: bool) -> dict:
+def judge(problem: Problem, exact: np.ndarray, fresh: np.ndarray, kind: str, model, said: bool) -> dict:
     """What the fit promised and what is true."""
     proof, tol = model.certificate_, model.certificate_.tolerance
     theta = problem.inner(model.coef_, model.intercept_)
     value, best = problem.value(theta), problem.value(exact)
-    kind = model.coef_.dtype
     promised, changed = 0, 0
     for X in (problem.X, fresh):
         kept = ~model.undecided(X.astype(kind))
@@ -92,6 +177,7 @@ def judge(problem: Problem, exact: np.ndarray, fresh: np.ndarray, model, said: b
         "count_broken": bool(proof.undecided is not None and moved > proof.undecided),
         "truthful": bool(truthful),
         "silent": bool(not model.converged_ and not said),
+        "noisy": bool(model.converged_ and said),
         "converged": bool(model.converged_),
         "excess": value / best - 1 if best else 0.0,
         "gap": proof.gap,
@@ -125,31 +211,43 @@ def against_scikit_learn(problem: Problem, exact: np.ndarray) -> float | None:
 
 def campaign(problems: int, seed: int) -> dict:
     rng = np.random.default_rng(seed)
-    total, by_loss, failures, peers = Counter(), {loss: Counter() for loss in LOSSES}, [], []
+    total, by_loss, ways = Counter(), {loss: Counter() for loss in LOSSES}, dict.fromkeys(WAYS, 0)
+    failures, left, peers, shapes = [], [], [], Counter()
     for number in range(problems):
-        problem, fresh = draw(rng)
+        shape, own, problem, fresh = draw(rng)
+        shapes[shape] += 1
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             exact = optimum(problem)
             off = against_scikit_learn(problem, exact)
         peers += [] if off is None else [off]
-        stops = [None, None, None, int(rng.integers(1, 12))]
-        for kind in ("float32", "float64"):
+        stops = [None, None, None, int(rng.integers(1, 40))]
+        for kind in (own, "float64"):
             for tol, stop in zip((*TOLERANCES[problem.loss in SMOOTH], None), stops, strict=True):
-                model, said = fit(problem, kind, tol, stop)
-                found = judge(problem, exact, fresh, model, said or stop is not None)
+                model, said, taken = fit(problem, kind, tol, stop)
+                found = judge(problem, exact, fresh, kind, model, bool(said))
+                found["silent"] &= stop is None
                 counted = {name: int(v) for name, v in found.items() if isinstance(v, (bool, int))} | {"fits": 1}
                 total.update(counted)
                 by_loss[problem.loss].update(counted)
-                if found["violation"] or found["changed"] or found["count_broken"] or not found["truthful"]:
-                    failures.append({"problem": number, "loss": problem.loss, "penalty": problem.penalty} | found)
-                    failures[-1] |= {"type": kind, "tol": tol, "stop": stop, "alpha": problem.alpha}
+                for way in +taken:
+                    ways[way] += 1
+                about = {"problem": number, "shape": shape, "size": (*problem.X.shape, problem.k), "loss": problem.loss}
+                about |= {"penalty": problem.penalty, "alpha": problem.alpha, "type": kind, "tol": tol, "stop": stop}
+                wrong = found["violation"] or found["changed"] or found["count_broken"] or not found["truthful"]
+                if wrong or found["silent"] or found["noisy"]:
+                    failures.append(about | found | {"said": said})
+                elif stop is None and not found["converged"]:
+                    left.append(about | {"status": model.status_.value, "residual": model.certificate_.residual})
     return {
         "problems": problems,
         "seed": seed,
+        "shapes": dict(shapes),
         "total": dict(total),
         "by_loss": {loss: dict(found) for loss, found in by_loss.items()},
+        "ways": ways,
         "failures": failures,
+        "unconverged": left,
         "reference_over_scikit_learn": {"problems": len(peers), "largest": max(peers, default=0.0)},
     }
 
@@ -162,10 +260,10 @@ def main() -> None:
     start = time.process_time()
     record = campaign(given.problems, given.seed)
     record["cpu_seconds"] = time.process_time() - start
-    for name in ("total", "reference_over_scikit_learn", "cpu_seconds"):
+    for name in ("shapes", "total", "ways", "reference_over_scikit_learn", "cpu_seconds"):
         print(name, record[name])
-    for failure in record["failures"][:20]:
-        print(failure)
+    for one in record["failures"][:20] + record["unconverged"][:20]:
+        print(one)
     Path(__file__).with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
 
 

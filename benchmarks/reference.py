@@ -7,12 +7,16 @@ F is then an upper bound of the optimum to about 1e-7); L1 by L-BFGS-B on W = P 
 
 from __future__ import annotations
 
+import contextlib
+import copy
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import cho_factor, cho_solve
 
 SMOOTH = ("cross_entropy", "logistic", "squared", "squared_hinge")
 TEMPERATURES = 0.3 ** np.arange(15)  # of the smoothed hinges, down to 5e-8
+LARGE = 200  # unknowns, beyond which a singular value decomposition a step takes too long
 
 
 def row_losses(loss: str, s: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -61,7 +65,7 @@ def score_terms(loss: str, s: np.ndarray, y: np.ndarray, t: float = 0.0) -> tupl
     value, v, D = margin_terms(loss, z, t)
     value = value if t else row_losses(loss, s, y)
     B = np.eye(k) - Y[:, None, :]  # z = 1 + B s
-    return value, np.einsum("na,nac->nc", v, B), np.einsum("nac,nab,nbe->nce", B, D, B)
+    return value, np.einsum("na,nac->nc", v, B), B.transpose(0, 2, 1) @ D @ B
 
 
 def margin_terms(loss: str, z: np.ndarray, t: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -131,10 +135,11 @@ class Problem:
         _, g, H = score_terms(self.loss, self.A @ theta, self.y, t)
         gradient = self.A.T @ (self.w[:, None] * g)
         gradient[:-1] += self.l2 * theta[:-1]
-        n, p = self.A.shape
-        outer = (self.A[:, :, None] * self.A[:, None, :]).reshape(n, p * p)
-        whole = (outer.T @ (self.w[:, None] * H.reshape(n, -1))).reshape(p, p, self.k, self.k).transpose(0, 2, 1, 3)
-        whole = whole.reshape(p * self.k, p * self.k).copy()
+        p, k = self.A.shape[1], self.k
+        whole = np.empty((p, k, p, k))
+        for a, b in np.ndindex(k, k):
+            whole[:, a, :, b] = self.A.T @ ((self.w * H[:, a, b])[:, None] * self.A)
+        whole = whole.reshape(p * k, p * k)
         each = np.arange((p - 1) * self.k)
         whole[each, each] += self.l2
         return gradient, whole
@@ -163,7 +168,7 @@ def newton(problem: Problem, theta: np.ndarray, t: float = 0.0, steps: int = 100
         part = H[np.ix_(at, at)]
         part[np.diag_indices_from(part)] += 1e-13 * part.diagonal().max()
         move = np.zeros(theta.size)
-        move[at] = -np.linalg.lstsq(part, g, rcond=1e-14)[0]
+        move[at] = -solved(part, g, problem.k)
         move, length = move.reshape(theta.shape), 1.0
         while length > 1e-10:
             new = theta + length * move
@@ -184,8 +189,31 @@ def newton(problem: Problem, theta: np.ndarray, t: float = 0.0, steps: int = 100
     return theta
 
 
+def solved(H: np.ndarray, g: np.ndarray, k: int) -> np.ndarray:
+    """H⁻¹ g, of least norm where H is singular; of many unknowns by a Cholesky factor, where that exists, with a shift
+    of all k intercepts, the last unknowns, which may change nothing, held where it is."""
+    if len(H) > LARGE:
+        stiff = H.copy()
+        stiff[-k:, -k:] += H.diagonal().max() / k
+        with contextlib.suppress(np.linalg.LinAlgError):
+            return cho_solve(cho_factor(stiff), g)
+    return np.linalg.lstsq(H, g, rcond=1e-14)[0]
+
+
+def in_span(problem: Problem) -> tuple[Problem, np.ndarray]:
+    """The same problem in the rows' span, where L2 leaves W, and that span's directions (d, n)."""
+    V = np.linalg.svd(problem.A[:, :-1], full_matrices=False)[2].T
+    inside = copy.copy(problem)
+    inside.A = np.hstack([problem.A[:, :-1] @ V, problem.A[:, -1:]])
+    return inside, V
+
+
 def optimum(problem: Problem) -> np.ndarray:
     """θ at the optimum, or for hinges close to it."""
+    if not problem.l1 and problem.A.shape[1] - 1 > len(problem.A):
+        inside, V = in_span(problem)
+        theta = optimum(inside)
+        return np.vstack([V @ theta[:-1], theta[-1:]])
     theta = np.zeros((problem.A.shape[1], problem.k))
     if problem.l1:
         for _ in range(20):  # L-BFGS-B may stop too early; from where it stopped it goes on
