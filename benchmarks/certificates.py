@@ -54,8 +54,8 @@ SHAPES = {
     "wide": Shape(0.1, (20, 90), (60, 400), (2, 5)),
     "square": Shape(0.04, (400, 420), (300, 320), (2, 3)),  # where a curvature model is dear
     "classes": Shape(0.08, (120, 300), (2, 8), (33, 40), SMOOTH),  # where classes are too many for edges
-    "long": Shape(0.06, (33_000, 40_000), (2, 6), (2, 4)),  # where a sample starts, and rows are drawn
-    "both": Shape(0.02, (8_192, 10_000), (2, 3), (33, 36), SMOOTH[:3]),  # where a few rows tell a step's length
+    "long": Shape(0.06, (33_000, 40_000), (2, 6), (2, 4), SMOOTH),  # where a sample starts, and rows are drawn
+    "both": Shape(0.02, (8_192, 8_300), (2, 3), (33, 33), SMOOTH[:3]),  # where a few rows tell a step's length
 }
 WAYS = {
     "Newton's turns": "linearhead.objective.finish:Finish.step",
@@ -237,8 +237,10 @@ def campaign(problems: int, seed: int) -> dict:
                 wrong = found["violation"] or found["changed"] or found["count_broken"] or not found["truthful"]
                 if wrong or found["silent"] or found["noisy"]:
                     failures.append(about | found | {"said": said})
+                    print("failure", failures[-1], flush=True)
                 elif stop is None and not found["converged"]:
                     left.append(about | {"status": model.status_.value, "residual": model.certificate_.residual})
+                    print("unconverged", left[-1], flush=True)
     return {
         "problems": problems,
         "seed": seed,
@@ -262,8 +264,6 @@ def main() -> None:
     record["cpu_seconds"] = time.process_time() - start
     for name in ("shapes", "total", "ways", "reference_over_scikit_learn", "cpu_seconds"):
         print(name, record[name])
-    for one in record["failures"][:20] + record["unconverged"][:20]:
-        print(one)
     Path(__file__).with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
 
 

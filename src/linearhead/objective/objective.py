@@ -238,6 +238,14 @@ class Objective(MiniBatches):
         out[:-1] = self.penalty.prox(theta[:-1], (t[:-1] if isinstance(t, np.ndarray) else t) * self.alpha)
         return out
 
+    def centred(self, theta: np.ndarray) -> np.ndarray:
+        """θ where the weights of each column are shifted, as no row sees it, to where a penalty with kinks is least."""
+        if not (self.kinked and self.loss.shift_invariant):
+            return theta
+        out = theta.copy()
+        out[:-1] -= self.penalty.centre(theta[:-1])
+        return out
+
     def full_gradient(self, point: Point) -> np.ndarray:
         """Of a point of `smooth_at`: with the penalty's (sub)gradient added."""
         gradient = point.gradient.copy()

@@ -46,6 +46,10 @@ class Penalty:
         """argmin_V t R(V) + ½‖V − W‖²; t a number or an array that broadcasts to W."""
         raise NotImplementedError
 
+    def centre(self, W: Array) -> Array:
+        """m (d, 1) where R(W − m) is least, for penalties with kinks."""
+        raise NotImplementedError
+
     def conjugate(self, U: Array) -> float:
         raise NotImplementedError
 

@@ -46,6 +46,16 @@ class ElasticNet(Penalty):
     def prox(self, W: Array, t: float | Array) -> Array:
         return soft_threshold(namespace(W), W, t * self.l1_ratio) / (1 + t * (1 - self.l1_ratio))
 
+    def centre(self, W: Array) -> Array:
+        """The median of a row's k numbers and of the k + 1 at which R's slope would vanish if so many lay below."""
+        if self.l1_ratio == 1:
+            return L1().centre(W)
+        xp, k = namespace(W), W.shape[1]
+        below = xp.arange(k + 1, dtype=W.dtype, device=W.device)
+        slopes = self.l1_ratio / (1 - self.l1_ratio) * (1 - 2 * below / k)
+        both = xp.concat([W, xp.mean(W, axis=1, keepdims=True) + slopes[None, :]], axis=1)
+        return xp.sort(both, axis=1)[:, k, None]
+
     def conjugate(self, U: Array) -> float:
         if self.l1_ratio == 1:
             return L1().conjugate(U)

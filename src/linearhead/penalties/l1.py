@@ -45,6 +45,13 @@ class L1(Penalty):
     def prox(self, W: Array, t: float | Array) -> Array:
         return soft_threshold(namespace(W), W, t)
 
+    def centre(self, W: Array) -> Array:
+        """The median of each row, the one nearest to 0."""
+        xp, k = namespace(W), W.shape[1]
+        ordered = xp.sort(W, axis=1)
+        low, high = ordered[:, (k - 1) // 2, None], ordered[:, k // 2, None]
+        return xp.minimum(xp.maximum(low, xp.zeros_like(low)), high)
+
     def conjugate(self, U: Array) -> float:
         slack = 16 * float(namespace(U).finfo(U.dtype).eps)
         return 0.0 if largest(U) <= 1 + slack else math.inf
