@@ -56,6 +56,27 @@ def check_gradient(penalty):
     close(penalty.gradient(W), found, rtol=1e-7, atol=1e-6)
 
 
+def check_centre(penalty):
+    """No other shift of a row's weights makes R less."""
+    if penalty.smooth:
+        return
+    for k in (1, 2, 5, 6):
+        W = weights(30 + k, (9, k))
+        found = penalty.centre(W)
+        assert found.shape == (9, 1)
+        least = np.array([penalty.value(row[None]) for row in W - found])
+        tried = [
+            0.0,
+            *np.linspace(W.min(), W.max(), 2001),
+            *W.ravel(),
+            *(found + 1e-9).ravel(),
+            *(found - 1e-9).ravel(),
+        ]
+        for m in tried:
+            assert np.all(least <= [penalty.value(row[None] - m) + 1e-12 for row in W])
+        close(penalty.centre(W - found), 0 * found, atol=1e-10)  # what is centred stays as it is
+
+
 def check_descent(penalty):
     """`descend` is W − t ∇R(W), in place."""
     for kind, rtol in ((np.float64, 1e-14), (np.float32, 1e-6)):
@@ -216,6 +237,7 @@ def check_smoothness(penalty):
 CHECKS = [
     check_value,
     check_gradient,
+    check_centre,
     check_descent,
     check_gradient_at_zero,
     check_hessian_product,
@@ -344,6 +366,8 @@ PLANTED = {
         mutant(L1, gradient=lambda right, W: np.sign(np.asarray(W, dtype=np.float64))),
         check_arrays,
     ),
+    "a mean for a median": (mutant(L1, centre=lambda right, W: W.mean(axis=1, keepdims=True)), check_centre),
+    "the median of an elastic net": (mutant(ElasticNet, centre=lambda right, W: L1().centre(W)), check_centre),
     "a kink denied": (mutant(L1, smooth=True), check_smoothness),
 }
 

@@ -371,6 +371,33 @@ def test_newton_on_the_support_finishes_what_first_steps_began(loss):
     assert support_newton(objective, found) is None or objective.prox_residual(found) <= 1e-9
 
 
+def test_columns_of_non_zero_weights_alone_are_shifted_to_their_median():
+    """No row sees the shift, along which F is straight: steps of α each went there, and Newton saw no curvature."""
+    rng = np.random.default_rng(0)
+    X = 4 * rng.standard_normal((40, 3))
+    y = (X @ rng.standard_normal((3, 6)) / 4 + rng.gumbel(size=(40, 6))).argmax(axis=1)
+    objective = objective_of(X, y, "cross_entropy", 1e-4, penalty="l1")
+    solution = SOLVERS["proximal"](tol=1e-7, max_iter=60)(objective, objective.start())  # 317 were needed
+    assert solution.status is Status.CONVERGED
+    W = solution.point.theta[:-1]
+    assert max((W > 0).sum(axis=1).max(), (W < 0).sum(axis=1).max()) <= 3
+    assert objective.centred(solution.point.theta)[:-1].tolist() == W.tolist()
+    for loss, penalty in (("logistic", "l1"), ("cross_entropy", "l2")):  # rows see it; no kinks
+        other = objective_of(X, y, loss, 1e-4, penalty=penalty)
+        assert other.centred(solution.point.theta) is solution.point.theta
+
+
+def test_newton_on_the_support_steps_by_the_curvature_model_and_as_short_as_it_takes():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((45, 12)) * 10.0 ** (-2 * np.linspace(0, 1, 12))
+    X = X @ np.linalg.qr(rng.standard_normal((12, 12)))[0]
+    y = (5 * X @ rng.standard_normal((12, 5)) + rng.gumbel(size=(45, 5))).argmax(axis=1)
+    objective = objective_of(X, y, "cross_entropy", 1e-6, penalty="elastic_net")
+    solution = SOLVERS["proximal"](tol=1e-7)(objective, objective.start())
+    assert solution.status is Status.CONVERGED
+    assert solution.trace.passes[-1] <= 1000  # 2 432 without
+
+
 def test_weights_that_would_change_sign_stop_at_zero():
     X, y = blobs(np.random.default_rng(3), 60, 4, 3)
     objective = objective_of(X, y, "squared", 0.5, penalty="l1")
@@ -510,20 +537,20 @@ def scripted(values, residuals=None, theta=1.0):
     )
 
 
-def test_a_newton_step_is_halved_three_times():
+def test_a_newton_step_is_halved_nine_times():
     point = SimpleNamespace(theta=np.array([[1.0], [0.0]]), value=1.0, residual=4.0)
     p = np.array([[8.0], [0.0]])
-    for values, taken in (([2, 2, 2, 2], None), ([2, 2, 2, 0.9], 2.0), ([0.9], 9.0)):
+    for values, taken in (([2] * 10, None), ([2] * 9 + [0.9], 1 + 2.0**-6), ([0.9], 9.0)):
         problem = scripted(values)
         found = _decrease(problem, point, p)
-        assert problem.tried == [9.0, 5.0, 3.0, 2.0][: len(values)]
+        assert problem.tried == [1 + 2.0 ** (3 - i) for i in range(len(values))]
         assert (None if found is None else found.theta[0, 0]) == taken
     within = 1.0 + 1e-12  # of noise, 2.2e-11: F cannot tell, the residual does, by half and more
     for values, residuals, taken in (
-        ([within, 2, 2, 2], [1.9], 9.0),
-        ([within, 2, 2, 2], [2.0], None),
-        ([1.0, 2, 2, 2], [1.9], 9.0),
-        ([1.0 + 1e-10, 2, 2, 2], [0.0], None),
+        ([within] + [2] * 9, [1.9], 9.0),
+        ([within] + [2] * 9, [2.0], None),
+        ([1.0] + [2] * 9, [1.9], 9.0),
+        ([1.0 + 1e-10] + [2] * 9, [0.0], None),
         ([2.0, within, 2, 2], [0.0, 1.0], 5.0),
     ):
         found = _decrease(scripted(values, residuals), point, p)

@@ -108,8 +108,8 @@ def support_newton(problem: Problem, point: Any) -> Any:
 
 
 def _model(problem: Problem, theta: np.ndarray, support: np.ndarray) -> Any:
-    """v → M⁻¹v on the support, by the curvature model where that is a third of θ or more: of less, the inverse of all tells
-    little."""
+    """v → M⁻¹v on the support, by the curvature model where that is a third of θ or more: the inverse of all tells
+    little of less."""
     if 3 * np.count_nonzero(support) < support.size:
         return lambda v: v
     model = problem.preconditioner(theta)
