@@ -236,6 +236,28 @@ def test_rows_that_could_change_are_counted_in_the_pass_at_theta(intercept, monk
     assert there.residual == pytest.approx(found.residual, rel=1e-6)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_certificate_of_least_squares_takes_one_pass(weighted):
+    """An intercept off its optimum costs the gap half its square, and reach needs no look at the rows."""
+    problem = problem_of(3, "squared", 1e-2, weighted=weighted)
+    model = LeastSquaresClassifier(alpha=1e-2)
+    objective = model._objective(problem.X, problem.y, problem.weights)
+    model.fit(problem.X, problem.y, problem.weights)
+    theta = objective.design.from_stored(np.vstack([model.coef_.T, model.intercept_]))
+    off = np.array([0.1, -0.3, 0.05])
+    theta[-1] += off
+    objective.class_sums()
+    before = objective.count.passes
+    found, reach = prove(objective, theta, 1e-7)
+    assert objective.count.passes - before == 1
+    assert found.gap == pytest.approx(off @ off / 2, rel=1e-9)
+    assert found.value - found.gap <= model.certificate_.value
+    lengths = np.sqrt(np.sum((problem.X - objective.design.shift) ** 2, axis=1))
+    assert reach.spill < 1e-5 * lengths.mean()  # the mean row's length, which is 0
+    far = reach(lengths, np.zeros(len(lengths), int), 3)
+    np.testing.assert_allclose(far[:, 1], 2 * np.sqrt(found.gap * (1 + lengths**2 / 1e-2)), rtol=1e-4)
+
+
 def _refuse_the_second(collect):
     calls = []
 

@@ -13,6 +13,7 @@ from linearhead.design import design_of
 from linearhead.design.rows import STRIP
 from linearhead.losses import LOSSES
 from linearhead.objective import Objective
+from linearhead.objective.point import Shared
 from linearhead.penalties import PENALTIES
 from test_objective_contract import (
     TYPES,
@@ -347,10 +348,31 @@ def test_curvature_bounds_and_second_moments(arrangement, penalty):
         v[-1] *= objective.design.intercept
         close(objective.second_moment_product(v), M @ v, 1e-12)
         close(objective.gram(), M[:-1, :-1], 1e-10)
+        close(objective.shared.class_sums[2], replace(objective, shared=Shared()).class_sums(), 1e-12)
         rows, hot, share = objective.weighted_rows()
         close(rows, objective.design.dense(), 0, scale=1)
         assert np.array_equal(hot, np.eye(3)[objective.y])
         close(share, w / w.sum(), 1e-15)
+
+
+@pytest.mark.parametrize("alpha", [0.1, 0.0])
+@pytest.mark.parametrize("arrangement", [{}, {"weights": "zeros", "intercept": False}, {"layout": "sparse"}])
+def test_least_squares_is_known_from_its_sums(arrangement, alpha):
+    """F and its slope anywhere, with rows that are centred and rows that are not, for one pass."""
+    centred = replace(problem(Case("squared", n=40, **arrangement))[0], alpha=alpha)
+    shifted = replace(centred, design=replace(centred.design, shift=None), shared=Shared())
+    for objective in (centred,) if centred.design.shift is None else (centred, shifted):
+        before = objective.count.passes
+        equations = objective.normal_equations()
+        assert objective.count.passes - before == 1
+        for scale in (0.0, 1.0):
+            theta = scale * np.random.default_rng(1).normal(size=objective.start().shape)
+            theta[-1] *= objective.design.intercept
+            found, point = equations.at(theta), objective.precise().at(theta)
+            assert found.value == pytest.approx(point.value, rel=1e-12)
+            assert found.loss == pytest.approx(point.loss, rel=1e-12)
+            close(found.gradient, point.gradient, 1e-12)
+    assert equations.condition == pytest.approx(equations.gram.trace() / alpha if alpha else np.inf)
 
 
 def test_rates_of_steps_on_batches():

@@ -28,7 +28,11 @@ def smoothed(loss, alpha=0.05, gamma=0.5, form=np.asarray, **options):
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("intercept", [True, False])
-def test_the_direction_is_that_of_the_whole_hessian(loss, intercept):
+@pytest.mark.parametrize("columns", [0.0, np.inf])
+def test_the_direction_is_that_of_the_whole_hessian(loss, intercept, columns, monkeypatch):
+    """By the free directions' system, and by that of the columns."""
+    monkeypatch.setattr(semismooth, "_columns", lambda held: columns)
+    monkeypatch.setattr(semismooth, "BLOCK", 0)  # 64 rows at a time
     weights = np.random.default_rng(1).integers(0, 3, 60).astype(float)
     for w in (None, weights):
         smooth, settled = smoothed(loss, intercept=intercept, w=w)
@@ -43,6 +47,20 @@ def test_the_direction_is_that_of_the_whole_hessian(loss, intercept):
         back = smooth.hessian_product(settled.theta, p)
         np.testing.assert_allclose(back, -G, atol=1e-10 * np.abs(G).max())
         np.testing.assert_allclose(scores(smooth, settled.theta), settled.s, atol=1e-12)
+
+
+def test_of_two_classes_many_more_free_rows_than_columns_are_few_unknowns():
+    """Newton's method takes them, whose own system would be far too large."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(6000, 8))
+    found = objective_of(X, (X[:, 0] + rng.normal(size=6000) > 0).astype(int), "hinge", 1e-3)
+    smooth = found.smoothed(found.no_multipliers(), 30.0)
+    settled = smooth.settle(found.start())
+    assert np.count_nonzero(smooth._slack(settled) < 0) == 6000 > semismooth.BETWEEN
+    theta, steps, done = smooth.newton(settled, np.inf, 1e-12)
+    assert done
+    assert 1 <= steps <= 8
+    assert np.abs(smooth.at(theta).gradient[:-1]).max() < 1e-6
 
 
 def test_products_are_those_of_the_rows_in_any_order_that_they_come(monkeypatch):

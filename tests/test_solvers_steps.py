@@ -820,13 +820,15 @@ def test_least_squares_goes_by_gram_matrix_unless_that_loses_digits(n, d, k, alp
 
     point = SimpleNamespace(value=1.0, residual=1e-6, loss=1.0, accuracy=None, theta="θ")
     monkeypatch.setattr(closed_form, "_by_rows", by("rows", "θ"))
-    monkeypatch.setattr(closed_form, "_by_gram", by("gram", None))
-    monkeypatch.setattr(closed_form, "_refined", lambda problem, at, solve: (at, sure))
+    monkeypatch.setattr(closed_form, "_by_factor", by("gram", None))
+    monkeypatch.setattr(closed_form, "_refined", lambda problem, at, solve, first=0.0: (at, sure, 1.0))
     monkeypatch.setattr(closed_form, "_by_conjugate_gradients", by("gradients", point))
     problem = SimpleNamespace(
-        design=SimpleNamespace(n=n, d=d), k=k, alpha=alpha, count=SimpleNamespace(passes=0), separated=lambda p: False
+        design=SimpleNamespace(n=n, d=d, dtype=np.dtype(np.float64)), k=k, alpha=alpha, watch=False
     )
-    problem.precise, problem.at = lambda: problem, lambda theta: point
+    problem.count, problem.separated = SimpleNamespace(passes=0), lambda point: False
+    problem.precise, problem.at, problem.start = lambda: problem, lambda theta: point, lambda: "θ"
+    problem.normal_equations = lambda: SimpleNamespace(at=problem.at, condition=1.0)
     progress = Progress(problem, None, None)
     assert SOLVERS["closed_form"](tol=1e-6).minimise(problem, None, progress) is Status.CONVERGED
     assert taken == ways
@@ -840,7 +842,7 @@ def test_the_factor_is_an_inverse_and_of_least_norm_where_there_is_none(alpha):
     A = rng.normal(size=(4, 6)) * [1, 3, 0.2, 1, 9, 1]
     gram, v = A.T @ A, rng.normal(size=(6, 2))
     wanted = np.linalg.pinv(gram + alpha * np.eye(6), rcond=1e-12) @ v
-    np.testing.assert_allclose(closed_form._inverse(gram.copy(), alpha)(v), wanted, rtol=1e-8)
+    np.testing.assert_allclose(closed_form._inverse(gram + alpha * np.eye(6), alpha)(v), wanted, rtol=1e-8)
 
 
 # ── SGD: rates, epochs, patience ──────────────────────────────────────────────────────────────────

@@ -9,7 +9,7 @@ from sklearn.linear_model import ElasticNet, LogisticRegression, Ridge
 from sklearn.svm import LinearSVC
 from threadpoolctl import threadpool_limits
 
-from linearhead import LinearClassifier, LogisticClassifier, SoftmaxClassifier
+from linearhead import LeastSquaresClassifier, LinearClassifier, LogisticClassifier, SoftmaxClassifier
 from linearhead.records import Status
 from linearhead.solvers import SOLVERS, closed_form
 from test_solvers_agree import (
@@ -109,8 +109,9 @@ def test_a_factor_that_exists_by_rounding_alone_is_not_used():
     assert np.linalg.cholesky(gram)[1, 1] > 0
     np.testing.assert_allclose(closed_form._inverse(gram.copy(), 0.0)(np.ones((2, 1))), [[0.5], [0.5]])
     for alpha in (0.1, 1e-3):
-        found = closed_form._inverse(gram.copy(), alpha)(np.array([[1.0], [0.0]]))
-        np.testing.assert_allclose(found, np.linalg.solve(gram + alpha * np.eye(2), [[1.0], [0.0]]), rtol=1e-9)
+        penalised = gram + alpha * np.eye(2)
+        found = closed_form._inverse(penalised.copy(), alpha)(np.array([[1.0], [0.0]]))
+        np.testing.assert_allclose(found, np.linalg.solve(penalised, [[1.0], [0.0]]), rtol=1e-9)
 
 
 def test_what_the_eigensolver_leaves_of_nothing_holds_no_direction():
@@ -158,6 +159,18 @@ def test_a_penalised_fit_of_few_rows_corrects_its_gram_matrix_and_needs_no_more(
         ours = LinearClassifier("squared", alpha=1e-6).fit(X, y)
     np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-10, atol=1e-10 * np.abs(theirs.coef_).max())
     assert ours.trace_.passes[-1] <= 5  # the matrix, and corrections of one pass each
+
+
+@pytest.mark.parametrize(("alpha", "passes"), [(1e-4, 1), (1e-9, 2)])
+def test_float32_weights_take_one_pass_unless_rows_are_nearly_collinear(alpha, passes):
+    """The sums are good for what rounding leaves of the weights; the certificate says so of the weights themselves."""
+    X, y, _ = ridge_of(1e2, alpha)
+    ours = LeastSquaresClassifier(alpha=alpha).fit(X.astype(np.float32), y)
+    exact = LeastSquaresClassifier(alpha=alpha).fit(X.astype(np.float32).astype(np.float64), y)
+    assert ours.trace_.passes[-1] == passes
+    assert ours.converged_
+    assert exact.certificate_.value <= ours.certificate_.value <= exact.certificate_.value * (1 + 1e-9)
+    np.testing.assert_allclose(ours.coef_, exact.coef_, atol=2e-6 * np.abs(exact.coef_).max())
 
 
 def test_a_factor_of_too_few_digits_is_left_for_the_rows(monkeypatch):

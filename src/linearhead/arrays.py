@@ -122,6 +122,14 @@ def copy(a: Any) -> Any:
     return a.copy() if isinstance(a, np.ndarray) else namespace(a).asarray(a, copy=True)
 
 
+def lower_gram(x: np.ndarray) -> np.ndarray:
+    """The lower triangle of xᵀx, (m, d) float64 → (d, d), 0 above: half of what a product costs. The rest is a copy,
+    which NumPy makes every time and slowly."""
+    from scipy.linalg.blas import dsyrk  # pyright: ignore[reportAttributeAccessIssue]
+
+    return dsyrk(1.0, x.T, lower=1)
+
+
 def one_hot(y: np.ndarray, k: int) -> np.ndarray:
     """(n,) integers → (n, k) float64, 1 at the label."""
     hot = np.zeros((len(y), k))

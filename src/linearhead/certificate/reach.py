@@ -9,6 +9,8 @@
 4. D(s, s + td) rises with t, so 3 holds for tV, tβ, t ≤ 1: were R(β) > B > f(B), the t with R(tβ) = B gives B ≤ f(B).
    So any B with f(B) < B bounds R(β), by f(B). Then for every row z, by Cauchy and Schwarz, with c = e^{B/2}‖u‖_{M⁻¹},
    |Δ(s_a − s_b)| ≤ √2‖z‖‖V‖ + c (N(d)e^{−B/2} + τ‖V‖) ≤ √E √(c² + 2 (√2‖z‖ + cτ)²/a); c = 0 without an intercept.
+5. For squares N(d)² = ½ mean ‖dᵢ‖² ≥ ½ ‖β + Vᵀz̄‖², z̄ the mean row, and M = ½I: so 3 holds with τ = ‖z̄‖/√2, next to
+   nothing where columns are centred, and no row need be looked at.
 """
 
 from __future__ import annotations
@@ -89,11 +91,15 @@ class Curvature:
         return self.objective.alpha * self.objective.penalty.strong_convexity
 
     @property
-    def needed(self) -> bool:
-        """Whether a pass would bring anything: an intercept, a penalty and a loss whose bend is known, not too many
-        classes."""
+    def told(self) -> bool:
+        """Whether they tell anything: an intercept, a penalty and a loss whose bend is known, not too many classes."""
         known = self.objective.design.intercept and self.objective.loss.name in BENDS and self.objective.k <= MOST
         return bool(known and self.strength > 0 and np.isfinite(self.gap))
+
+    @property
+    def needed(self) -> bool:
+        """Whether that takes a pass."""
+        return self.told and not self.objective.loss.quadratic
 
     def share(self, block: Block, s: np.ndarray) -> tuple:
         """A block's part of Σ w χ H and Σ w χ ‖H‖ ‖z‖², at its scores s (m, k), where the rows are."""
@@ -106,9 +112,24 @@ class Curvature:
         norms = xp.clip(trace, None, objective.loss.curvature(k))  # ‖H‖ ≤ tr H
         return objective.score_hessian_mean(s, block.rows, w), xp.sum(w * norms * lengths)
 
+    def _of_squares(self) -> tuple[np.ndarray, float]:
+        """The two sums for squares (5), the mean row's rounding included."""
+        objective, design = self.objective, self.objective.design
+        sums = objective.class_sums().sum(axis=1)
+        far = (
+            0.0
+            if design.shift is None
+            else np.abs(design.shift if design.scale is None else design.shift / design.scale)
+        )
+        noise = 1e-6 * np.sqrt(objective.column_metric()[:-1, 0]) + objective.n * np.finfo(float).eps * far
+        z = np.linalg.norm(np.abs(sums[:-1]) + noise)
+        return 0.5 * objective.total * np.eye(objective.k), 0.5 * objective.total * float(z * z)
+
     def reach(self, M: Any = None, spill: float = 0.0) -> Reach:
         """The reach of all rows, from the sums over the training rows."""
         objective, design = self.objective, self.objective.design
+        if self.told and objective.loss.quadratic:
+            M, spill = self._of_squares()
         known = self.strength > 0 and np.isfinite(self.gap) and (M is not None or not design.intercept)
         gap = self.gap if known else np.inf
         reach = Reach(gap, self.strength, design.shift, design.scale)

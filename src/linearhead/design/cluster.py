@@ -153,8 +153,8 @@ class ClusterRows(StoredRows):
     def moments(self, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         return super().moments(self.column(weights))
 
-    def gram(self, weights: np.ndarray | None = None) -> np.ndarray:
-        return super().gram(self.column(weights))
+    def gram(self, y: np.ndarray, k: int, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        return super().gram(self.column(y), k, self.column(weights))
 
     def batch(self, rows: np.ndarray) -> Any:
         raise UsageError("Mini-batches pick single rows, which lie on many workers: take a solver of full passes.")

@@ -161,12 +161,12 @@ class Design:
     def block_rows(self) -> int:
         """Rows of a block: what fits `block_bytes` and SCORE_BYTES, but enough that products stay efficient."""
         size = self.block_bytes or (WIDER if few_columns.cuts(self.d, self.scores) else BLOCK_BYTES)
-        by_rows = np.clip(size // max(self.row_bytes, 1), LEAST_ROWS, MOST_ROWS)
-        by_scores = max(SCORE_BYTES // (self.scores * self.dtype.itemsize), np.clip(self.d // 2, 32, 128))
+        by_rows = min(max(size // max(self.row_bytes, 1), LEAST_ROWS), MOST_ROWS)
+        by_scores = max(SCORE_BYTES // (self.scores * self.dtype.itemsize), min(max(self.d // 2, 32), 128))
         rows = min(by_rows, by_scores)
         if (self.d + 1) * self.scores > MANY_SUMS:
             rows = max(rows, min(SUMMED_ROWS, GRAM_BYTES // max(self.row_bytes, 1)))
-        return int(rows)
+        return rows
 
     def fitted(self, weights: np.ndarray | None = None, standardize: bool = False) -> Design:
         """The same rows with centred columns (if there is an intercept to absorb it), of unit variance if asked."""
@@ -181,8 +181,9 @@ class Design:
         """The same rows with this centre and scale; deviation tells whether centring can be left to θ."""
         return replace(self, shift=mean, scale=scale, energy=energy)
 
-    def gram(self, weights: np.ndarray | None = None) -> np.ndarray:
-        """ZᵀDZ of the centred and scaled columns, (d, d) float64: one pass."""
+    def gram(self, y: np.ndarray, k: int, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """ZᵀDZ of the centred and scaled columns, (d, d), and their sums by label, [Z 1]ᵀDY (d+1, k), float64: one
+        pass."""
         raise NotImplementedError
 
     def chunks(self) -> list[tuple[int, int]]:

@@ -75,13 +75,14 @@ class SparseRows(Design):
             x -= self.shift.astype(x.dtype)
         return x if self.scale is None else x / self.scale.astype(x.dtype)
 
-    def gram(self, weights: np.ndarray | None = None) -> np.ndarray:
+    def gram(self, y: np.ndarray, k: int, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         w = np.ones(self.n) if weights is None else weights.astype(np.float64)
         X = self.X.astype(np.float64)
         gram = np.asarray((X.T @ X.multiply(w[:, None]).tocsr()).todense())
         if self.shift is not None:  # shift is the weighted mean, so the cross terms are the square of the shift
             gram -= w.sum() * np.outer(self.shift, self.shift)
-        return gram if self.scale is None else gram / np.outer(self.scale, self.scale)
+        sums = self.from_rows(self.block(slice(None)).by_class(y, weights, k))  # type: ignore[attr-defined]
+        return (gram if self.scale is None else gram / np.outer(self.scale, self.scale)), sums
 
 
 @dataclass(frozen=True)

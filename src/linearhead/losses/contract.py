@@ -31,6 +31,7 @@ class Loss:
     curvature_source: ClassVar[str]  # where the bound `curvature` comes from
     shift_invariant: ClassVar[bool] = True  # whether adding one number to all scores of a row changes nothing
     piecewise: ClassVar[bool] = False  # whether it is quadratic between kinks of its slope: `factor`
+    quadratic: ClassVar[bool] = False  # whether its Hessian is the identity at any scores
     splits: ClassVar[bool] = False  # whether a row's Hessian is a diagonal less one outer product: `hessian_parts`
     proper: ClassVar[bool] = False  # whether `probabilities` estimates P(y | x)
 

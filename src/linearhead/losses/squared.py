@@ -30,6 +30,7 @@ class Squared(Loss):
     title = "least squares"
     formula = "½ ‖s − e_label‖²"
     smoothness = 2
+    quadratic = True
     shift_invariant = False
     curvature_source = "the Hessian is the identity"
 

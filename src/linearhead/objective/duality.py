@@ -5,7 +5,7 @@ With U = ZᵀDg/Σw and r = 1ᵀDg/Σw, every g with r = 0 gives F* ≥ −Σw�
 At g = ∇ℓ(s) the first is 0 and with L2 the second is ‖∇_W F‖²/2α. An intercept not quite at its optimum leaves
 r ≠ 0: g is then mixed with ε of the point q − e_y, q in the simplex, chosen so that r becomes 0; by convexity ℓ*
 grows by at most ε times its value there. Penalties with a bounded dual (L1) need U scaled into it: ℓ*(cg) ≤ cℓ*(g),
-as min ℓ = 0.
+as min ℓ = 0. Least squares has ℓ* finite everywhere: there r is taken off all rows' g alike, which costs ½‖r‖².
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ def gap_at(objective: Objective, theta: np.ndarray, g: np.ndarray | None = None,
     if g is not None:
         return gap_from(objective, *_dual_pass(objective, theta, g))[0]
     free = bool(objective.loss.smoothness and objective.alpha and objective.design.intercept)
+    free = free and not objective.loss.quadratic
     bends = free and objective.k <= MOST  # the balancing that needs it is rarely not needed
 
     def look(here: Objective, block: Block, s: np.ndarray, slopes: np.ndarray) -> tuple:
@@ -82,6 +83,8 @@ def _bound(objective: Objective, point: Point, rows_gap: float, U: np.ndarray, r
         r = r - r.mean()  # zero but for rounding, which dividing by what is left of r would blow up
     if not (objective.design.intercept and np.any(r)):
         return _penalty_gap(objective, point, rows_gap, U), 0.0
+    if objective.loss.quadratic:
+        return _shifted(objective, point, rows_gap, U, r)
     mixed = _mix(objective, U, r)
     if mixed is None:
         return np.inf, np.inf
@@ -92,6 +95,16 @@ def _bound(objective: Objective, point: Point, rows_gap: float, U: np.ndarray, r
     mixed_gap = _penalty_gap(objective, point, (1 - share) * rows_gap + price, (1 - share) * U + share * Uq)
     with np.errstate(over="ignore", invalid="ignore"):  # of a fit that diverged
         return mixed_gap, mixed_gap - _penalty_gap(objective, point, rows_gap, U)
+
+
+def _shifted(objective: Objective, point: Point, rows_gap: float, U: np.ndarray, r: np.ndarray) -> tuple[float, float]:
+    """The same with r taken off every row's g, whose own gap is ½ ‖g − ∇ℓ‖²."""
+    sums = objective.class_sums().sum(axis=1)  # the mean row, and the rows' share of the total
+    less = r / sums[-1]
+    with np.errstate(over="ignore", invalid="ignore"):  # of a fit that diverged
+        own = (rows_gap**0.5 + float(np.linalg.norm(less)) * (sums[-1] / 2) ** 0.5) ** 2
+        bound = _penalty_gap(objective, point, own, U - np.outer(sums[:-1], less))
+        return bound, bound - _penalty_gap(objective, point, rows_gap, U)
 
 
 def _balanced_bound(objective: Objective, point: Point, H: np.ndarray | None, steps: int = 3) -> float:

@@ -391,9 +391,18 @@ class Objective(MiniBatches):
         return self.design.precise().dense().astype(np.float64), one_hot(self.y, self.k), w / self.total
 
     def gram(self) -> np.ndarray:
-        """ZᵀDZ/Σw of the centred columns, (d, d) float64: one pass."""
+        """ZᵀDZ/Σw of the centred columns, (d, d) float64: one pass, which brings `class_sums` along."""
         self.count.passes += self.share
-        return self.design.precise().gram(self.weights) / self.total
+        gram, sums = self.design.precise().gram(self.y, self.k, self.weights)
+        gram /= self.total
+        self.shared.class_sums = self.y, self.weights, sums / self.total
+        return gram
+
+    def normal_equations(self) -> Any:
+        """What least squares needs to know of the rows, `NormalEquations`: one pass."""
+        from .normal import NormalEquations
+
+        return NormalEquations.of(self)
 
     # ── kinked losses: multipliers and the dual (duality.py) ──────────────────────────────────────
     def no_multipliers(self) -> np.ndarray:

@@ -3,8 +3,9 @@
 A row whose multipliers rest on a corner of their domain has no curvature. Of the others the Hessian in the scores is
 Σ_f h_f h_fᵀ / γ, f over the row's free directions, so that with z_f the row and w_f its weight
   ∇²F = αI + Σ_f (w_f/γ) (z_f h_fᵀ)(z_f h_fᵀ)ᵀ,
-and by Woodbury a step takes the Cholesky factor of γ/w_f δ_fg + ⟨z_f, z_g⟩⟨h_f, h_g⟩/α, however many columns there are;
-the intercept, which α leaves alone, is eliminated last. Along a step scores are linear: its length costs no pass.
+and by Woodbury a step takes the Cholesky factor of γ/w_f δ_fg + ⟨z_f, z_g⟩⟨h_f, h_g⟩/α, however many columns there are,
+or that of ∇²F itself where that has fewer unknowns: d for each of the k − 1 differences between classes. The intercept,
+which α leaves alone, is eliminated last. Along a step scores are linear: its length costs no pass.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import lower_gram
 from ..solvers.line_search import turning
 from .intercept import downhill
 
-MOST = 1250  # free directions at the start, beyond which factors cost more than the passes that they save
+MOST = 1250  # free directions at the start, beyond which factors cost more than the passes that they save: `worth`
 BETWEEN = 2000  # on the way, and at the start where other methods found the last problem hard
 ROOM = 256 << 20  # bytes of the free rows in float64, and of their products
+BLOCK = 1 << 20  # numbers of free rows at a time, as columns of ∇²F
 STEPS = 30
 DIGITS = 1e-11  # that α must be of the largest curvature: what is left of a step of size 1/α is a difference of such
 
@@ -50,7 +53,7 @@ class Walk:
     s: np.ndarray  # (n, k)
     w: np.ndarray  # (n,) of the rows, a share of all
     gamma: float  # of `held.score_factor`
-    most: int  # free directions
+    most: int  # free directions, in what their system is `worth`
     gram: Gram
     damping: float = 0.0  # added to α in the Hessian
     free: int = 0  # directions, at the last step
@@ -66,7 +69,7 @@ class Walk:
         held = self.held
         rows, h = held.score_factor(self.s, np.flatnonzero(self.w > 0))
         self.free = len(rows)
-        if self.free > self.most or 8 * len(np.unique(rows)) * held.design.d > ROOM:
+        if worth(held, self.free) > self.most or 8 * len(np.unique(rows)) * held.design.d > ROOM:
             return None
         p = direction(held, self.gram, rows, h, self.gamma / self.w[rows], G, self.damping)
         if p is None:
@@ -148,6 +151,8 @@ def direction(
     if not len(rows):
         p[:-1] = -G[:-1] / alpha
         return p
+    if _columns(held) < len(rows):
+        return _by_columns(held, rows, h / np.sqrt(least)[:, None], G, alpha)
     own, at = np.unique(rows, return_inverse=True)
     own = gram.find(own)
     z, kept = gram.z[own], own[at]
@@ -169,4 +174,50 @@ def direction(
     moved = np.zeros((len(own), G.shape[1]))
     np.add.at(moved, at, h * t[:, None])
     p[:-1] = -(G[:-1] + z.T @ moved) / alpha
+    return p
+
+
+def worth(held: Any, free: int) -> float:
+    """Of how many free directions a system would cost as much if there were no other: f u² for u unknowns."""
+    size = min(free, _columns(held))
+    return float(free) if size == free else (free * size**2) ** (1 / 3)
+
+
+def _columns(held: Any) -> float:
+    """Unknowns of ∇²F; more than they are by what its pairs of classes cost, which are products of their own."""
+    r = held.k - 1
+    return r**1.5 * held.design.d
+
+
+def _by_columns(held: Any, rows: np.ndarray, h: np.ndarray, G: np.ndarray, alpha: float) -> np.ndarray | None:
+    """The same by ∇²F = αI + Σᵢ Cᵢ ⊗ zᵢzᵢᵀ itself, Cᵢ = Σ h hᵀ over a row's h in coordinates of differences between
+    classes; along their sum, which no h sees, α is all."""
+    from scipy.linalg import cho_factor, cho_solve, helmert
+
+    d, E = held.design.d, helmert(held.k).T  # (k, r), orthonormal
+    c, g = h @ E, G @ E
+    own, first = np.unique(rows, return_index=True)
+    C = np.add.reduceat(c[:, :, None] * c[:, None, :], first, axis=0)  # (m, r, r)
+    r, trace, largest = c.shape[1], np.trace(C, axis1=1, axis2=2), 0.0
+    H, across = np.zeros((r * d, r * d), order="F"), np.zeros((r, d, r))
+    at = [slice(a * d, (a + 1) * d) for a in range(r)]
+    for start in range(0, len(own), few := max(BLOCK // d, 64)):
+        part = slice(start, start + few)
+        z, K = held.design.take(own[part]).precise().dense().astype(np.float64, copy=False), C[part]
+        largest = max(largest, float((np.einsum("ij,ij->i", z, z) * trace[part]).max()))
+        across += np.matmul(z.T, K.transpose(1, 0, 2))
+        for a in range(r):
+            H[at[a], at[a]] += lower_gram(z * np.sqrt(K[:, a, a])[:, None])
+            for b in range(a):
+                H[at[a], at[b]] += z.T @ (z * K[:, a, b, None])
+    if alpha < DIGITS * largest:
+        return None
+    H[np.diag_indices(r * d)] += alpha
+    factor, across = cho_factor(H, lower=True, overwrite_a=True, check_finite=False), across.reshape(r * d, r)
+    found = cho_solve(factor, np.column_stack([g[:-1].T.ravel(), across]), check_finite=False)
+    x, beside, p = -found[:, 0], found[:, 1:], np.zeros_like(G)
+    if held.design.intercept:
+        b = downhill(C.sum(axis=0) - across.T @ beside, g[-1] + across.T @ x, 0.0)
+        x, p[-1] = x - beside @ b, E @ b
+    p[:-1] = x.reshape(r, d).T @ E.T - G[:-1].mean(axis=1, keepdims=True) / alpha
     return p

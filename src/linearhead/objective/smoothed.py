@@ -20,7 +20,7 @@ from .curvature import precondition
 from .duality import Gap, gap_from
 from .intercept import intercept_step
 from .objective import Objective, Point
-from .semismooth import BETWEEN, MOST, ROOM, newton
+from .semismooth import BETWEEN, MOST, ROOM, newton, worth
 
 ARRAYS, BYTES = 5, 8 << 30  # of n × k numbers: multipliers, scores and what replaces them; what they may take
 NUMBERS = 1 << 20  # of scores handled at a time
@@ -236,9 +236,9 @@ class Smoothed(Objective):
         if not self.design.apart and self.alpha and self.k <= most:  # there is a system of k intercepts, too
             slack = self._slack(settled)
             near, free = np.flatnonzero(slack < reach), np.flatnonzero(slack < 0)
-            if len(near) and len(free) <= most and 8 * len(free) * self.design.d <= ROOM:
+            if len(near) and worth(self, len(free)) <= most and 8 * len(free) * self.design.d <= ROOM:
                 rows, _ = self.score_factor(settled.s, free)
-                if len(rows) <= most:
+                if worth(self, len(rows)) <= most:
                     held = self._near(settled, near) if len(near) < self.n else self
                     return newton(held, settled.theta, share)
         return settled.theta, 0, None

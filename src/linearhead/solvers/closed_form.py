@@ -1,9 +1,11 @@
 """Least squares in one solve: (ZᵀDZ/Σw + αI) W = ZᵀD Y/Σw on centred rows, D = diag(w); b makes the mean residual zero.
 
-One Gram matrix and a Cholesky factor, then corrections from float64 residuals, a pass each (Björck 1996, ch. 2). Where
-the factor has too few digits for that, small problems go through a singular value decomposition of [√D Z; √(αΣw) I],
-which keeps the digits that forming ZᵀZ squares away; larger ones through conjugate gradients that the factor
-preconditions. Without a penalty and with rank to spare: the solution of least norm.
+One Gram matrix and a Cholesky factor, then corrections by the same sums, which take no pass, and from residuals of the
+rows in float64, a pass each (Björck 1996, ch. 2): none where the weights will be rounded to float32, which the sums are
+good for unless columns are nearly collinear next to the penalty. Where the factor has too few digits, small problems go
+through a singular value decomposition of [√D Z; √(αΣw) I], which keeps the digits that forming ZᵀZ squares away;
+larger ones through conjugate gradients that the factor preconditions. Without a penalty and with rank to spare: the
+solution of least norm.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ DIRECT = 8_000_000  # entries of X, and of the targets, up to which the rows the
 WIDE = 20_000  # columns beyond which a Gram matrix takes too much room
 DIGITS = 1e-12  # of the first correction, at which nothing is left that F could tell
 SURE = 1e-11  # at which corrections that gain no more have come to rounding
+ROUNDED = 2.0**-27  # of weights that will be float32: an eighth of their rounding
 SLOW = 1e-2  # of a correction, which the next one may be: else the factor holds too few digits
 
 Solve = Callable[[np.ndarray], np.ndarray]
@@ -37,20 +40,25 @@ class ClosedForm(Solver):
     losses = ("squared",)
 
     def minimise(self, problem: Problem, theta: np.ndarray, progress: Progress) -> Status:
-        problem = problem.precise()
-        progress.record(1, _solved(problem, theta))
+        rounded = problem.design.dtype == np.float32 and not problem.watch
+        progress.record(1, _solved(problem.precise(), ROUNDED if rounded else 0.0))
         return Status.CONVERGED if progress.residual <= self.tol else Status.STALLED
 
 
-def _solved(problem: Problem, theta: np.ndarray) -> Any:
-    """The point at the optimum."""
+def _solved(problem: Problem, rounding: float = 0.0) -> Any:
+    """The point at the optimum, as exact as weights are that will be rounded by so much of their size."""
     design = problem.design
     rows = design.n + (design.d if problem.alpha else 0)
     few = rows * max(design.d, problem.k) <= DIRECT
     if design.d > WIDE or (few and not problem.alpha):
         return problem.at(_by_rows(problem))
-    solve = _by_gram(problem)
-    point, sure = _refined(problem, problem.at(theta), solve)
+    equations = problem.normal_equations()
+    solve = _by_factor(equations)
+    point, _, first = _refined(equations, equations.at(problem.start()), solve)
+    if equations.condition * np.finfo(np.float64).eps <= rounding:
+        return point
+    del equations  # makes room
+    point, sure, _ = _refined(problem, problem.at(point.theta), solve, first)
     if sure:
         return point
     return problem.at(_by_rows(problem)) if few else _by_conjugate_gradients(problem, point, solve)
@@ -72,28 +80,30 @@ def _by_rows(problem: Problem) -> np.ndarray:
     return np.vstack([W, mean_t - mean_z @ W])
 
 
-def _by_gram(problem: Problem) -> Solve:
-    """v → H⁻¹v, by a factor of one Gram matrix."""
-    solve = _inverse(problem.gram(), problem.alpha)
+def _by_factor(equations: Any) -> Solve:
+    """v → H⁻¹v, the mean row taken for 0."""
+    solve = _inverse(equations.gram, equations.alpha)
     return lambda v: np.vstack([solve(v[:-1]), v[-1:]])
 
 
-def _refined(problem: Problem, point: Any, solve: Solve) -> tuple[Any, bool]:
-    """By the factor, which alone is right to cond · eps, from float64 residuals; and whether what is left is rounding.
+def _refined(problem: Any, point: Any, solve: Solve, first: float = 0.0) -> tuple[Any, bool, float]:
+    """By the factor, which alone is right to cond · eps, from float64 residuals; whether what is left is rounding; and
+    the size of the first correction, unless it is known.
 
     Sizes are those of gᵀH⁻¹g: of columns of unlike size the largest alone would be seen in g."""
     step = solve(point.gradient)
-    first = size = abs(float(np.vdot(step, point.gradient)))
+    size = abs(float(np.vdot(step, point.gradient)))
+    first = first or size
     while size > DIGITS**2 * first:
         new = problem.at(point.theta - step)
         step = solve(new.gradient)
         size, before = abs(float(np.vdot(step, new.gradient))), size
         if not size < before:
-            return point, before <= SURE**2 * first
+            return point, before <= SURE**2 * first, first
         point = new
         if size > SLOW**2 * before:
-            return point, size <= SURE**2 * first
-    return point, True
+            return point, size <= SURE**2 * first, first
+    return point, True, first
 
 
 def _by_conjugate_gradients(problem: Problem, point: Any, apply: Solve) -> Any:
@@ -109,14 +119,13 @@ def _by_conjugate_gradients(problem: Problem, point: Any, apply: Solve) -> Any:
 
 
 def _inverse(gram: np.ndarray, alpha: float) -> Any:
-    """v → (gram + αI)⁻¹ v; where nothing holds a direction but rounding, no step along it: the least norm."""
+    """v → H⁻¹ v, α in H; where nothing holds a direction but rounding, no step along it: the least norm."""
     from scipy.linalg import cho_factor, cho_solve, eigh
 
-    gram[np.diag_indices_from(gram)] += alpha
     if alpha:  # else a factor may exist by rounding alone
         with contextlib.suppress(np.linalg.LinAlgError):
-            factor = cho_factor(gram)
-            return lambda v: cho_solve(factor, v)
+            factor = cho_factor(gram, lower=True)
+            return lambda v: cho_solve(factor, v, check_finite=False)
     values, V = eigh(gram)
     held = values > NOISE * len(values) * np.finfo(np.float64).eps * values[-1]
     return lambda v: V[:, held] @ ((V[:, held].T @ v) / values[held, None])

@@ -1,0 +1,42 @@
+"""Least squares by its sums over the rows: F(θ) = ½ (s − 2 ⟨C, θ⟩ + ⟨θ, Hθ⟩) with H = [[ZᵀDZ/Σw + αI, z̄], [z̄ᵀ, s]] and
+C = [Z 1]ᵀDY/Σw, z̄ the mean row and s the rows' share of the total. One pass makes them; F and ∇F anywhere take none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .point import Point
+
+
+@dataclass(frozen=True)
+class NormalEquations:
+    """Of one penalised objective with L2, or of one without a penalty."""
+
+    gram: np.ndarray  # (d, d), α added
+    sums: np.ndarray  # C (d+1, k)
+    mean: np.ndarray  # [z̄; s], (d+1,); 0 without an intercept
+    alpha: float
+    share: float  # s, 1 but for a part of the rows
+
+    @classmethod
+    def of(cls, objective: Any) -> NormalEquations:
+        gram = objective.gram()
+        gram[np.diag_indices_from(gram)] += objective.alpha
+        sums, share = objective.class_sums(), float(objective.class_shares().sum())
+        return cls(gram, sums, sums.sum(axis=1) * objective.design.intercept, objective.alpha, share)
+
+    def at(self, theta: np.ndarray) -> Point:
+        """The point at θ (d+1, k): no pass."""
+        W, b = theta[:-1], theta[-1]
+        product = np.vstack([self.gram @ W, self.mean[:-1] @ W]) + self.mean[:, None] * b
+        value = 0.5 * (self.share + float(np.vdot(theta, product - 2 * self.sums)))
+        return Point(theta, value, product - self.sums, value - 0.5 * self.alpha * float(np.vdot(W, W)))
+
+    @property
+    def condition(self) -> float:
+        """At least H's largest eigenvalue over its least, the intercept's apart; inf without a penalty."""
+        return float(self.gram.trace()) / self.alpha if self.alpha else np.inf
