@@ -378,3 +378,19 @@ def test_doubts_come_from_the_scores_that_are_right_more_often():
     assert not surely_worse(good, bad, y)
     assert not surely_worse(nearly, good, y)  # as chance would have it
     assert not surely_worse(good, good, y)
+
+
+def test_without_a_penalty_the_remedy_is_one():
+    """`--alpha 0 --penalty l2` is the command that was just run in other words."""
+    run = make_run(train=(1000, 1000), test=(700, 1000), converged=False, alpha=0.0)
+    run.fit.status, run.command = Status.UNBOUNDED.value, "linearhead train photos --alpha 0"
+    found = codes(run)
+    for code in ("not-converged", "overfitting"):
+        assert found[code].command == "linearhead train photos --penalty l2"
+
+
+def test_a_warning_of_the_fit_is_told_by_what_it_says():
+    """The terminal shows titles alone."""
+    from linearhead.experiment.training import warned
+
+    assert warned("3 columns are constant. Drop them.").title == "The fit warned: 3 columns are constant"

@@ -145,6 +145,7 @@ def test_log_loss_of_the_lecture():
 
 def test_a_probability_of_zero_is_a_large_finite_loss():
     assert metrics.log_loss(np.array([0.0])) == pytest.approx(708.396, abs=1e-2)
+    assert f"{metrics.log_loss(np.ones(3)):.3f}" == "0.000"  # and not -0.000
 
 
 def test_refusals():

@@ -386,3 +386,35 @@ def test_subsets_of_fewer_rows_than_columns_are_fitted_in_their_own_span(monkeyp
     assert len({d for _, d, _ in fits}) == 1
     np.testing.assert_allclose(seen.curve.accuracy, other.curve.accuracy, atol=0.02)
     assert np.mean(seen.scores.argmax(axis=1) == other.scores.argmax(axis=1)) > 0.99
+
+
+@pytest.mark.parametrize("tracks", [30, 120])
+def test_frames_of_another_track_are_as_usual_as_those_of_the_trained_ones(tracks):
+    """Six frames a track, all but alike: a frame is at home among its own, and no new track ever is."""
+    rng = np.random.default_rng(0)
+
+    def frames(amount):
+        return (np.repeat(rng.normal(size=(amount, 40)), 6, axis=0) + 0.02 * rng.normal(size=(6 * amount, 40))).astype(
+            "f4"
+        )
+
+    X, groups, new = frames(tracks), np.repeat([f"track {i}" for i in range(tracks)], 6), frames(50)
+    alone, whole = Novelty.fit(X), Novelty.fit(X, 0, groups)
+    assert np.mean(whole.unlike(new) < 0.05) < 0.2
+    assert np.mean(whole.unlike(new) < 0.05) < np.mean(alone.unlike(new) < 0.05)
+    assert np.all(whole.unlike(8 * new) < 0.05)
+    assert Novelty.fit(X, 0, np.zeros(len(X))) is None  # one track says nothing about others
+
+
+def test_a_fit_without_an_optimum_promises_nothing(tmp_path):
+    """Where it stopped is chance: other fits' scores called its labels wrong and its confidence 72 points too low."""
+    from linearhead import train
+
+    rng, y = np.random.default_rng(0), np.arange(240) % 4
+    X = (6 * np.eye(4, 60)[y] + rng.normal(size=(240, 60))).astype(np.float32)
+    outcome = train((X, y), out=tmp_path / "run", penalty="none")
+    codes = {f.code for f in outcome.run.findings}
+    assert "not-converged" in codes
+    assert {"label-errors", "miscalibrated"}.isdisjoint(codes)
+    assert outcome.run.trust is None
+    assert (outcome.run.fit.alpha, outcome.run.fit.alpha_from) == (0.0, "nothing is penalised")

@@ -63,7 +63,7 @@ def confusion(y: np.ndarray, predicted: np.ndarray, k: int) -> np.ndarray:
 def log_loss(p_label: np.ndarray) -> float:
     """Mean −ln p_label in nats; p below the smallest normal float64 counts as that, so the worst is 708, not ∞."""
     p = np.asarray(p_label, dtype=np.float64)
-    return float(-np.mean(np.log(np.maximum(p, np.finfo(np.float64).tiny))))
+    return float(np.mean(-np.log(np.maximum(p, np.finfo(np.float64).tiny)))) + 0.0  # not −0 where all are certain
 
 
 def balanced_accuracy(counts: np.ndarray) -> float:

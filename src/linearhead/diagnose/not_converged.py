@@ -35,7 +35,10 @@ def _remedy(run: Run) -> dict[str, str]:
             again(run, "--tol", plain(2 * least)),
         ),
         Status.DIVERGED.value: ("Take smaller steps (--learning-rate), or a solver without any", with_lbfgs(run)),
-        Status.UNBOUNDED.value: ("Let large weights cost something", again(run, "--penalty", "l2")),
+        Status.UNBOUNDED.value: (
+            "Let large weights cost something",
+            again(run, "--penalty", "l2", without=("--alpha",)),
+        ),
         Status.INTERRUPTED.value: ("Train again and let it finish", again(run)),
     }.get(
         fit.status,

@@ -26,6 +26,7 @@ def check(run: Run) -> Finding | None:
         return None
     alpha = run.fit.alpha
     stronger = any((row["alpha"] or 0.0) > 1.01 * alpha for row in run.fit.path)
+    weak = again(run, "--alpha", plain(10 * alpha)) if alpha else again(run, "--penalty", "l2", without=("--alpha",))
     penalty = (
         f"penalties stronger than alpha = {alpha:.3g} were tried, and the validation pictures preferred this one"
         if stronger
@@ -39,7 +40,7 @@ def check(run: Run) -> Finding | None:
         f"{test.n} test pictures: a gap of {100 * gap:.1f} points (95 % interval {100 * low:.1f} to {100 * high:.1f}).",
         advice=f"{_first(run)}ewer or more robust features (--features){'; ' if stronger else ', or '}{penalty}. "
         f"The test accuracy {_honest(run)}.",
-        command=with_more(run) if stronger else again(run, "--alpha", plain(10 * alpha)),
+        command=with_more(run) if stronger else weak,
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import DataError, UsageError
 from ..features.regions import contributions
-from ..records import Evaluation, Run
+from ..records import Evaluation, Run, Status
 from ..store import Model
 from . import gallery, probes, trusting
 from .curve import extended
@@ -46,14 +46,17 @@ def examine(prepared: Any, plan: Recipe, fitted: Fit, model: Model, run: Run) ->
     if prepared.preprocessing is not None:
         run.probes |= probes.cues(prepared.dataset, prepared.extracted.rows[:n], prepared.preprocessing, plan.seed)
     groups, single = together(prepared)
-    seen = None if fitted.hurried else outside(X[:n], y[:n], plan, fitted.alpha, plan.seed, groups)
+    # without an optimum, where the model stands is not where the fits to other rows do
+    skipped = fitted.hurried or fitted.status is Status.UNBOUNDED
+    seen = None if skipped else outside(X[:n], y[:n], plan, fitted.alpha, plan.seed, groups)
     if seen is None:
         return None
     if fitted.held is not None and len(fitted.held) >= trusting.LEAST_HELD:
         extended(seen.curve, prepared.n_train, fitted.held.argmax(axis=1) == y[prepared.n_train : n])
     run.learning_curve = seen.curve
     unseen = trusting.unseen(seen, fitted, y[:n], prepared.n_train)
-    run.trust = trusting.calibrate(model, unseen, X[:n] if single is None else X[single], plan.seed)
+    kinds, apart = (X[:n], groups) if single is None else (X[single], None)
+    run.trust = trusting.calibrate(model, unseen, kinds, plan.seed, apart)
     run.probes["labels"] = trusting.noise(model, seen.scores, y[:n])
     scores = left_out(fitted, X[:n], y[:n]) if groups is None else None
     if scores is not None and surely_worse(scores, seen.scores, y[:n]):

@@ -25,6 +25,7 @@ from .recipe import Recipe
 
 DEFAULT_ALPHA = 1e-2  # where no validation picture can choose
 GIVEN, DEFAULT, KEPT = "given", "the default", "kept from the run that was updated"  # where alpha comes from
+UNPENALISED = "nothing is penalised"
 PATH_TOL = 3e-4  # stepping stones need fewer digits than the model
 HELD = 0.01  # times alpha, where that is less: the gradient at which those fits end; the held rows' log loss is settled
 MANY_TOL = 1e-4  # of very many classes, where a hundredth of alpha is many times dearer than what it brings
@@ -80,7 +81,7 @@ class Fit:
             loss=recipe.loss_name,
             penalty=recipe.penalty,
             solver=getattr(best, "solver_", recipe.solver),
-            alpha=float(self.alpha),
+            alpha=0.0 if recipe.penalty == "none" else float(self.alpha),
             standardize=recipe.standardize,
             status=self.status.value,
             converged=not self.interrupted and bool(best.converged_),
@@ -90,7 +91,7 @@ class Fit:
             trace=self.trace if len(self.trace) else getattr(best, "trace_", Trace()),
             path=self.path,
             loss_label=recipe.loss_title(),
-            alpha_from=self.alpha_from,
+            alpha_from=UNPENALISED if recipe.penalty == "none" else self.alpha_from,
         )
 
 

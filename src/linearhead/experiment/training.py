@@ -279,7 +279,8 @@ def copied(prepared: Prepared, model: Model, answers: Answers) -> Duplicates:
 
 def warned(text: str) -> Finding:
     """A warning of the estimator, as a finding."""
-    return Finding("warned", "The fit gave a warning", "warning", text, "See the advice in the warning itself.")
+    title = text.split(". ")[0].rstrip(".")
+    return Finding("warned", f"The fit warned: {title}", "warning", text, "See the advice in the warning itself.")
 
 
 def summarise(prepared: Prepared, plan: Recipe, updated: bool) -> DataSummary:

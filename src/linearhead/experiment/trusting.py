@@ -47,9 +47,9 @@ def unseen(seen: Outside, fitted: Fit, y: np.ndarray, n_train: int) -> Unseen:
     return Unseen(seen.scores, y, f"{len(y)} trained pictures, each scored by a classifier that had not seen it")
 
 
-def calibrate(model: Model, unseen: Unseen, X: np.ndarray, seed: int) -> Trust:
-    """Puts temperature, strangenesses and what is usual, from the trained rows X (n, d), into the model; the record of
-    the calibration."""
+def calibrate(model: Model, unseen: Unseen, X: np.ndarray, seed: int, groups: np.ndarray | None = None) -> Trust:
+    """Puts temperature, strangenesses and what is usual, from the trained rows X (n, d) of `groups` (n,), into the
+    model; the record of the calibration."""
     scores, y = unseen.scores, unseen.y
     trust = Trust(len(y), unseen.source)
     probabilities: Any = LOSSES[model.loss]().probabilities
@@ -66,7 +66,7 @@ def calibrate(model: Model, unseen: Unseen, X: np.ndarray, seed: int) -> Trust:
         "strangeness": {"n": conformal.n, "kept": list(conformal.kept)},
         "source": trust.source,
     }
-    model.novelty = Novelty.fit(X, seed)
+    model.novelty = Novelty.fit(X, seed, groups)
     return trust
 
 

@@ -32,20 +32,26 @@ class Novelty:
     usual: np.ndarray
 
     @classmethod
-    def fit(cls, X: np.ndarray, seed: int = 0) -> Novelty | None:
-        """From trained rows X (n, d); None where there are too few of them to say what is usual."""
+    def fit(cls, X: np.ndarray, seed: int = 0, groups: np.ndarray | None = None) -> Novelty | None:
+        """From trained rows X (n, d); None where there are too few of them to say what is usual. What is usual of a row
+        is asked without those of its group (n,): a frame beside others of its track is no new picture."""
         n = len(X)
         if n < LEAST:
             return None
         rng = np.random.default_rng(seed)
-        order = rng.permutation(n)[: ROWS + ROWS // 4]
-        if n >= ENOUGH:
-            cut = len(order) * 4 // 5
+        group = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
+        drawn = rng.permutation(int(group.max()) + 1)
+        order = np.argsort(np.argsort(drawn)[group], kind="stable")[: ROWS + ROWS // 4]
+        cut = _between(group[order], len(order) * 4 // 5)
+        if n >= ENOUGH and cut:
             found = cls._of(X[np.sort(order[:cut])], rng)
             usual = found.strangeness(X[np.sort(order[cut:])])
         else:
             found = cls._of(X, rng)
-            parts = np.array_split(order, PARTS)
+            ends = {_between(group[order], part * len(order) // PARTS) for part in range(1, PARTS)} - {0, len(order)}
+            parts = np.split(order, sorted(ends))
+            if len(parts) < 2:
+                return None
             usual = np.concatenate([cls._of(np.delete(X, part, axis=0), rng).strangeness(X[part]) for part in parts])
             usual = usual if n >= FEW else foreseen(usual)
         usual = np.sort(usual)
@@ -100,6 +106,13 @@ class Novelty:
         if shapes != [(d,), (d,), (r, d), (r + 1,)] or found.usual.ndim != 1 or found.variance.min() <= 0:
             raise ValueError(f"what is usual has the shapes {shapes} for {d} features")
         return found
+
+
+def _between(group: np.ndarray, place: int) -> int:
+    """The place (0 … m) at which the group of the row at `place` begins; `group` (m,) has every group in one piece."""
+    while 0 < place < len(group) and group[place - 1] == group[place]:
+        place -= 1
+    return place
 
 
 def foreseen(strangeness: np.ndarray) -> np.ndarray:
