@@ -134,6 +134,9 @@ def test_too_few_iterations_are_said():
         model = SoftmaxClassifier(max_iter=2).fit(X, y)
     assert model.status_ is Status.MAX_ITER
     assert not model.converged_
+    for steps, words in ((0, "0 iterations"), (1, "1 iteration")):  # n_iter_ is 1 at least, as scikit-learn has it
+        with pytest.warns(ConvergenceWarning, match=f"Not converged after {words} of lbfgs"):
+            SoftmaxClassifier(max_iter=steps).fit(X, y)
 
 
 def test_too_large_a_step_is_said():

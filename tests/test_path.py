@@ -251,6 +251,8 @@ def test_valid_and_cv_together_and_one_class(digits):
         regularization_path(X, y, valid=(Xv, yv), cv=3)
     with pytest.raises(DataError, match="two classes"):
         regularization_path(X, np.zeros(len(y)))
+    with pytest.raises(UsageError, match="one class has a single row"):
+        regularization_path(X, np.r_[99, y[1:]], cv=3)
 
 
 def test_the_picture_holds_the_chosen_point(digits):

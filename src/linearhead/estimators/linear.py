@@ -289,9 +289,10 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
             text = separation.sentence(proof, self.classes_, finite=not LOSSES[self.loss].proper)
             warnings.warn(text, DataWarning, stacklevel=4)
         elif not self.converged_ and self.status_ is not Status.INTERRUPTED and self.solver_ != "sgd":
-            c = self.certificate_
+            c, steps = self.certificate_, 0 if self.max_iter == 0 else self.n_iter_
+            after = f"{steps} iteration{'' if steps == 1 else 's'} of {self.solver_}"
             warnings.warn(
-                f"Not converged after {self.n_iter_} iterations of {self.solver_}: the residual is {c.residual:.2e}, "
+                f"Not converged after {after}: the residual is {c.residual:.2e}, "
                 f"tol is {c.tolerance:g}; {sentence(c)}. Likely cause: {self.status_.value}.",
                 ConvergenceWarning,
                 stacklevel=4,

@@ -50,6 +50,8 @@ def hold_out(objective: Objective, seed: int, one_in: int = 7) -> tuple[Objectiv
 def folds(objective: Objective, cv: int, seed: int) -> list[tuple[Objective, Objective]]:
     """Stratified folds as weights on the same rows: (training, held-out) objectives, nothing copied."""
     smallest = _rarest(objective)
+    if smallest < 2:
+        raise UsageError("Folds hold some rows of every class out, and one class has a single row. Give valid=(X, y).")
     if not 2 <= cv <= smallest:
         raise UsageError(f"cv is {cv}; folds from 2 to {smallest}, the rows of the rarest class, can be stratified.")
     return _folds(objective, cv, seed)
