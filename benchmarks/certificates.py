@@ -54,8 +54,8 @@ SHAPES = {
     "wide": Shape(0.1, (20, 90), (60, 400), (2, 5)),
     "square": Shape(0.04, (400, 420), (300, 320), (2, 3)),  # where a curvature model is dear
     "classes": Shape(0.08, (120, 300), (2, 8), (33, 40), SMOOTH),  # where classes are too many for edges
-    "long": Shape(0.06, (33_000, 40_000), (2, 6), (2, 4), SMOOTH),  # where a sample starts, and rows are drawn
-    "both": Shape(0.02, (8_192, 8_300), (2, 3), (33, 33), SMOOTH[:3]),  # where a few rows tell a step's length
+    "long": Shape(0.06, (33_000, 40_000), (2, 12), (2, 6), SMOOTH),  # where a sample starts, and rows are drawn
+    "both": Shape(0.02, (8_192, 8_300), (2, 3), (33, 33), SMOOTH[:1]),  # where a few rows tell a step's length
 }
 WAYS = {
     "Newton's turns": "linearhead.objective.finish:Finish.step",
@@ -110,7 +110,8 @@ def draw(rng: np.random.Generator) -> tuple[str, str, Problem, np.ndarray]:
     weights = rng.choice([None, 1])
     weights = None if weights is None else rng.uniform(0.1, 3, n)
     standardize, intercept = bool(rng.random() < 0.3), bool(rng.random() < 0.75)
-    alpha = 10.0 ** rng.uniform(rng.choice([-4.5, -4.5, -8]), 0) * (1.0 if standardize else deviation**2)
+    weakest = rng.choice([-4.5, -4.5, -16 if loss == "squared" else -8])  # a Gram factor is right to 1e-16 of its size
+    alpha = 10.0 ** rng.uniform(weakest, 0) * (1.0 if standardize else deviation**2)
     return shape, kind, Problem(X, y, k, loss, penalty, alpha, weights, intercept, standardize), fresh
 
 

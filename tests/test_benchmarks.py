@@ -13,6 +13,7 @@ from test_solvers_agree import blobs
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
+import certificates  # noqa: E402
 import measure  # noqa: E402
 import small  # noqa: E402
 import softmax  # noqa: E402
@@ -47,6 +48,17 @@ def test_the_certificates_campaign_found_nothing():
     assert record["total"]["violation"] == record["total"]["changed"] == record["total"]["count_broken"] == 0
     assert record["total"]["truthful"] == record["total"]["fits"]
     assert record["failures"] == []
+
+
+def test_the_certificates_campaign_counts_the_ways_that_fits_take():
+    rng = np.random.default_rng(0)
+    problems = [certificates.draw(rng)[2] for _ in range(60)]
+    ways = {"squared": "Gram factor, corrected", "crammer_singer": "Newton's method on multipliers"}
+    for loss, way in ways.items():
+        problem = next(one for one in problems if (one.loss, one.penalty) == (loss, "l2") and len(one.X) < 200)
+        *_, taken = certificates.fit(problem, "float64", None, None)
+        assert taken[way]
+        assert not taken["Newton on the support of L1"]
 
 
 def test_both_sides_stop_at_the_first_iterate_at_the_target():
