@@ -1,8 +1,9 @@
 """Arithmetic and memory of `patches`: python benchmarks/patches.py → patches.json beside this file.
 
-Arithmetic: multiply-adds of windows × filters and whitening, over the seconds of `transform` with everything else that
-it does (cutting windows, contrast, lengths, threshold, pooling, roots), against a square float32 product
-of NumPy on the same cores; the two run in turn, `ROUNDS` times; the share is the median of the rounds' shares.
+Arithmetic: multiply-adds of windows × filters (of mirrored pairs half) and whitening, as the layer makes them, over
+the seconds of `transform` with everything else that it does (cutting windows, contrast, lengths, threshold, pooling,
+roots), against a square float32 product of NumPy on the same cores; the two run in turn, `ROUNDS` times; the share is
+the median of the rounds' shares.
 Memory: what the process's peak grows by during `transform` of 60 000 pictures of 28×28, less the rows it returns, for
 few and for many filters, each in a process of its own, with few places and windows: only the filters matter there.
 """
@@ -25,7 +26,15 @@ from linearhead.features import Patches
 
 ROUNDS = 7
 SQUARE = 2048
-CASES = [((28, 28, 1), 489, 160), ((32, 32, 3), 447, 120), ((32, 32, 3), 1788, 40), ((64, 64, 3), 200, 120)]
+CASES = [  # picture, filters, whether in mirrored pairs, pictures
+    ((28, 28, 1), 489, 0, 160),
+    ((28, 28, 1), 978, 1, 80),
+    ((32, 32, 3), 447, 0, 120),
+    ((32, 32, 3), 894, 1, 80),
+    ((32, 32, 3), 1788, 0, 40),
+    ((32, 32, 3), 3298, 1, 40),
+    ((64, 64, 3), 200, 0, 120),
+]
 MANY = 60_000
 FILTERS = (32, 512)
 
@@ -37,13 +46,15 @@ def pictures(n: int, shape: tuple[int, int, int]) -> np.ndarray:
 def operations(extractor: Patches, shape: tuple[int, int, int]) -> float:
     """Floating-point operations of one picture's matrix products."""
     rows, columns = extractor.layout(*shape[:2])
-    windows = len(rows.firsts) * rows.count * len(columns.firsts) * columns.count
-    return 2.0 * windows * extractor.bank.shape[0] * (extractor.filters + extractor.whitening.shape[1])
+    down, across = (along.firsts[-1] + along.count for along in (rows, columns))
+    bank, whitening = extractor._kernels
+    responses = len(rows.firsts) * rows.count * across * sum(half.size for half in bank)
+    return 2.0 * (responses + down * across * sum(step.weights.size for step in whitening))
 
 
-def arithmetic(shape: tuple[int, int, int], filters: int, n: int) -> dict:
+def arithmetic(shape: tuple[int, int, int], filters: int, mirror: int, n: int) -> dict:
     batch = pictures(n, shape)
-    extractor = Patches(filters=filters, grid=4).fit(batch)
+    extractor = Patches(filters=filters, grid=4, mirror=mirror).fit(batch)
     a = np.random.default_rng(1).random((SQUARE, SQUARE), dtype=np.float32)
     here, square = [], []
     for _ in range(ROUNDS):
@@ -58,6 +69,7 @@ def arithmetic(shape: tuple[int, int, int], filters: int, n: int) -> dict:
         "picture": list(shape),
         "patch": extractor.patch,
         "filters": filters,
+        "mirror": mirror,
         "gflops": round(ours / 1e9, 1),
         "square_gflops": round(peer / 1e9, 1),
         "share": round(statistics.median(h / s for h, s in zip(here, square, strict=True)), 3),

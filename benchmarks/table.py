@@ -177,8 +177,9 @@ def hog(record: dict) -> Iterator[Row]:
 def patches(record: dict) -> Iterator[Row]:
     for r in record["arithmetic"]:
         shape = " × ".join(map(str, r["picture"]))
+        pairs = " in mirrored pairs" if r.get("mirror") else ""
         yield (
-            f"patches of {shape}, {r['filters']} filters, of a square product's speed",
+            f"patches of {shape}, {r['filters']} filters{pairs}, of a square product's speed",
             f"**{r['share']:.0%}**",
             "≥ 60 %",
         )

@@ -29,7 +29,7 @@ from linearhead.store import Model
 
 SPECS = ["pixels", "color(grid=3,chroma=4)", "hog", "hog(cell=5,block=3,orientations=12)", "patches(filters=25)"]
 SPECS += ["patches(filters=24,mirror=1,dtype=uint8)", "patches(quality=best,filters=16,side=20,stride=2)"]
-SPECS += ["patches(filters=24,unit=0,threshold=0.5)"]
+SPECS += ["patches(filters=24,unit=0,threshold=0.5)", "patches(filters=90,mirror=1,grid=4)"]
 JOINED = ["hog+color+patches(filters=12,mirror=1)+pixels", "color+patches(quality=best,filters=16,side=20,stride=2)"]
 JOINED += ["hog+patches(filters=200,mirror=1,dtype=uint8)"]  # many pictures' rows: of a byte, joined with others
 SHAPES = [(24, 30, "RGB"), (21, 21, "L")]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from ..features import Color, Extractor, Hog, Onnx, Patches, Pixels
 from ..features.hog import SPAN, _bins, _length
@@ -157,7 +158,9 @@ def _patches(g: Any, e: Patches, pictures: str, shape: Shape) -> str:
     assert e.bank is not None
     assert e.ceiling is not None
     height, width, channels = shape
-    view = View(e.settled(height, width), *e.layout(height, width), shape, np.int32)
+    view = View(e.settled(height, width), *e.layout(height, width), shape)
+    rows, columns = view.rows, view.columns
+    places, size = len(rows.firsts) * len(columns.firsts), rows.count * columns.count
     x, (h, w) = _unit_range(g, pictures), (view.rows.pixels, view.columns.pixels)
     if view.down is not None:
         x = g(
@@ -166,24 +169,24 @@ def _patches(g: Any, e: Patches, pictures: str, shape: Shape) -> str:
             [0, h, width, channels],
         )
         x = g("MatMul", view.down[1], x)
-    u = _contrast(g, g("Gather", g("Reshape", x, [0, h * w * channels]), _windows(view), axis=1))
+    u = _contrast(g, g("Gather", g("Reshape", x, [0, h * w * channels]), _windows(view, e.stride), axis=1))
     z = g("Add", g("MatMul", u, e.bank[:-1]), e.bank[-1])
     if e.unit:
         assert e.whitening is not None
         v = g("Add", g("MatMul", u, e.whitening[:-1]), e.whitening[-1])
         squares = g("ReduceSum", g("Mul", v, v), axes=[2], keepdims=1)
         z = g("Div", z, g("Sqrt", g("Add", squares, float(FLAT))))
-    z = g("Reshape", z, [0, view.places[0] * view.places[1], view.size, e.filters])
+    z = g("Reshape", z, [0, places, size, e.filters])
     t = float(e.threshold)
     sides = [g("Relu", g("Sub", side, t)) for side in (z, g("Neg", z))]
     beyond = [g("ReduceMean", side, axes=[2], keepdims=1) for side in sides]
     out = g("Sqrt", g("Concat", *beyond, axis=2))  # (n, places, 2, filters)
     if e.mirror:
         out, half = (
-            g("Reshape", out, [0, len(view.rows.firsts), len(view.columns.firsts), 2, e.filters]),
+            g("Reshape", out, [0, len(rows.firsts), len(columns.firsts), 2, e.filters]),
             e.filters // 2,
         )
-        turned = g("Gather", out, np.arange(len(view.columns.firsts))[::-1].copy(), axis=2)
+        turned = g("Gather", out, np.arange(len(columns.firsts))[::-1].copy(), axis=2)
         out = g("Mul", g("Add", g.slice(out, 4, 0, half), g.slice(turned, 4, half, e.filters)), 0.5)
     out = g("Reshape", out, [0, e.dimension(*shape)])
     if e.dtype == "uint8":
@@ -191,12 +194,13 @@ def _patches(g: Any, e: Patches, pictures: str, shape: Shape) -> str:
     return out
 
 
-def _windows(view: View) -> np.ndarray:
-    """(positions, K) int64: the place in a flattened picture of every number of every window."""
-    h, w, c = view.rows.pixels, view.columns.pixels, view.channels
-    into = np.empty((view.patch**2 * c, view.places[0] * view.places[1] * view.size), np.int32)
-    view.gather(np.arange(h * w * c).reshape(h, w, c).transpose(2, 0, 1), into)
-    return into.T.copy()
+def _windows(view: View, stride: int) -> np.ndarray:
+    """(positions, K) int64: where each number of each window, place by place, is in a flattened picture."""
+    h, w, p = view.rows.pixels, view.columns.pixels, view.patch
+    numbers = np.arange(h * w * view.channels).reshape(h, w, view.channels)
+    cut = sliding_window_view(numbers, (p, p), axis=(0, 1))[::stride, ::stride].transpose(0, 1, 3, 4, 2)
+    down, across = (np.add.outer(along.firsts, np.arange(along.count)) for along in (view.rows, view.columns))
+    return cut[down[:, None, :, None], across[None, :, None, :]].reshape(-1, p * p * view.channels)
 
 
 def _contrast(g: Any, windows: str) -> str:

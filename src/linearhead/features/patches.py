@@ -11,12 +11,16 @@ half as long, gives by convexity the very classifier that training on every pict
 
 Per row of places one matrix product, windows × filters, in slices of filters that stay near through threshold and
 pooling: nothing of size pictures × positions × filters exists. Shapes never depend on the batch, so neither do bits.
+A window is the sum of e, the mean with its mirror image, and of o, which mirroring turns: two mirrored filters answer
+d·e ± d·o, for the multiply-adds of one, as e and o have half the numbers each.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -26,7 +30,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from ..arrays import one_blas_thread
 from ..errors import DataError, FileError, UsageError
 from .contract import LEARNED, MEMORY, Extractor, check_range, picture_shape
-from .windows import CONTRAST, Layout, View, contrast
+from .windows import CONTRAST, LEVELS, Layout, View, contrast
 
 
 class Quality(NamedTuple):
@@ -55,10 +59,19 @@ WINDOWS = 60_000  # random training windows from which whitening and filters are
 SAMPLE = 4_000  # training pictures that they are cut from, and the bytes that those may take
 SAMPLE_BYTES = 100_000_000
 LOOKED = 64  # training pictures whose rows set the ceiling of uint8 rows
-SLICE = 100_000  # responses at a time, at most, 400 kB: fewer cost more in calls than a nearer cache saves
+SLICE = 70_000  # responses at a time, at most, 280 kB: fewer cost more in calls than a nearer cache saves
 FLAT = np.float32(0.5)  # ρ: whitened windows of less than this share of the mean squared length count as flat
 BLOCK = 64  # pictures that one thread works through before their rows are handed over
+STEP = 48  # directions of a triangular product at a time
 UNFITTED = "These patches have learned nothing yet. Call fit with the training pictures first."
+
+
+class Step(NamedTuple):
+    """Some rows of a triangular product: which, of which numbers, and their weights (rows, numbers)."""
+
+    rows: slice
+    numbers: slice
+    weights: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,11 +245,31 @@ class Patches(Extractor):
             super()._fill(pictures, out, threads)
 
     def _rows(self, pictures: np.ndarray) -> np.ndarray:
-        rows = _Layer(self).rows(pictures)
-        if self.dtype == "uint8":
-            assert self.ceiling is not None
-            return np.rint(np.minimum(rows * (255 / self.ceiling), 255)).astype(np.uint8)
-        return rows
+        return _Layer(self, *self._kernels).rows(pictures)
+
+    @cached_property
+    def _kernels(self) -> tuple[list[np.ndarray], list[Step]]:
+        """What the windows of a `View` meet: the bank's halves, of mirrored pairs the first; the whitening's steps.
+
+        The whitening is turned until it is a lower triangle, which leaves lengths as they are: direction i then sees
+        the numbers from i on alone. Of mirrored pairs no direction sees both sums and differences.
+        """
+        assert self.bank is not None
+        halves = _halves(self.bank[:, : self.filters // (1 + self.mirror)], self)
+        if not self.unit:
+            return halves, []
+        assert self.whitening is not None
+        sums, differences = _halves(self.whitening.astype(np.float64), self)
+        turn, triangle = np.linalg.qr(np.vstack([sums[:-1], differences]).T)
+        triangle, bias = triangle.T.astype(np.float32), (sums[-1] @ turn).astype(np.float32)
+        steps, half, k = [], len(sums) - 1, len(triangle)
+        for i in range(0, half, STEP):
+            some = slice(i, min(i + STEP, half))
+            steps.append(Step(some, slice(i, half + 1), np.vstack([triangle[i:half, some], bias[some]]).T))
+        for i in range(half, k, STEP):
+            some = slice(i, min(i + STEP, k))
+            steps.append(Step(some, slice(i + 1, k + 1), triangle[i:, some].T))
+        return halves, steps
 
     def _scratch(self, height: int, width: int, channels: int) -> int:
         return max(4 * self.dimension(height, width, channels), 32 * height * width * channels, MEMORY // BLOCK)
@@ -245,79 +278,131 @@ class Patches(Extractor):
 class _Layer:
     """One thread's buffers for pictures of one shape: every array that the layer needs, allocated once a block."""
 
-    def __init__(self, extractor: Patches) -> None:
-        assert extractor.bank is not None
+    def __init__(self, extractor: Patches, bank: list[np.ndarray], whitening: list[Step]) -> None:
         assert extractor.picture is not None
         height, width, _ = extractor.picture
-        self.view = View(extractor.settled(height, width), *extractor.layout(height, width), extractor.picture)
-        self.mirror = extractor.mirror
-        k, self.filters = extractor.bank.shape
-        positions = self.view.places[1] * self.view.size
-        # the last row is 1: it meets the bias
-        self.windows = np.ones((k, self.view.places[0] * positions), dtype=np.float32)
-        self.whitening = None
-        if extractor.unit:
-            assert extractor.whitening is not None
-            self.whitening = np.ascontiguousarray(extractor.whitening.T)
-            self.whitened = np.empty((k - 1, self.windows.shape[1]), np.float32)
-        self.some = [self.windows[:, i : i + positions].T for i in range(0, self.windows.shape[1], positions)]
-        slices = -(-self.filters * positions // SLICE)
-        edges = [self.filters * i // slices for i in range(slices + 1)]
-        self.slices = [(slice(a, b), np.ascontiguousarray(extractor.bank[:, a:b])) for a, b in pairwise(edges)]
-        most = max(bank.shape[1] for _, bank in self.slices)
-        self.responses, self.beyond = np.empty((2, positions * most), np.float32)
-        # as long as a place's responses: an array against an array is 4 × as fast as against a scalar
-        self.above = np.full(self.view.size * most, np.float32(extractor.threshold))
+        rows, columns = extractor.layout(height, width)
+        paired = bool(extractor.mirror)
+        self.view = View(extractor.settled(height, width), rows, columns, extractor.picture, paired)
+        self.byte = 255 / extractor.ceiling if extractor.dtype == "uint8" and extractor.ceiling is not None else None
+        (down, across), count = self.view.windows, bank[0].shape[1]
+        # in columns, with a row of ones between sums and differences: it meets the bias
+        self.windows = _aligned(sum(map(len, bank)), down * across)
+        self.sums, self.differences = self.windows[: len(bank[0])], self.windows[len(bank[0]) :]
+        self.whitening = whitening
+        self.whitened = _aligned(len(self.windows) - 1, self.windows.shape[1]) if whitening else None
+        tiles = [slice(across * i, across * (i + rows.count)) for i in rows.firsts]
+        self.tiles = [(self.sums[:, tile].T, self.differences[:, tile].T) for tile in tiles]
+        slices = -(-count * rows.count * across // SLICE)
+        edges = [count * i // slices for i in range(slices + 1)]
+        self.slices = [
+            (slice(a, b), *(np.ascontiguousarray(half[:, a:b]) for half in bank)) for a, b in pairwise(edges)
+        ]
+        most = max(half.shape[1] for _, half, _ in self.slices)
+        self.responses = [_aligned(rows.count, across * most) for _ in range(2 + paired)]
+        # as long as a row of responses: an array against an array is 4 × as fast as against a scalar
+        self.above = np.full(across * most, np.float32(extractor.threshold))
         self.below = -self.above
-        self.mean = np.full((1, self.view.size), 1 / self.view.size, dtype=np.float32)
-        self.minus = -self.mean
-        self.zero = np.zeros(self.filters, np.float32)
-        # a mean of thresholds to the last bit, of which the root would make 2e-4: it rounds otherwise in some columns
-        nothing, pooled = np.zeros_like(self.some[0]), np.empty((self.view.places[1], 2, self.filters), np.float32)
-        for filters, bank in self.slices:
-            self._respond(nothing, bank, pooled[:, :, filters])
-        self.floor = pooled[0]
+        self.ones = np.ones((1, rows.count), np.float32)
+        self.added = np.empty((2, 1, across * most), np.float32)
+        lengths = {across * (b - a) for a, b in pairwise(edges)}
+        self.floors = {
+            n: np.stack([self.ones @ np.tile(t[:n], (rows.count, 1)) for t in (self.above, self.below)])
+            for n in lengths
+        }
+        window, first = np.arange(across), np.array(columns.firsts)[:, None]
+        inside = ((first <= window) & (window < first + columns.count)) / np.float32(rows.count * columns.count)
+        self.inside = np.stack([inside, -inside])  # the mean over the places of a row, of each sign
+        self.pooled = np.empty((1 + paired, len(rows.firsts), 2, len(columns.firsts), count), np.float32)
+        self.zero, self.most = np.zeros(count, np.float32), np.full(count, np.float32(255))
 
     def rows(self, pictures: np.ndarray) -> np.ndarray:
-        """uint8 (m, h, w, c) → float32 (m, d), picture by picture."""
-        reduced, u = self.view.reduced(pictures), self.windows[:-1]
-        out = np.empty((len(pictures), *self.view.places, 2, self.filters), dtype=np.float32)
-        for x, mean, scale, row in zip(reduced, *self.view.moments(reduced), out, strict=True):
-            self.view.gather(x, u)
-            u -= mean
-            u *= scale
-            if self.whitening is not None:
-                self._to_unit_length(self.whitening)
-            for windows, places in zip(self.some, row, strict=True):
-                for filters, bank in self.slices:
-                    self._respond(windows, bank, places[:, :, filters])
-            row -= self.floor
-            np.maximum(row, self.zero, out=row)  # a sum of values a little above t may round below that of t
-            np.sqrt(row, out=row)
-        return (self._folded(out) if self.mirror else out).reshape(len(pictures), -1)
+        """uint8 (m, h, w, c) → float32 (m, d), uint8 where the extractor's rows are; picture by picture."""
+        reduced = self.view.reduced(pictures)
+        shape = self.pooled.swapaxes(2, 3).shape[1:]
+        out = np.empty((len(pictures), *shape), np.float32 if self.byte is None else np.uint8)
+        for x, mean, deviation, row in zip(reduced, *self.view.moments(reduced), out, strict=True):
+            self._look(x, mean, deviation.ravel())
+            for tile, places in zip(self.tiles, self.pooled.swapaxes(0, 1), strict=True):
+                for filters, *bank in self.slices:
+                    self._respond(tile, bank, places[..., filters])
+            self._finish(row)
+        return out.reshape(len(out), -1)
 
-    def _to_unit_length(self, whitening: np.ndarray) -> None:
-        """Every window over √(|v|²/mean |v|² + ρ), and so the 1 that meets the bias."""
-        self.windows[-1] = 1
-        np.matmul(whitening, self.windows, out=self.whitened)
-        squares = np.einsum("ij,ij->j", self.whitened, self.whitened)
-        self.windows *= 1 / np.sqrt(squares + FLAT)
+    def _look(self, x: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> None:
+        """Fill `windows`: contrast-normalised, then over √(|v|²/mean |v|² + ρ), and so the 1 that meets the bias."""
+        self.view.gather(x, mean, self.sums[:-1], self.differences)
+        self.sums[-1] = scale = deviation  # over which it is 1
+        if self.whitened is not None:
+            for directions, numbers, matrix in self.whitening:
+                np.matmul(matrix, self.windows[numbers], out=self.whitened[directions])
+            squares = np.einsum("ij,ij->j", self.whitened, self.whitened)
+            scale = np.sqrt(squares + FLAT * np.square(deviation))
+        self.windows *= 1 / scale
 
-    def _folded(self, out: np.ndarray) -> np.ndarray:
-        """½(φ + Pφ) of (m, places, 2, filters): the places of a row in reverse, each filter's mirror image instead."""
-        half = self.filters // 2
-        return np.float32(0.5) * (out[..., :half] + out[:, :, ::-1, :, half:])
+    def _respond(self, tile: tuple[np.ndarray, ...], bank: list[np.ndarray], places: np.ndarray) -> None:
+        """Responses of some filters, or pairs, in a row of places, pooled: (each of a pair, signs, places, s)."""
+        positions, s = len(tile[0]), bank[0].shape[1]
+        z, beyond, *other = (a.reshape(-1)[: positions * s].reshape(positions, s) for a in self.responses)
+        np.matmul(tile[0], bank[0], out=z)
+        if other:  # e of the sums, o of the differences: e + o is the first filter's response, e − o its mirror image's
+            np.matmul(tile[1], bank[1], out=beyond)
+            np.subtract(z, beyond, out=other[0])
+            z += beyond
+            self._pool(other[0], beyond, places[1, :, ::-1])
+        self._pool(z, beyond, places[0])
 
-    def _respond(self, windows: np.ndarray, bank: np.ndarray, out: np.ndarray) -> None:
-        """Responses of some filters in a row of places, each sign beyond the threshold, averaged: (places, 2, s)."""
-        positions, s = len(windows), bank.shape[1]
-        z, beyond = (a[: positions * s].reshape(len(out), -1) for a in (self.responses, self.beyond))
-        above, below = (a[: self.view.size * s] for a in (self.above, self.below))
-        np.matmul(windows, bank, out=z.reshape(positions, s))
-        np.maximum(z, above, out=beyond)
-        np.matmul(self.mean, beyond.reshape(len(out), -1, s), out=out[:, :1])
-        np.minimum(z, below, out=z)  # in place: a third less memory to pass through
-        np.matmul(self.minus, z.reshape(len(out), -1, s), out=out[:, 1:])
+    def _pool(self, z: np.ndarray, beyond: np.ndarray, places: np.ndarray) -> None:
+        """Means over places of responses (positions, s), each sign beyond the threshold: (signs, places, s).
+
+        First over the windows one below the other, where thresholds are taken off as they round: what is never beyond
+        is then 0, not a last bit, of which the root would make 2e-4, and what is a little beyond keeps its digits.
+        """
+        z, beyond = (a.reshape(self.ones.size, -1) for a in (z, beyond))
+        n = z.shape[1]
+        positive, negative = added = self.added[..., :n]
+        np.maximum(z, self.above[:n], out=beyond)
+        np.matmul(self.ones, beyond, out=positive)
+        np.minimum(z, self.below[:n], out=z)  # in place: a third less memory to pass through
+        np.matmul(self.ones, z, out=negative)
+        added -= self.floors[n]
+        np.matmul(self.inside, added.reshape(2, self.inside.shape[2], -1), out=places)
+
+    def _finish(self, row: np.ndarray) -> None:
+        """Roots of what was pooled, folded, in the extractor's type: (rows of places, places, signs, filters)."""
+        pooled = self.pooled
+        np.maximum(pooled, self.zero, out=pooled)  # a sum of values a little above t may round below that of t
+        np.sqrt(pooled, out=pooled)
+        values = pooled[0]
+        if len(pooled) > 1:  # ½(φ + Pφ)
+            values += pooled[1]
+            values *= np.float32(0.5)
+        if self.byte is not None:
+            values *= self.byte
+            np.rint(np.minimum(values, self.most, out=values), out=values)
+        row[...] = values.swapaxes(1, 2)
+
+
+def _aligned(*shape: int) -> np.ndarray:
+    """Empty float32 that begins with a line of the cache: what straddles two takes up to half as long again."""
+    buffer = np.empty(math.prod(shape) + 16, np.float32)
+    start = -buffer.ctypes.data // buffer.itemsize % 16
+    return buffer[start : start + math.prod(shape)].reshape(shape)
+
+
+def _halves(weights: np.ndarray, extractor: Patches) -> list[np.ndarray]:
+    """Weights of [u, 1], (K + 1, m), for the columns of a `View`: those of sums and of 1, those of differences.
+
+    Of a column a and the one across, b, wₐa + w_b b is ½(wₐ + w_b)(a + b) + ½(wₐ − w_b)(a − b).
+    """
+    p = extractor.patch
+    columns = weights[:-1].reshape(p, p, -1, weights.shape[1]).swapaxes(0, 1).reshape(p, -1, weights.shape[1])
+    sums, differences = columns, columns[:0]
+    if extractor.mirror:
+        sums, differences = (columns + columns[::-1])[: p - p // 2] / 2, (columns - columns[::-1])[: p // 2] / 2
+        sums[p // 2 :] /= 2  # the column in the middle is across from itself
+    sums, differences = (half.reshape(-1, weights.shape[1]) for half in (sums, differences))
+    return [np.vstack([sums, weights[-1:]]), differences]
 
 
 def _sample(pictures: np.ndarray, extractor: Patches, rng: np.random.Generator) -> np.ndarray:
@@ -327,7 +412,7 @@ def _sample(pictures: np.ndarray, extractor: Patches, rng: np.random.Generator) 
     patch, height, width = view.patch, view.rows.pixels, view.columns.pixels
     most = min(SAMPLE, max(1, SAMPLE_BYTES // (4 * height * width * view.channels)))
     chosen = np.sort(rng.permutation(len(pictures))[:most])
-    reduced = np.concatenate([view.reduced(pictures[i : i + 1]) for i in chosen])
+    reduced = np.concatenate([view.reduced(pictures[i : i + 1]) for i in chosen]) / np.float32(LEVELS)
     cut = np.moveaxis(sliding_window_view(reduced, (patch, patch), axis=(2, 3)), 1, 5)
     total = int(np.prod(cut.shape[:3]))
     which = rng.choice(total, min(WINDOWS, total), replace=False)

@@ -1,4 +1,4 @@
-"""Windows of a picture, place by place: averaged down by area, cut into p×p×c columns, contrast-normalised.
+"""Windows of a picture: averaged down by area, cut into p×p×c columns, contrast-normalised.
 
 u = (x − mean x)/√(var x + ε): a window of less variance than ε counts as flat (Coates, Lee & Ng 2011). Mean and
 variance of all windows of a picture are sums over a p×p square of x and x², rows and columns in turn.
@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+LEVELS = 255  # of a byte: whole numbers, so that sums and differences of pixels are exact
 CONTRAST = np.float32((10 / 255) ** 2)  # ε: a window of less variance counts as flat (Coates, Lee & Ng 2011)
 
 
@@ -32,61 +33,69 @@ class Cut(Protocol):
 
 
 class View:
-    """How a picture of one shape is looked at: averaged down, cut into windows, place after place.
+    """How a picture of one shape is looked at: averaged down, cut into windows, a column of numbers each.
 
-    For one thread: it holds a picture as strips, as wide as a place, one for each column of a window. What a place's
-    windows have of a pixel in common is then a run of memory; cut from the picture, it is a run for every row of them.
+    For one thread: it holds a picture as strips, one for each column of a window. What all windows have of a pixel is
+    then a run of memory. With `paired`, the first strips are sums of a window's column and the one across its middle,
+    the last their differences: mirroring leaves those as they are and turns the signs of these.
     """
 
     def __init__(
-        self, cut: Cut, rows: Layout, columns: Layout, picture: tuple[int, int, int], dtype: type = np.float32
+        self, cut: Cut, rows: Layout, columns: Layout, picture: tuple[int, int, int], paired: bool = False
     ) -> None:
         height, width, self.channels = picture
         self.patch, self.rows, self.columns = cut.patch, rows, columns
-        self.places = len(rows.firsts), len(columns.firsts)
-        self.size = rows.count * columns.count  # windows in a place
+        self.windows = tuple(along.firsts[-1] + along.count for along in (rows, columns))
         self.down = None
         if (rows.pixels, columns.pixels) != (height, width):
             self.down = area_average(height, rows.pixels), area_average(width, columns.pixels)
         self.covered = [covered(along, cut) for along in (rows, columns)]
-        self.planes = np.empty((self.channels, rows.pixels, columns.pixels), dtype)
-        self.strips = np.empty((self.patch, self.channels, len(columns.firsts), rows.pixels, columns.count), dtype)
-        # both at every position of a window: (p, c, rows, positions) and (p, p, c, places in a row, positions, columns)
+        self.differences = cut.patch // 2 if paired else 0
+        self.planes = np.empty((self.channels, rows.pixels, columns.pixels), np.float32)
+        self.strips = np.empty((self.patch, self.channels, rows.pixels, self.windows[1]), np.float32)
+        # both at every position of a window: (p, c, pixels, across) and (p, p, c, down, across), its columns first
         beside = sliding_window_view(self.planes, self.patch, axis=2)[:, :, :: cut.stride]
-        below = sliding_window_view(self.strips, self.patch, axis=3)[:, :, :, :: cut.stride]
-        self.beside, self.below = beside.transpose(3, 0, 1, 2), below.transpose(5, 0, 1, 2, 3, 4)
+        below = sliding_window_view(self.strips, self.patch, axis=2)[:, :, :: cut.stride]
+        self.beside, self.below = beside.transpose(3, 0, 1, 2), below.transpose(0, 4, 1, 2, 3)
 
     def reduced(self, pictures: np.ndarray) -> np.ndarray:
-        """uint8 (m, h, w, c) → float32 (m, c, height, width) in [0, 1] of the size that is looked at."""
-        x = np.divide(pictures.transpose(0, 3, 1, 2), np.float32(255), order="C")
+        """uint8 (m, h, w, c) → float32 (m, c, height, width), in levels, of the size that is looked at."""
+        x = pictures.transpose(0, 3, 1, 2).astype(np.float32, order="C")
         if self.down is None:
             return x
         return np.matmul(np.matmul(self.down[0], x), self.down[1].T)
 
     def moments(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and 1/√(variance + ε) of all windows of reduced pictures, float32 (m, places · size) each.
+        """Mean and √(variance + ε) in levels of all windows of reduced pictures, float32 (m, down, across) each.
 
         In float64: the difference of a mean of squares and a squared mean would lose half the digits of float32.
         """
         down, across = self.covered
         x = x.astype(np.float64)
-        sums = np.stack([x.sum(axis=1), np.square(x).sum(axis=1)], axis=2)  # (m, height, 2, width)
-        sums = np.matmul(down, sums.reshape(*sums.shape[:2], -1)).reshape(len(x), -1, sums.shape[3])
-        sums = np.matmul(sums, across.T) / (self.patch**2 * self.channels)
-        sums = sums.reshape(len(x), self.places[0], self.rows.count, 2, self.places[1], self.columns.count)
-        mean, square = sums.transpose(3, 0, 1, 4, 2, 5).reshape(2, len(x), -1)
-        scale = 1 / np.sqrt(np.maximum(square - mean**2, 0) + CONTRAST)
-        return mean.astype(np.float32), scale.astype(np.float32)
+        sums = np.stack([x.sum(axis=1), np.square(x).sum(axis=1)], axis=1)  # (m, 2, height, width)
+        sums = np.matmul(np.matmul(down, sums), across.T) / (self.patch**2 * self.channels)
+        mean, square = sums[:, 0], sums[:, 1]
+        return mean.astype(np.float32), np.sqrt(np.maximum(square - mean**2, 0) + CONTRAST * LEVELS**2).astype(
+            np.float32
+        )
 
-    def gather(self, x: np.ndarray, into: np.ndarray) -> None:
-        """Copy the windows of a reduced picture into columns (K, places · size), a place's together."""
-        h, w = self.rows.count, self.columns.count
+    def gather(self, x: np.ndarray, mean: np.ndarray, sums: np.ndarray, differences: np.ndarray) -> None:
+        """The windows of a reduced picture, less their means, as columns: (K, windows) `sums` of what is in `strips`.
+
+        A number of row r, column q, channel c is in row (q p + r) C + c; with `paired` its differences lie apart.
+        """
         self.planes[...] = x
-        for j, column in enumerate(self.columns.firsts):
-            self.strips[:, :, j] = self.beside[..., column : column + w]
-        into = into.reshape(self.patch, self.patch, self.channels, *self.places, h, w)
-        for i, row in enumerate(self.rows.firsts):
-            into[:, :, :, i] = self.below[..., row : row + h, :]
+        few = self.differences
+        many = self.patch - few
+        if few:
+            turned = self.beside[::-1]
+            np.add(self.beside[:many], turned[:many], out=self.strips[:many])
+            np.subtract(self.beside[:few], turned[:few], out=self.strips[many:])
+            np.copyto(differences.reshape(few, *self.below.shape[1:]), self.below[many:])
+            mean = mean + mean
+        else:
+            self.strips[...] = self.beside
+        np.subtract(self.below[:many], mean, out=sums.reshape(many, *self.below.shape[1:]))
 
 
 def area_average(source: int, target: int) -> np.ndarray:
@@ -99,8 +108,8 @@ def area_average(source: int, target: int) -> np.ndarray:
 
 
 def covered(along: Layout, cut: Cut) -> np.ndarray:
-    """(places · count, pixels) float64: 1 where a window, along one side, has this pixel."""
-    first = (np.add.outer(along.firsts, np.arange(along.count)) * cut.stride).reshape(-1, 1)
+    """(windows, pixels) float64: 1 where a window, along one side, has this pixel."""
+    first = np.arange(along.firsts[-1] + along.count)[:, None] * cut.stride
     pixel = np.arange(along.pixels)
     return ((first <= pixel) & (pixel < first + cut.patch)).astype(np.float64)
 
