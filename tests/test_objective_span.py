@@ -151,4 +151,9 @@ def test_the_basis_of_equal_weights_is_the_rows_themselves():
     assert np.array_equal(basis.rows, np.arange(14))
     assert (basis.scale == 1).all()
     assert basis.U is basis.design is None
-    assert (np.diff(np.mean(rows.Z**2, axis=0)) <= 1e-12).all()  # most energy first
+    energy = np.mean(rows.Z**2, axis=0)
+    values = np.linalg.eigvalsh(rows.Z.T @ rows.Z)[::-1] / 14
+    assert (np.diff(energy[:4]) < 0).all()  # most energy first, a fourth of the rows as leading directions
+    assert 0.9 < energy[0] / values[0] <= 1 + 1e-12
+    assert 0.9 < energy[:4].sum() / values[:4].sum() <= 1 + 1e-12
+    assert energy[4:].max() < energy[0]

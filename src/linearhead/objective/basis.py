@@ -255,11 +255,13 @@ def directions(z: Any, w: Any, rng: np.random.Generator) -> Any:
     return sketch(lambda q: weighted.T @ (weighted @ q), z.shape[1], z, rng)
 
 
-def sketch(times: Callable[[Any], Any], d: int, like: Any, rng: np.random.Generator) -> Any:
-    """The SKETCH leading directions (d, r) of E[zzᵀ], which `times` multiplies by, in arrays like another's."""
+def sketch(
+    times: Callable[[Any], Any], d: int, like: Any, rng: np.random.Generator, most: int = SKETCH, steps: int = 3
+) -> Any:
+    """The leading directions (d, most) of E[zzᵀ], which `times` multiplies by, in arrays like another's."""
     xp = namespace(like)
-    q = cast(to_device(rng.standard_normal((d, SKETCH)), like), like.dtype)
-    for _ in range(3):  # randomised subspace iteration with two power steps; in float64: what a step leaves has a
+    q = cast(to_device(rng.standard_normal((d, most)), like), like.dtype)
+    for _ in range(steps):  # randomised subspace iteration; in float64: what a step leaves has a
         q = cast(orthonormal(cast(times(q), xp.float64)), like.dtype)  # condition number of energies
     _, vectors = xp.linalg.eigh(cast(q.T @ times(q), xp.float64))
     return cast(q, xp.float64) @ xp.flip(vectors, axis=1)

@@ -1,11 +1,12 @@
-"""F in the eigenbasis of its rows: Xc = Z Uᵀ, U (d, r) orthonormal, Z = Xc U (n, r), r = rank, most energy first.
+"""F in coordinates of its rows' span: Xc = Z Uᵀ, U (d, r) orthonormal, Z = Xc U (n, r), r = rank, most energy first.
 
 L2 sees no rotation, ‖W‖ = ‖UᵀW‖ for W in the rows' span, and the optimum has no part outside it (the representer
 theorem, Kimeldorf & Wahba 1971), so W = U W̃ turns a problem of d columns into the same one of r. For n < d that is a
 smaller problem; for few rows more than that the curvature model, whose directions are the columns now, costs less than
-a pass instead of more. For n < d XcXcᵀ = V Λ Vᵀ gives Z = V Λ^½ and U = XcᵀV Λ^−½, which is only made where somebody
-asks for W; where small values cost digits, U is made orthonormal once more. Paid once for all α and folds, which are
-weights on the same rows.
+a pass instead of more. For n < d any Z with ZZᵀ = XcXcᵀ does: along the leading eigenvectors, from random vectors (the
+Nyström factor: Halko, Martinsson & Tropp 2011, §5.4), and for the rest a Cholesky factor with pivots, a tenth of what
+all eigenvectors cost. U is only made where somebody asks for W; where small values cost digits, it is made orthonormal
+once more. Paid once for all α and folds, which are weights on the same rows.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from typing import Any
 import numpy as np
 
 from ..design import Rows
-from .basis import FULL_EIGEN, Basis, orthonormal
+from .basis import FULL_EIGEN, Basis, orthonormal, sketch
 from .objective import Objective, Shared
 
-MOST_ROWS = 2048  # up to which the eigendecomposition costs less than the passes that it saves
+MOST_ROWS = 2048  # up to which the coordinates cost less than the passes that they save
 PER_COLUMN = 4  # rows per column up to which products with U would cost as much as half a pass
 BYTES = 256 << 20  # of Z and U together
 COLUMNS = 1024  # at a time in float64
+LEADING = 512  # rows, of which a fourth as many leading directions are told apart; all of them cost the cube of the rows
 
 
 @dataclass(frozen=True)
@@ -82,16 +84,44 @@ def span(objective: Objective) -> Span:
             U = np.linalg.eigh(wide.T @ wide)[1][:, ::-1].astype(design.dtype)
             return Span(dense @ U, lambda: U)
         gram = sum(part @ part.T for part in _columns(dense))
-        values, V = np.linalg.eigh(gram)
-        kept = np.flatnonzero(values > _noise(design, values))[::-1]
-        values, V = values[kept], V[:, kept]
+        Z, energy, inverse = _factor(gram, _noise(design, gram))
         # up to there U is orthonormal to the rounding of its type
         digits = np.finfo(np.float64).eps / np.finfo(design.dtype).eps
-        sure = int(np.count_nonzero(values >= 16 * digits * values[:1]))
-        head, tail = (V[:, part] / np.sqrt(values[part]) for part in (slice(sure), slice(sure, None)))
-        weak = orthonormal(_adjoint(dense, tail))
-        Z = np.hstack([(V[:, :sure] * np.sqrt(values[:sure])).astype(design.dtype), dense @ weak])
-        return Span(Z, lambda: np.hstack([_adjoint(dense, head), weak]))
+        sure = int(np.count_nonzero(energy >= 16 * digits * energy[:1]))
+        if sure == len(energy):
+            return Span(Z.astype(design.dtype), lambda: _adjoint(dense, inverse()))
+        A = inverse()
+        weak = orthonormal(_adjoint(dense, A[:, sure:]))
+        Z = np.hstack([Z[:, :sure].astype(design.dtype), dense @ weak])
+        return Span(Z, lambda: np.hstack([_adjoint(dense, A[:, :sure]), weak]))
+
+
+def _factor(gram: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray, Callable[[], np.ndarray]]:
+    """Z (n, r) with ZZᵀ = XcXcᵀ, which is overwritten; what every column adds to those before it (r,), falling; and A
+    (n, r) with XcᵀA = U. Until no row is left of which more than `least` lies outside. The first columns are along the
+    leading eigenvectors, and the rest a Cholesky factor of what these leave, with pivots.
+    """
+    from scipy.linalg import get_lapack_funcs, solve_triangular
+
+    n, rng = len(gram), np.random.default_rng(0)
+    lead = sketch(lambda q: gram @ q, n, gram, rng, -(-min(n, LEADING) // 4), 2)
+    along = gram @ lead
+    values = np.einsum("ij,ij->j", lead, along)
+    kept = values > max(least, 1e-12 * values[0])
+    lead, first = (part[:, kept] / np.sqrt(values[kept]) for part in (lead, along))
+    gram -= first @ first.T
+    factorise: Any = get_lapack_funcs("pstrf", dtype=gram.dtype)
+    found, order, rank, _ = factorise(gram.T, tol=least, lower=1, overwrite_a=True)  # gram is symmetric
+    L, pivots = np.tril(found[:, :rank]), order[:rank] - 1
+    rest = np.empty_like(L)
+    rest[order - 1] = L
+
+    def inverse() -> np.ndarray:
+        A = -lead @ first[pivots].T
+        A[pivots, np.arange(rank)] += 1
+        return np.hstack([lead, solve_triangular(L[:rank], A.T, lower=True, check_finite=False).T])
+
+    return np.hstack([first, rest]), np.append(values[kept], L.diagonal() ** 2), inverse
 
 
 def _columns(dense: np.ndarray) -> Iterator[np.ndarray]:
@@ -105,11 +135,11 @@ def _adjoint(dense: np.ndarray, a: np.ndarray) -> np.ndarray:
     return np.vstack([(part.T @ a).astype(dense.dtype) for part in _columns(dense)])
 
 
-def _noise(design: Any, values: np.ndarray) -> float:
-    """Up to where values of XcXcᵀ are what rounding leaves of 0: that of the product, and that of the rows and of their
-    mean in the design's type. Measured: a quarter of the latter at most, whatever the processor."""
-    product = 4 * len(values) * np.finfo(np.float64).eps * max(float(values[-1]), 0.0)
-    size = max(float(values.sum()), 0.0) ** 0.5
+def _noise(design: Any, gram: np.ndarray) -> float:
+    """Up to where pivots of XcXcᵀ are what rounding leaves of 0: that of the product, and that of the rows and of their
+    mean in the design's type. Measured: a sixth of the latter at most."""
+    product = 4 * len(gram) * np.finfo(np.float64).eps * float(gram.diagonal().max())
+    size = float(np.trace(gram)) ** 0.5
     if design.shift is not None and not design.centre_blocks:  # the centre is rounded, too
         shift = design.shift if design.scale is None else design.shift / design.scale
         size += design.n**0.5 * float(np.linalg.norm(shift))
