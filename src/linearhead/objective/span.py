@@ -26,7 +26,7 @@ MOST_ROWS = 2048  # up to which the coordinates cost less than the passes that t
 PER_COLUMN = 4  # rows per column up to which products with U would cost as much as half a pass
 BYTES = 256 << 20  # of Z and U together
 COLUMNS = 1024  # at a time in float64
-LEADING = 512  # rows, of which a fourth as many leading directions are told apart; all of them cost the cube of the rows
+LEADING = 128  # directions that are told apart, or a fourth of the rows: all of them cost the cube of the rows
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def span(objective: Objective) -> Span:
             wide = dense.astype(np.float64)
             U = np.linalg.eigh(wide.T @ wide)[1][:, ::-1].astype(design.dtype)
             return Span(dense @ U, lambda: U)
-        gram = sum(part @ part.T for part in _columns(dense))
+        gram: Any = sum(part @ part.T for part in _columns(dense))
         Z, energy, inverse = _factor(gram, _noise(design, gram))
         # up to there U is orthonormal to the rounding of its type
         digits = np.finfo(np.float64).eps / np.finfo(design.dtype).eps
@@ -104,7 +104,7 @@ def _factor(gram: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray, Cal
     from scipy.linalg import get_lapack_funcs, solve_triangular
 
     n, rng = len(gram), np.random.default_rng(0)
-    lead = sketch(lambda q: gram @ q, n, gram, rng, -(-min(n, LEADING) // 4), 2)
+    lead = sketch(lambda q: gram @ q, n, gram, rng, min(-(-n // 4), LEADING), 2)
     along = gram @ lead
     values = np.einsum("ij,ij->j", lead, along)
     kept = values > max(least, 1e-12 * values[0])
