@@ -13,17 +13,19 @@ LISTED = 6  # classes confused with one, on its page
 
 def table(run: Run, judged: Evaluation) -> dict[str, Any]:
     """One row per class; of many classes the lowest recall first, and of very many only the first ROWS."""
-    rows = [_row(run, judged, i) for i in range(len(judged.per_class))]
-    worst_first = len(rows) > confusion.WIDE
+    recalls = [2.0 if score.recall is None else score.recall for score in judged.per_class]
+    shown, worst_first = list(range(len(recalls))), len(recalls) > confusion.WIDE
     if worst_first:
-        rows = sorted(rows, key=lambda row: 2.0 if row["score"].recall is None else row["score"].recall)[:ROWS]
+        shown = sorted(shown, key=recalls.__getitem__)[:ROWS]
+    taught = run.data.taught
+    rows = [_row(judged, i, taught) for i in shown]
     for place, row in enumerate(rows):
         row["before"] = rows[place - 1]["index"] if place else None
         row["after"] = rows[place + 1]["index"] if place + 1 < len(rows) else None
-    return {"rows": rows, "left_out": len(judged.per_class) - len(rows), "worst_first": worst_first}
+    return {"rows": rows, "left_out": len(recalls) - len(rows), "worst_first": worst_first}
 
 
-def _row(run: Run, judged: Evaluation, i: int) -> dict[str, Any]:
+def _row(judged: Evaluation, i: int, taught: list[int]) -> dict[str, Any]:
     counts = judged.confusion
     inside = i < len(counts)
     column = [row[i] for row in counts] if inside else []
@@ -33,7 +35,7 @@ def _row(run: Run, judged: Evaluation, i: int) -> dict[str, Any]:
         "score": judged.per_class[i],
         "found": counts[i][i] if inside else None,
         "called": sum(column) if inside else None,
-        "trained": trained(run, i),
+        "trained": taught[i] if i < len(taught) else None,
         "taken_for": called_as[0] if called_as else None,
         "called_as": called_as,
         "mistaken_for_it": _most(column, i),
@@ -44,9 +46,3 @@ def _most(counts: list[int], own: int) -> list[tuple[int, int]]:
     """(class, how often) of the others, the commonest first."""
     others = [(j, n) for j, n in enumerate(counts) if n and j != own]
     return sorted(others, key=lambda pair: (-pair[1], pair[0]))[:LISTED]
-
-
-def trained(run: Run, i: int) -> int | None:
-    """Pictures of class i that trained the model."""
-    counts = run.data.taught
-    return counts[i] if i < len(counts) else None
