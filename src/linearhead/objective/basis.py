@@ -256,11 +256,12 @@ def directions(z: Any, w: Any, rng: np.random.Generator) -> Any:
 
 
 def sketch(
-    times: Callable[[Any], Any], d: int, like: Any, rng: np.random.Generator, most: int = SKETCH, steps: int = 3
+    times: Callable[[Any], Any], d: int, like: Any, rng: np.random.Generator, most: int | None = None, steps: int = 3
 ) -> Any:
-    """The leading directions (d, most) of E[zzᵀ], which `times` multiplies by, in arrays like another's."""
+    """The `most` leading directions (d, r), or SKETCH, of E[zzᵀ], which `times` multiplies by, in arrays like
+    another's."""
     xp = namespace(like)
-    q = cast(to_device(rng.standard_normal((d, most)), like), like.dtype)
+    q = cast(to_device(rng.standard_normal((d, most or SKETCH)), like), like.dtype)
     for _ in range(steps):  # randomised subspace iteration; in float64: what a step leaves has a
         q = cast(orthonormal(cast(times(q), xp.float64)), like.dtype)  # condition number of energies
     _, vectors = xp.linalg.eigh(cast(q.T @ times(q), xp.float64))
