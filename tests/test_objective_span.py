@@ -157,3 +157,13 @@ def test_the_basis_of_equal_weights_is_the_rows_themselves():
     assert 0.9 < energy[0] / values[0] <= 1 + 1e-12
     assert 0.9 < energy[:4].sum() / values[:4].sum() <= 1 + 1e-12
     assert energy[4:].max() < energy[0]
+
+
+@pytest.mark.parametrize("d", [14, 40])
+def test_how_long_what_a_row_has_for_itself_is(d):
+    objective = wide(d=d, intercept=False)
+    X = objective.design.dense()
+    others = [np.linalg.lstsq(np.delete(X, i, axis=0).T, x, rcond=None)[0] for i, x in enumerate(X)]
+    own = [np.linalg.norm(x - c @ np.delete(X, i, axis=0)) for i, (x, c) in enumerate(zip(X, others, strict=True))]
+    close(spanned(objective).apart(), np.mean(np.array(own) ** -2.0) ** -0.5, 1e-8)
+    assert spanned(wide(n=30, d=12)).apart() == 0

@@ -102,7 +102,9 @@ def _chains(
 
     design, rows = objective.design, span(objective) if worth_spanning(objective) else None
     objective = objective if rows is None else rows.of(objective)
-    free = alpha / (1.0 if rows is None else max(1.0, _apart(objective)))
+    # a fit that did not see a row is held along what that has for itself by the penalty alone: what its gradient leaves
+    # of W, g / alpha, is multiplied by that length in the row's scores
+    free = alpha / (1.0 if rows is None else max(1.0, rows.apart()))
     kinked, weak = objective.loss.smoothness == 0, 0 < SHARP * free < TOL
     tol = KINKED_TOL if kinked else max(SHARP * free, DIGITS) if weak else TOL
     steps = WEAK_MAX_ITER if weak else MAX_ITER
@@ -136,16 +138,6 @@ def _chains(
             ends.append((left, links[-1] if whole else stored(fits(_but(left, objective.n), theta, end.model).theta)))
         chains.append(Chain(own, links, ends))
     return chains
-
-
-def _apart(objective: Any) -> float:
-    """How long the part of a row is that no other row has a share in, in the mean of its square over the rows of their
-    span, 1/(K⁻¹)ᵢᵢ with K = XcXcᵀ; 0 where the others span every row. A fit that did not see the row is held there by
-    the penalty alone: what its gradient leaves of W, g / alpha, is multiplied by this length in the row's scores."""
-    design = objective.design
-    if design.d < design.n - 1:
-        return 0.0
-    return float(np.sqrt(design.n * len(design.energy) / np.sum(1 / design.energy)))
 
 
 @dataclass(frozen=True)

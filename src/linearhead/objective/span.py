@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -31,14 +31,21 @@ LEADING = 128  # directions that are told apart, or a fourth of the rows: all of
 
 @dataclass(frozen=True)
 class Span:
-    """Z = Xc U (n, r), and U (d, r), orthonormal, once it is needed."""
+    """Z = Xc U (n, r); U (d, r), orthonormal, and tr (ZᵀZ)⁻¹ once they are needed."""
 
     Z: np.ndarray
     make: Callable[[], np.ndarray]
+    trace: Callable[[], float]
 
     @cached_property
     def U(self) -> np.ndarray:
         return self.make()
+
+    def apart(self) -> float:
+        """How long the part of a row is that no other row has a share in, 1/(K⁻¹)ᵢᵢ of its square, K = XcXcᵀ, the
+        harmonic mean over rows; 0 where the others span every row."""
+        n, r = self.Z.shape
+        return 0.0 if r < n - 1 else float(np.sqrt(r / self.trace()))
 
     def back(self, theta: np.ndarray) -> np.ndarray:
         """[W̃; b] → [W; b] in the design's centred, scaled columns."""
@@ -81,19 +88,21 @@ def span(objective: Objective) -> Span:
         objective.count.passes += 1
         if design.n >= design.d:
             wide = dense.astype(np.float64)
-            U = np.linalg.eigh(wide.T @ wide)[1][:, ::-1].astype(design.dtype)
-            return Span(dense @ U, lambda: U)
+            values, V = np.linalg.eigh(wide.T @ wide)
+            U, least = V[:, ::-1].astype(design.dtype), np.finfo(np.float64).tiny
+            return Span(dense @ U, lambda: U, lambda: float(np.sum(1 / np.maximum(values, least))))
         gram: Any = sum(part @ part.T for part in _columns(dense))
         Z, energy, inverse = _factor(gram, _noise(design, gram))
         # up to there U is orthonormal to the rounding of its type
         digits = np.finfo(np.float64).eps / np.finfo(design.dtype).eps
         sure = int(np.count_nonzero(energy >= 16 * digits * energy[:1]))
+        trace = lambda: float(np.sum(inverse() ** 2))  # noqa: E731
         if sure == len(energy):
-            return Span(Z.astype(design.dtype), lambda: _adjoint(dense, inverse()))
+            return Span(Z.astype(design.dtype), lambda: _adjoint(dense, inverse()), trace)
         A = inverse()
         weak = orthonormal(_adjoint(dense, A[:, sure:]))
         Z = np.hstack([Z[:, :sure].astype(design.dtype), dense @ weak])
-        return Span(Z, lambda: np.hstack([_adjoint(dense, A[:, :sure]), weak]))
+        return Span(Z, lambda: np.hstack([_adjoint(dense, A[:, :sure]), weak]), trace)
 
 
 def _factor(gram: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray, Callable[[], np.ndarray]]:
@@ -116,6 +125,7 @@ def _factor(gram: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray, Cal
     rest = np.empty_like(L)
     rest[order - 1] = L
 
+    @cache
     def inverse() -> np.ndarray:
         A = -lead @ first[pivots].T
         A[pivots, np.arange(rank)] += 1
