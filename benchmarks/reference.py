@@ -15,6 +15,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 SMOOTH = ("cross_entropy", "logistic", "squared", "squared_hinge")
+UNLIKE = ("logistic", "squared")  # losses that change where all scores of a row are shifted
 TEMPERATURES = 0.3 ** np.arange(15)  # of the smoothed hinges, down to 5e-8
 LARGE = 200  # unknowns, beyond which a singular value decomposition a step takes too long
 
@@ -168,7 +169,7 @@ def newton(problem: Problem, theta: np.ndarray, t: float = 0.0, steps: int = 100
         part = H[np.ix_(at, at)]
         part[np.diag_indices_from(part)] += 1e-13 * part.diagonal().max()
         move = np.zeros(theta.size)
-        move[at] = -solved(part, g, problem.k)
+        move[at] = -solved(part, g, 0 if problem.loss in UNLIKE else problem.k)
         move, length = move.reshape(theta.shape), 1.0
         while length > 1e-10:
             new = theta + length * move
@@ -191,10 +192,11 @@ def newton(problem: Problem, theta: np.ndarray, t: float = 0.0, steps: int = 100
 
 def solved(H: np.ndarray, g: np.ndarray, k: int) -> np.ndarray:
     """H⁻¹ g, of least norm where H is singular; of many unknowns by a Cholesky factor, where that exists, with a shift
-    of all k intercepts, the last unknowns, which may change nothing, held where it is."""
+    of k intercepts, the last unknowns, held where it is: it changes nothing where k is not 0."""
     if len(H) > LARGE:
         stiff = H.copy()
-        stiff[-k:, -k:] += H.diagonal().max() / k
+        if k:
+            stiff[-k:, -k:] += H.diagonal().max() / k
         with contextlib.suppress(np.linalg.LinAlgError):
             return cho_solve(cho_factor(stiff), g)
     return np.linalg.lstsq(H, g, rcond=1e-14)[0]
