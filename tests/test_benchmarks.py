@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 import certificates  # noqa: E402
 import measure  # noqa: E402
+import reference  # noqa: E402
 import small  # noqa: E402
 import softmax  # noqa: E402
 import table  # noqa: E402
@@ -59,6 +60,14 @@ def test_the_certificates_campaign_counts_the_ways_that_fits_take():
         *_, taken = certificates.fit(problem, "float64", None, None)
         assert taken[way]
         assert not taken["Newton on the support of L1"]
+
+
+@pytest.mark.parametrize("loss", reference.SMOOTH)
+def test_the_reference_is_an_optimum_with_many_unknowns_too(loss):
+    X = np.random.default_rng(0).normal(size=(90, 5))
+    problem = reference.Problem(X, np.arange(90) % 36, 36, loss, "l2", 8.0)
+    assert (problem.A.shape[1] * problem.k) > reference.LARGE
+    assert problem.residual(reference.optimum(problem)) < 1e-13
 
 
 def test_both_sides_stop_at_the_first_iterate_at_the_target():
