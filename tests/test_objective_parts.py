@@ -375,6 +375,21 @@ def test_least_squares_is_known_from_its_sums(arrangement, alpha):
     assert equations.condition == pytest.approx(equations.gram.trace() / alpha if alpha else np.inf)
 
 
+@pytest.mark.parametrize("arrangement", [{}, {"weights": "zeros", "intercept": False}, {"standardize": True}])
+def test_few_rows_invert_the_hessian_of_least_squares(arrangement):
+    objective, _, w = problem(Case("squared", n=6, d=9, **arrangement))
+    before = objective.count.passes
+    solve = objective.precise().inverse_by_rows()
+    assert objective.count.passes - before == 1
+    v = np.random.default_rng(1).normal(size=objective.start().shape)
+    H = second_moment(objective, w)[:-1, :-1] + objective.alpha * np.eye(objective.design.d)
+    found = solve(v)
+    close(H @ found[:-1], v[:-1], 1e-10)
+    assert np.array_equal(found[-1], v[-1])
+    assert replace(objective, alpha=0.0).inverse_by_rows() is None
+    assert problem(Case("squared", n=40))[0].inverse_by_rows() is None
+
+
 def test_rates_of_steps_on_batches():
     """1 / (a row's curvature shared by the batch + the mean's part of it + α), Gower et al. 2019, eq. 4 in words."""
     objective, _, w = problem(Case("squared", n=40))

@@ -807,12 +807,16 @@ def test_a_sample_that_misleads_is_forgotten():
         (4000, 3, 2000, 0.0, True, ["rows"]),
         (4000, 3, 2001, 0.0, True, ["gram"]),
         (9_000, 20_000, 3, 0.0, True, ["gram"]),
-        (9_000, 20_001, 3, 0.1, True, ["rows"]),
+        (9_000, 20_001, 3, 0.0, True, ["rows"]),
+        (9_000, 20_001, 3, 0.1, True, ["products"]),
+        (9_000, 20_001, 3, 0.1, False, ["products", "gradients"]),
+        (1_000, 2_000, 3, 0.1, False, ["products", "rows"]),
+        (20_001, 20_002, 3, 0.1, True, ["rows"]),
     ],
 )
 def test_least_squares_goes_by_gram_matrix_unless_that_loses_digits(n, d, k, alpha, sure, ways, monkeypatch):
     """By rows, up to eight million entries of X, of the penalty's rows below it or of the targets, where the factor
-    has too few digits or there is no penalty; a Gram matrix must fit as well."""
+    has too few digits or there is no penalty; a Gram matrix must fit as well, of the rows where these are fewer."""
     taken = []
 
     def by(name, found):
@@ -829,6 +833,7 @@ def test_least_squares_goes_by_gram_matrix_unless_that_loses_digits(n, d, k, alp
     problem.count, problem.separated = SimpleNamespace(passes=0), lambda point: False
     problem.precise, problem.at, problem.start = lambda: problem, lambda theta: point, lambda: "θ"
     problem.normal_equations = lambda: SimpleNamespace(at=problem.at, condition=1.0)
+    problem.inverse_by_rows = by("products", "H⁻¹") if n < d and alpha else lambda: None
     progress = Progress(problem, None, None)
     assert SOLVERS["closed_form"](tol=1e-6).minimise(problem, None, progress) is Status.CONVERGED
     assert taken == ways

@@ -10,6 +10,7 @@ from sklearn.svm import LinearSVC
 from threadpoolctl import threadpool_limits
 
 from linearhead import LeastSquaresClassifier, LinearClassifier, LogisticClassifier, SoftmaxClassifier
+from linearhead.objective import Objective
 from linearhead.records import Status
 from linearhead.solvers import SOLVERS, closed_form
 from test_solvers_agree import (
@@ -159,6 +160,22 @@ def test_a_penalised_fit_of_few_rows_corrects_its_gram_matrix_and_needs_no_more(
         ours = LinearClassifier("squared", alpha=1e-6).fit(X, y)
     np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-10, atol=1e-10 * np.abs(theirs.coef_).max())
     assert ours.trace_.passes[-1] <= 5  # the matrix, and corrections of one pass each
+
+
+@pytest.mark.parametrize("options", [{}, {"fit_intercept": False}, {"standardize": True}])
+@pytest.mark.parametrize("kind", [np.float64, np.float32, np.uint8])
+def test_of_fewer_rows_than_columns_no_matrix_of_the_columns_is_made(kind, options, monkeypatch):
+    rng = np.random.default_rng(0)
+    X, y, alpha = (40 * rng.standard_normal((60, 3000)) + 128).clip(0, 255).astype(kind), np.arange(60) % 3, 1e-2
+    w = rng.uniform(0.2, 2, 60) * (np.arange(60) % 7 > 0)
+    monkeypatch.setattr(Objective, "gram", lambda _: pytest.fail("3 000 × 3 000 numbers were asked for"))
+    ours = LinearClassifier("squared", alpha=alpha, **options).fit(X, y, sample_weight=w)
+    Z = X.astype(float)
+    if "standardize" in options:
+        Z /= np.sqrt(np.average((Z - np.average(Z, axis=0, weights=w)) ** 2, axis=0, weights=w))
+    ridge = Ridge(alpha=alpha * w.sum(), solver="svd", fit_intercept=ours.fit_intercept)
+    near(ours.decision_function(X), ridge.fit(Z, np.eye(3)[y], w).predict(Z), 1e-6 if kind == np.float64 else 1e-4)
+    assert ours.converged_
 
 
 @pytest.mark.parametrize(("alpha", "passes"), [(1e-4, 1), (1e-9, 2)])

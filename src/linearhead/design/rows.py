@@ -259,6 +259,17 @@ class Rows(Design):
     def dense(self) -> np.ndarray:
         return self._inner(np.asarray(self.X))
 
+    def columns(self, most: int = 1024) -> Iterator[tuple[slice, np.ndarray]]:
+        """Which columns, and these, centred and scaled, of all rows (n, ·) float64; `most` at a time."""
+        for start in range(0, self.d, most):
+            part = slice(start, min(start + most, self.d))
+            z = np.asarray(self.X[:, part]).astype(np.float64)
+            if self.shift is not None:
+                z -= self.shift[part]
+            if self.scale is not None:
+                z /= self.scale[part]
+            yield part, z
+
     def gram(self, y: np.ndarray, k: int, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         def share(block: RowBlock) -> tuple:
             x, w = self._inner(block.x), None if weights is None else weights[block.rows]

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..arrays import namespace, one_hot, to_host
-from ..design import Block, Design, LentSlabs
+from ..design import Block, Design, LentSlabs, Rows
 from ..losses import Loss
 from ..penalties import Penalty
 from .coupled import CLASSES
@@ -403,6 +403,14 @@ class Objective(MiniBatches):
         from .normal import NormalEquations
 
         return NormalEquations.of(self)
+
+    def inverse_by_rows(self) -> Any:
+        """v → H⁻¹v of least squares by n × n numbers; None where rows are not fewer than columns, or not in memory."""
+        from .normal import inverse_by_rows
+
+        design: Any = self.design
+        here = type(design) is Rows and type(design.X) is np.ndarray
+        return inverse_by_rows(self) if here and self.alpha and design.n < design.d else None
 
     # ── kinked losses: multipliers and the dual (duality.py) ──────────────────────────────────────
     def no_multipliers(self) -> np.ndarray:

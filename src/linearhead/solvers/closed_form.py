@@ -2,10 +2,10 @@
 
 One Gram matrix and a Cholesky factor, then corrections by the same sums, which take no pass, and from residuals of the
 rows in float64, a pass each (Björck 1996, ch. 2): none where the weights will be rounded to float32, which the sums are
-good for unless columns are nearly collinear next to the penalty. Where the factor has too few digits, small problems go
-through a singular value decomposition of [√D Z; √(αΣw) I], which keeps the digits that forming ZᵀZ squares away;
-larger ones through conjugate gradients that the factor preconditions. Without a penalty and with rank to spare: the
-solution of least norm.
+good for unless columns are nearly collinear next to the penalty. Of fewer rows than columns the factor is that of the
+rows' products, n × n. Where it has too few digits, small problems go through a singular value decomposition of
+[√D Z; √(αΣw) I], which keeps the digits that forming ZᵀZ squares away; larger ones through conjugate gradients that the
+factor preconditions. Without a penalty and with rank to spare: the solution of least norm.
 """
 
 from __future__ import annotations
@@ -50,15 +50,19 @@ def _solved(problem: Problem, rounding: float = 0.0) -> Any:
     design = problem.design
     rows = design.n + (design.d if problem.alpha else 0)
     few = rows * max(design.d, problem.k) <= DIRECT
-    if design.d > WIDE or (few and not problem.alpha):
+    if design.n <= WIDE and (solve := problem.inverse_by_rows()) is not None:
+        point, first = problem.at(problem.start()), 0.0
+    elif design.d > WIDE or (few and not problem.alpha):
         return problem.at(_by_rows(problem))
-    equations = problem.normal_equations()
-    solve = _by_factor(equations)
-    point, _, first = _refined(equations, equations.at(problem.start()), solve)
-    if equations.condition * np.finfo(np.float64).eps <= rounding:
-        return point
-    del equations  # makes room
-    point, sure, _ = _refined(problem, problem.at(point.theta), solve, first)
+    else:
+        equations = problem.normal_equations()
+        solve = _by_factor(equations)
+        point, _, first = _refined(equations, equations.at(problem.start()), solve)
+        if equations.condition * np.finfo(np.float64).eps <= rounding:
+            return point
+        del equations  # makes room
+        point = problem.at(point.theta)
+    point, sure, _ = _refined(problem, point, solve, first)
     if sure:
         return point
     return problem.at(_by_rows(problem)) if few else _by_conjugate_gradients(problem, point, solve)
