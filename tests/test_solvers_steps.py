@@ -811,7 +811,7 @@ def test_a_sample_that_misleads_is_forgotten():
         (9_000, 20_001, 3, 0.1, True, ["products"]),
         (9_000, 20_001, 3, 0.1, False, ["products", "gradients"]),
         (1_000, 2_000, 3, 0.1, False, ["products", "rows"]),
-        (20_001, 20_002, 3, 0.1, True, ["rows"]),
+        (20_001, 40_002, 3, 0.1, True, ["rows"]),
     ],
 )
 def test_least_squares_goes_by_gram_matrix_unless_that_loses_digits(n, d, k, alpha, sure, ways, monkeypatch):
@@ -825,7 +825,7 @@ def test_least_squares_goes_by_gram_matrix_unless_that_loses_digits(n, d, k, alp
     point = SimpleNamespace(value=1.0, residual=1e-6, loss=1.0, accuracy=None, theta="θ")
     monkeypatch.setattr(closed_form, "_by_rows", by("rows", "θ"))
     monkeypatch.setattr(closed_form, "_by_factor", by("gram", None))
-    monkeypatch.setattr(closed_form, "_refined", lambda problem, at, solve, first=0.0: (at, sure, 1.0))
+    monkeypatch.setattr(closed_form, "_refined", lambda problem, at, solve, first=0.0, enough=0.0: (at, sure, 1.0))
     monkeypatch.setattr(closed_form, "_by_conjugate_gradients", by("gradients", point))
     problem = SimpleNamespace(
         design=SimpleNamespace(n=n, d=d, dtype=np.dtype(np.float64)), k=k, alpha=alpha, watch=False
@@ -833,7 +833,7 @@ def test_least_squares_goes_by_gram_matrix_unless_that_loses_digits(n, d, k, alp
     problem.count, problem.separated = SimpleNamespace(passes=0), lambda point: False
     problem.precise, problem.at, problem.start = lambda: problem, lambda theta: point, lambda: "θ"
     problem.normal_equations = lambda: SimpleNamespace(at=problem.at, condition=1.0)
-    problem.inverse_by_rows = by("products", "H⁻¹") if n < d and alpha else lambda: None
+    problem.inverse_by_rows = by("products", "H⁻¹") if 2 * n <= d and alpha else lambda: None
     progress = Progress(problem, None, None)
     assert SOLVERS["closed_form"](tol=1e-6).minimise(problem, None, progress) is Status.CONVERGED
     assert taken == ways

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import lower_gram
 from .point import Point
 
 
@@ -56,7 +57,7 @@ def inverse_by_rows(objective: Any) -> Callable[[np.ndarray], np.ndarray]:
     root = np.sqrt(w / objective.total)[:, None]
     kernel = np.zeros((n, n))
     for _, z in design.columns():
-        kernel += z @ z.T
+        kernel += lower_gram(z.T)
     kernel *= root
     kernel *= root.T
     kernel[np.diag_indices(n)] += alpha

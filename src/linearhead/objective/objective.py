@@ -405,12 +405,13 @@ class Objective(MiniBatches):
         return NormalEquations.of(self)
 
     def inverse_by_rows(self) -> Any:
-        """v → H⁻¹v of least squares by n × n numbers; None where rows are not fewer than columns, or not in memory."""
+        """v → H⁻¹v of least squares by n × n numbers; None where rows are not half as many as columns, or not in
+        memory: it takes more passes than a matrix of the columns does."""
         from .normal import inverse_by_rows
 
         design: Any = self.design
         here = type(design) is Rows and type(design.X) is np.ndarray
-        return inverse_by_rows(self) if here and self.alpha and design.n < design.d else None
+        return inverse_by_rows(self) if here and self.alpha and 2 * design.n <= design.d else None
 
     # ── kinked losses: multipliers and the dual (duality.py) ──────────────────────────────────────
     def no_multipliers(self) -> np.ndarray:

@@ -2,8 +2,8 @@
 
 One Gram matrix and a Cholesky factor, then corrections by the same sums, which take no pass, and from residuals of the
 rows in float64, a pass each (Björck 1996, ch. 2): none where the weights will be rounded to float32, which the sums are
-good for unless columns are nearly collinear next to the penalty. Of fewer rows than columns the factor is that of the
-rows' products, n × n. Where it has too few digits, small problems go through a singular value decomposition of
+good for unless columns are nearly collinear next to the penalty. Of half as many rows as columns the factor is that of
+the rows' products, n × n. Where it has too few digits, small problems go through a singular value decomposition of
 [√D Z; √(αΣw) I], which keeps the digits that forming ZᵀZ squares away; larger ones through conjugate gradients that the
 factor preconditions. Without a penalty and with rank to spare: the solution of least norm.
 """
@@ -51,7 +51,7 @@ def _solved(problem: Problem, rounding: float = 0.0) -> Any:
     rows = design.n + (design.d if problem.alpha else 0)
     few = rows * max(design.d, problem.k) <= DIRECT
     if design.n <= WIDE and (solve := problem.inverse_by_rows()) is not None:
-        point, first = problem.at(problem.start()), 0.0
+        point, first, enough = problem.at(problem.start()), 0.0, max(rounding, DIGITS)
     elif design.d > WIDE or (few and not problem.alpha):
         return problem.at(_by_rows(problem))
     else:
@@ -61,8 +61,8 @@ def _solved(problem: Problem, rounding: float = 0.0) -> Any:
         if equations.condition * np.finfo(np.float64).eps <= rounding:
             return point
         del equations  # makes room
-        point = problem.at(point.theta)
-    point, sure, _ = _refined(problem, point, solve, first)
+        point, enough = problem.at(point.theta), DIGITS
+    point, sure, _ = _refined(problem, point, solve, first, enough)
     if sure:
         return point
     return problem.at(_by_rows(problem)) if few else _by_conjugate_gradients(problem, point, solve)
@@ -90,15 +90,17 @@ def _by_factor(equations: Any) -> Solve:
     return lambda v: np.vstack([solve(v[:-1]), v[-1:]])
 
 
-def _refined(problem: Any, point: Any, solve: Solve, first: float = 0.0) -> tuple[Any, bool, float]:
-    """By the factor, which alone is right to cond · eps, from float64 residuals; whether what is left is rounding; and
-    the size of the first correction, unless it is known.
+def _refined(
+    problem: Any, point: Any, solve: Solve, first: float = 0.0, enough: float = DIGITS
+) -> tuple[Any, bool, float]:
+    """By the factor, which alone is right to cond · eps, from float64 residuals, until corrections are `enough` of the
+    first; whether what is left is rounding; and the size of the first correction, unless it is known.
 
     Sizes are those of gᵀH⁻¹g: of columns of unlike size the largest alone would be seen in g."""
     step = solve(point.gradient)
     size = abs(float(np.vdot(step, point.gradient)))
     first = first or size
-    while size > DIGITS**2 * first:
+    while size > enough**2 * first:
         new = problem.at(point.theta - step)
         step = solve(new.gradient)
         size, before = abs(float(np.vdot(step, new.gradient))), size
