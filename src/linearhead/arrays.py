@@ -26,7 +26,7 @@ def one_blas_thread() -> Iterator[None]:
     """
     with _holding:
         if not _held["by"]:
-            _held["limit"] = _blas("scipy.linalg" in sys.modules).limit(limits=1, user_api="blas")
+            _held["limit"] = blas().limit(limits=1, user_api="blas")
             _held["limit"].__enter__()
         _held["by"] += 1
     try:
@@ -38,9 +38,13 @@ def one_blas_thread() -> Iterator[None]:
                 _held["limit"].__exit__(None, None, None)
 
 
+def blas() -> Any:
+    """What holds every BLAS that is loaded by now, a ThreadpoolController: SciPy brings its own."""
+    return _found("scipy.linalg" in sys.modules)
+
+
 @cache
-def _blas(scipy_s: bool) -> Any:
-    """What holds every BLAS that is loaded by now: SciPy brings its own."""
+def _found(scipy_s: bool) -> Any:
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()

@@ -11,6 +11,8 @@ from functools import cache
 
 import numpy as np
 
+from ..arrays import blas
+
 UNPACKED = 10**6  # multiplications of a product, up to which it is made of the matrices as they lie
 ROWS = 64  # of a tile
 KERNELS = "SkylakeX", "Cooperlake", "SapphireRapids"
@@ -20,9 +22,7 @@ LEAST, MOST = 3, 64  # classes: with fewer a product is hardly one, with more th
 @cache
 def unpacked() -> bool:
     """Whether BLAS has such kernels here."""
-    from threadpoolctl import threadpool_info
-
-    return any(library.get("architecture") in KERNELS for library in threadpool_info())
+    return any(library.get("architecture") in KERNELS for library in blas().info())
 
 
 def cuts(d: int, k: int) -> int:
