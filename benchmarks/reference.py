@@ -24,10 +24,14 @@ def row_losses(loss: str, s: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Losses (n,) at scores s (n, k)."""
     rows = np.arange(len(s))
     if loss == "cross_entropy":
-        top = s.max(axis=1)
-        return np.log(np.exp(s - top[:, None]).sum(axis=1)) + top - s[rows, y]
+        best = s.argmax(axis=1)
+        top = s[rows, best]
+        others = np.exp(s - top[:, None])
+        others[rows, best] = 0  # losses far below scores keep their digits
+        return np.log1p(others.sum(axis=1)) + (top - s[rows, y])
     if loss == "logistic":
-        return np.logaddexp(0, s).sum(axis=1) - s[rows, y]
+        away = np.where(np.eye(s.shape[1], dtype=bool)[y], -s, s)
+        return np.logaddexp(0, away).sum(axis=1)
     if loss == "squared":
         return 0.5 * ((s - np.eye(s.shape[1])[y]) ** 2).sum(axis=1)
     over = np.maximum(1 + s - s[rows, y][:, None], 0)

@@ -70,6 +70,14 @@ def test_the_reference_is_an_optimum_with_many_unknowns_too(loss):
     assert problem.residual(reference.optimum(problem)) < 1e-13
 
 
+def test_losses_far_below_scores_keep_their_digits():
+    s = np.array([[40.0, 0.0, 1.0], [-3.0, 37.5, 0.0]])
+    found = reference.row_losses("cross_entropy", s, np.array([0, 1]))
+    np.testing.assert_allclose(found, [np.exp(-40.0) + np.exp(-39.0), np.exp(-40.5) + np.exp(-37.5)], rtol=1e-13)
+    found = reference.row_losses("logistic", np.array([[40.0, -39.0]]), np.array([0]))
+    np.testing.assert_allclose(found, [np.exp(-40.0) + np.exp(-39.0)], rtol=1e-13)
+
+
 def test_both_sides_stop_at_the_first_iterate_at_the_target():
     X, y = blobs(np.random.default_rng(0), 400, 6, 3)
     X, alpha = X.astype(np.float32), 1e-2
