@@ -114,13 +114,8 @@ class Curvature:
 
     def _of_squares(self) -> tuple[np.ndarray, float]:
         """The two sums for squares (5), the mean row's rounding included."""
-        objective, design = self.objective, self.objective.design
-        sums = objective.class_sums().sum(axis=1)
-        far = (
-            0.0
-            if design.shift is None
-            else np.abs(design.shift if design.scale is None else design.shift / design.scale)
-        )
+        objective = self.objective
+        sums, far = objective.class_sums().sum(axis=1), np.abs(objective.design.centre)
         noise = 1e-6 * np.sqrt(objective.column_metric()[:-1, 0]) + objective.n * np.finfo(float).eps * far
         z = np.linalg.norm(np.abs(sums[:-1]) + noise)
         return 0.5 * objective.total * np.eye(objective.k), 0.5 * objective.total * float(z * z)

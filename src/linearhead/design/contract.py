@@ -181,6 +181,13 @@ class Design:
         """The same rows with this centre and scale; deviation tells whether centring can be left to θ."""
         return replace(self, shift=mean, scale=scale, energy=energy)
 
+    @property
+    def centre(self) -> np.ndarray:
+        """What is taken off the rows, in scaled columns, (d,)."""
+        if self.shift is None:
+            return np.zeros(self.d)
+        return self.shift if self.scale is None else self.shift / self.scale
+
     def gram(self, y: np.ndarray, k: int, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """ZᵀDZ of the centred and scaled columns, (d, d), and their sums by label, [Z 1]ᵀDY (d+1, k), float64: one
         pass."""

@@ -44,8 +44,8 @@ def gap_at(objective: Objective, theta: np.ndarray, g: np.ndarray | None = None,
     objective = objective.precise()
     if g is not None:
         return gap_from(objective, *_dual_pass(objective, theta, g))[0]
-    free = bool(objective.loss.smoothness and objective.alpha and objective.design.intercept)
-    free = free and not objective.loss.quadratic
+    loss = objective.loss
+    free = bool(loss.smoothness and not loss.quadratic and objective.alpha and objective.design.intercept)
     bends = free and objective.k <= MOST  # the balancing that needs it is rarely not needed
 
     def look(here: Objective, block: Block, s: np.ndarray, slopes: np.ndarray) -> tuple:

@@ -55,7 +55,7 @@ def inverse_by_rows(objective: Any) -> Callable[[np.ndarray], np.ndarray]:
     design, alpha, n = objective.design, objective.alpha, objective.n
     w = np.ones(n) if objective.weights is None else objective.weights.astype(np.float64)
     root = np.sqrt(w / objective.total)[:, None]
-    kernel = np.zeros((n, n))
+    kernel = np.zeros((n, n), order="F")  # as LAPACK wants it: no copy as large
     for _, z in design.columns():
         kernel += lower_gram(z.T)
     kernel *= root

@@ -96,7 +96,10 @@ def span(objective: Objective) -> Span:
         # up to there U is orthonormal to the rounding of its type
         digits = np.finfo(np.float64).eps / np.finfo(design.dtype).eps
         sure = int(np.count_nonzero(energy >= 16 * digits * energy[:1]))
-        trace = lambda: float(np.sum(inverse() ** 2))  # noqa: E731
+
+        def trace() -> float:
+            return float(np.sum(inverse() ** 2))
+
         if sure == len(energy):
             return Span(Z.astype(design.dtype), lambda: _adjoint(dense, inverse()), trace)
         A = inverse()
@@ -150,7 +153,6 @@ def _noise(design: Any, gram: np.ndarray) -> float:
     mean in the design's type. Measured: a sixth of the latter at most."""
     product = 4 * len(gram) * np.finfo(np.float64).eps * float(gram.diagonal().max())
     size = float(np.trace(gram)) ** 0.5
-    if design.shift is not None and not design.centre_blocks:  # the centre is rounded, too
-        shift = design.shift if design.scale is None else design.shift / design.scale
-        size += design.n**0.5 * float(np.linalg.norm(shift))
+    if not design.centre_blocks:  # the centre is rounded, too
+        size += design.n**0.5 * float(np.linalg.norm(design.centre))
     return max(product, (2 * float(np.finfo(design.dtype).eps) * size) ** 2)
