@@ -96,8 +96,7 @@ def small(record: dict) -> Iterator[Row]:
     for (loss, n, d, k), those in blocks.items():
         found = "; ".join(beside(name, [r["peers"][name] for r in those]) for name in those[0]["peers"])
         proven = sum(r["defaults"]["certified"] for r in those)
-        classes = f"{n} × {d}, {k} classes, {len(those)} problems"
-        work = f"small probes, {losses.get(loss, loss)}, {classes}, to the F where the peer stops"
+        work = f"{losses.get(loss, loss)}, {n} × {d}, {k} classes, {len(those)} problems"
         yield work, f"{found}; defaults certify {proven} of {len(those)}", ""
 
 
@@ -257,29 +256,14 @@ def generated_requests(record: dict) -> Iterator[Row]:
     yield work, found, "0, 0"
 
 
-SCRIPTS: tuple[Callable[..., Iterator[Row]], ...] = (
-    softmax,
-    peers,
-    wide_k,
-    path,
-    margin,
-    least_squares,
-    small,
-    sgd,
-    sweep,
-    out_of_core,
-    growth,
-    certificates,
-    device,
-    hog,
-    patches,
-    colour,
-    decode,
-    store,
-    model_files,
-    serving,
-    generated_requests,
-)
+SECTIONS: dict[str, tuple[Callable[..., Iterator[Row]], ...]] = {
+    "Exact fits, to the same objective": (softmax, peers, wide_k, path, margin, least_squares),
+    "Small probes, in a process of their own, to the objective where the peer stops": (small,),
+    "A pass, its memory, and what is proven": (sweep, sgd, out_of_core, growth, certificates),
+    "On a graphics card": (device,),
+    "From pictures to features": (patches, colour, hog, decode),
+    "Files and the server": (store, model_files, serving, generated_requests),
+}
 
 
 def results(name: str) -> object:
@@ -288,12 +272,18 @@ def results(name: str) -> object:
 
 
 def table() -> str:
-    lines = ["| work | measured | aim | script |", "|---|---|---|---|"]
-    for script in SCRIPTS:
+    """A table a section, one row or several a script that has results."""
+    return "\n\n".join(filter(None, (section(*named) for named in SECTIONS.items())))
+
+
+def section(title: str, scripts: tuple[Callable[..., Iterator[Row]], ...]) -> str:
+    lines = [f"**{title}**", "", "| work | measured | aim | script |", "|---|---|---|---|"]
+    head = len(lines)
+    for script in scripts:
         record = results(script.__name__)
         for work, found, aim in script(record) if record is not None else ():
             lines.append(f"| {work} | {found} | {aim} | [`{script.__name__}.py`](benchmarks/{script.__name__}.py) |")
-    return "\n".join(lines)
+    return "\n".join(lines) if len(lines) > head else ""
 
 
 def picture(record: dict) -> str:

@@ -13,7 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from ..features import Color, Extractor, Hog, Onnx, Patches, Pixels
 from ..features.hog import SPAN, _bins, _length
-from ..features.patches import FLAT
+from ..features.layer import FLAT
 from ..features.windows import CONTRAST, View
 from .onnx_network import network
 

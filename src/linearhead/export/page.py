@@ -18,7 +18,7 @@ from PIL import Image
 
 from ..charts.words import escaped
 from ..features import Color, Extractor, Hog, Patches
-from ..features.patches import FLAT
+from ..features.layer import FLAT
 from ..features.windows import CONTRAST
 from .predictor import NEEDED, parts_of
 
