@@ -121,6 +121,11 @@ def test_the_python_file_alone_reads_pictures_as_predict_does(fit, tmp_path):
         assert abs(chances[label] - own.confidence) < 1e-5
     line = subprocess.run([sys.executable, file, pictures[0]], capture_output=True, text=True, check=True).stdout
     assert line.split("\t")[0] == expected[0].label
+    words = [sys.executable, file, "nowhere.png", file, pictures[0]]  # the others are answered all the same
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, line)
+    assert [error.split(":")[0] for error in done.stderr.splitlines()] == ["nowhere.png", str(file)]
+    assert subprocess.run([sys.executable, file], capture_output=True).returncode == 1
 
 
 def test_the_python_file_is_readable_and_holds_no_code_but_ours(run):

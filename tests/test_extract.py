@@ -1,6 +1,7 @@
 """The verb extract: features once into a store, and a train that reads them there decodes nothing."""
 
 import json
+import shlex
 
 import numpy as np
 import pytest
@@ -43,6 +44,21 @@ def test_train_after_extract_decodes_nothing(photos, tmp_path, monkeypatch, feat
         assert outcome.run.features["dimension"] == found["dimension"]
     again = linearhead.load(tmp_path / "cross_entropy" / "model.safetensors")
     assert np.array_equal(again.coef, linearhead.load(alone.model).coef)
+
+
+def test_what_is_named_next_reads_the_store(photos, tmp_path):
+    """With every option that decides how pictures are looked at."""
+    store = tmp_path / "my store"
+    options = ["--size", "16x20", "--seed", "3", "--max-bad", "0.1"]
+    done = CliRunner().invoke(cli, ["extract", str(photos), "--features", "color", *options, "--out", str(store)])
+    assert done.exit_code == 0, done.output
+    *_, following = done.stdout.splitlines()
+    words = shlex.split(following)
+    assert words[:4] == ["Next", "linearhead", "train", str(photos)]
+    shards = sorted(store.rglob("*.rows"))
+    again = CliRunner().invoke(cli, [*words[2:], "--out", str(tmp_path / "run")])
+    assert again.exit_code == 0, again.output
+    assert sorted(store.rglob("*.rows")) == shards
 
 
 def test_a_store_that_cannot_be_made(photos, tmp_path):

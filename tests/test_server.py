@@ -37,7 +37,7 @@ from linearhead.server import decoders
 from linearhead.server.child import frame, read
 from linearhead.server.openapi import described
 from linearhead.server.run import allowed, check, listen
-from server_process import Running, foreign_hosts, foreign_origins, form, kill
+from server_process import START, Running, foreign_hosts, foreign_origins, form, kill
 
 FILES = scanned(24)
 TOKEN = "correct-horse-battery-staple"
@@ -624,6 +624,16 @@ def test_the_command_says_where_and_refuses_what_it_must(run):
     _, errors = process.communicate(timeout=20)
     assert process.returncode in (0, 130, -2), errors
     assert "Traceback" not in errors
+
+
+def test_modules_of_the_folder_it_is_started_in_are_not_run(run, tmp_path, monkeypatch):
+    """Somebody's photos may lie beside a json.py."""
+    for name in ("json.py", "signal.py", "PIL.py"):
+        (tmp_path / name).write_text("raise SystemExit('not for you')")
+    monkeypatch.setattr("server_process.START", "import sys; sys.path.remove(''); " + START.lstrip())
+    monkeypatch.chdir(tmp_path)
+    with Running(run) as server:
+        assert server.ask("POST", "/predict", FILES[0])[0] == 200
 
 
 def test_serving_does_not_wait_for_what_only_training_needs(run):

@@ -7,11 +7,13 @@ import shlex
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from .choices import READER, Place
 from .output import put, put_json
 from .train import JUDGING, PICTURES
 
+OWN = ("data", "out", "features", "as_json")  # what is said otherwise where `train` is named
 SHARED = ("test_share", "group", "valid_share", "seed", "max_bad", "strict", "as_json")
 
 
@@ -20,6 +22,7 @@ def with_options(command: Any) -> Any:
     for option in reversed(JUDGING):
         command = option(command)
     command.__click_params__ = [p for p in command.__click_params__ if p.name in SHARED]
+    next(p for p in command.__click_params__ if p.name == "strict").help = "Stop at the first unreadable picture."
     for option in reversed(PICTURES):
         command = option(command)
     return command
@@ -47,4 +50,19 @@ def extract(data: str, out: str, as_json: bool, strict: bool, **recipe: Any) -> 
     put(f"Features: {found.features}, {found.dimension} numbers a picture")
     put(f"Took {found.seconds:.1f} s")
     put(f"Store   {found.store}")
-    put(f"Next    linearhead train {shlex.quote(data)} --features '{found.features}' --cache {shlex.quote(out)}")
+    settled = ["--features", found.features, *(["--loss", found.loss] if recipe["features"] == "auto" else [])]
+    put(f"Next    {shlex.join(['linearhead', 'train', data, *settled, *_given(), '--cache', out])}")
+
+
+def _given() -> list[str]:
+    """The options that somebody gave and `train` has to be given as well, or it would look at pictures anew."""
+    context = click.get_current_context()
+    words: list[str] = []
+    for option in context.command.params:
+        name = option.name or ""
+        if name in OWN or context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
+            continue
+        value = context.params[name]
+        shown = "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        words += [option.opts[0]] if value is True else [option.opts[0], shown]
+    return words

@@ -19,7 +19,8 @@ from .child import GOOD, frame
 
 PASSED_ON = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "LANG", "HOME", "TMPDIR")  # no tokens
 
-
+# modules come from where this process has them, never from the folder in which somebody happened to start it
+BEGIN = "import sys; sys.path[:] = {path}; from {package}.child import main; main(sys.stdin.buffer, sys.stdout.buffer)"
 TRIES = 3
 PAUSE = 0.2  # seconds before another start, where one failed; also how long a dead child's end is waited for
 
@@ -40,7 +41,7 @@ class Child:
     async def start(cls, looks: Preprocessing, most: int, work: float) -> Child:
         env = {name: os.environ[name] for name in PASSED_ON if name in os.environ} | {"OPENBLAS_NUM_THREADS": "1"}
         pipe, null = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
-        words = [sys.executable, "-m", f"{__package__}.child"]
+        words = [sys.executable, "-P", "-c", BEGIN.format(path=sys.path, package=__package__)]
         options = {"stdin": pipe, "stdout": pipe, "stderr": null, "env": env, "start_new_session": True}
         child = cls(await asyncio.create_subprocess_exec(*words, limit=2**20, **options))
         try:
