@@ -56,10 +56,10 @@ def test_groups_numbers_and_rows_without_label(tmp_path):
     assert data.classes == ("0", "1")
     assert data.groups is not None
     assert len(set(data.groups.tolist())) == 3
-    table = pa.table({"image": [png(0), png(1), b"no"], "label": ["x", "y", None]})  # plain bytes
+    table = pa.table({"image": [png(0), png(1), b"no", png(2)], "label": ["x", "y", None, " "]})  # plain bytes
     pq.write_table(table, tmp_path / "b.parquet")
     data = open_dataset(tmp_path / "b.parquet")
-    assert (len(data), data.found) == (2, 3)
+    assert (len(data), data.found, data.classes) == (2, 4, ("x", "y"))
     assert data.read(1) == png(1)
 
 

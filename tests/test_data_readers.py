@@ -56,6 +56,27 @@ def test_csv_with_the_usual_columns(tmp_path, column, label, delimiter):
     np.testing.assert_array_equal(batch.pictures[0], PIXELS)
 
 
+def test_a_table_as_windows_writes_it(tmp_path):
+    """UTF-16 ("Unicode text" of a spreadsheet), ends of lines of two characters, paths with \\."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1.png").write_bytes(encoded())
+    text = "file_name\tlabel\r\na\\1.png\tgrün\r\n"
+    for encoding in ("utf-8-sig", "utf-16", "utf-16-be"):
+        mark = b"\xfe\xff" if encoding == "utf-16-be" else b""
+        (tmp_path / "list.tsv").write_bytes(mark + text.encode(encoding))
+        dataset = open_dataset(tmp_path / "list.tsv")
+        assert (dataset.classes, dataset.read(0)) == (("grün",), tmp_path / "a" / "1.png")
+    (tmp_path / "list.csv").write_bytes(text.encode("cp1252"))
+    with pytest.raises(FileError, match="CSV UTF-8"):
+        open_dataset(tmp_path / "list.csv")
+
+
+def test_arrays_in_a_folder_are_pointed_at(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.zeros((2, 3)), y=[0, 1])
+    with pytest.raises(DataError, match=r"holds no picture .* give .*/a\.npz itself"):
+        open_dataset(tmp_path)
+
+
 def test_json_lines_with_splits_and_groups(tmp_path):
     rows = [
         {"file_name": "1.png", "label": 3, "split": "train", "group": "anna"},
@@ -203,6 +224,38 @@ def test_cifar_pickles_as_python_2_wrote_them(tmp_path):
 def test_cifar_without_names_has_numbers(tmp_path):
     (cifar_binary(tmp_path) / "batches.meta.txt").unlink()
     assert open_dataset(tmp_path).classes == ("0", "1", "2")
+
+
+@pytest.mark.parametrize(("fine", "meta"), [(False, "batches.meta"), (True, "meta")])
+def test_cifar_pickles_without_names_have_numbers(tmp_path, fine, meta):
+    (cifar_pickles(tmp_path, fine=fine) / meta).unlink()
+    dataset = open_dataset(tmp_path)
+    assert (dataset.reader, dataset.classes, len(dataset)) == ("cifar", ("0", "1", "2"), 7)
+
+
+def test_files_called_train_and_test_that_are_no_pickles_are_not_taken_for_cifar(tmp_path):
+    (tmp_path / "train").write_bytes(b"\x80\x01 and so on")
+    (tmp_path / "test").write_text("")
+    assert detect(tmp_path) == "folder"
+
+
+@pytest.mark.parametrize("make", [cifar_pickles, cifar_binary, lambda folder: cifar_pickles(folder, fine=True)])
+@pytest.mark.parametrize("below", ["cifar-batches", "raw/cifar-batches"])
+def test_the_folder_that_an_archive_was_unpacked_into(tmp_path, make, below):
+    (tmp_path / below).mkdir(parents=True)
+    make(tmp_path / below)
+    (tmp_path / "archive.tar.gz").write_bytes(b"\x1f\x8b")
+    dataset = open_dataset(tmp_path)
+    check_cifar(dataset)
+    assert dataset.source == str(tmp_path / below)
+
+
+def test_several_data_sets_below_a_folder_are_named(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        cifar_binary(tmp_path / name)
+    with pytest.raises(DataError, match=r"2 data sets and no pictures; give one of '.*one', '.*two'"):
+        open_dataset(tmp_path)
 
 
 @pytest.mark.parametrize("end", [0, 1, 3072, 3074, -1])
@@ -412,6 +465,26 @@ def test_folder_of_npy_and_single_npy(tmp_path):
         if name == "labels.npy":
             check_stack(open_dataset(tmp_path))
     assert open_dataset(tmp_path / "pictures.npy").classes == ("1", "2", "3")  # its own labels go before others
+
+
+@pytest.mark.parametrize(
+    ("labels", "where"),
+    [
+        (["a", "", "b", " "], r"2 of 4 labels are empty, those of '\[1\]', '\[3\]';"),
+        ([0.0, float("nan"), 1.0, 1.0], r"1 of 4 .* those of '\[1\]'"),
+        (np.array(["a", "b", None, "b"], dtype=object), r"1 of 4 .* those of '\[2\]'"),
+        ([b"a", b"b", b"", b"a"], r"1 of 4 .* those of '\[2\]'"),
+    ],
+)
+def test_a_label_that_is_missing_is_refused_with_its_row(labels, where):
+    with pytest.raises(DataError, match=where):
+        open_dataset((np.zeros((4, 3)), labels))
+
+
+def test_names_as_tables_have_them():
+    """pandas keeps text in arrays of objects."""
+    dataset = open_dataset((np.zeros((3, 2)), np.array(["b", "a", "b"], dtype=object)))
+    assert classes_of(dataset) == ["b", "a", "b"]
 
 
 def test_labels_as_text_and_classes_by_name(tmp_path):

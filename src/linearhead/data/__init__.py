@@ -31,6 +31,10 @@ READERS: dict[str, Reader] = {
     "parquet": Reader(parquet.recognises, parquet.read, "Parquet files with pictures inside and labels"),
     "folder": Reader(Path.is_dir, folder.read, "folders of pictures, one per class"),
 }
+UNPACKED = (
+    "idx",
+    "cifar",
+)  # what archives unpack into a folder of its own, as DATA/cifar-10-batches-py, DATA/MNIST/raw
 
 
 def open_dataset(path: Data, reader: str = "auto", min_classes: int = 1) -> Dataset:
@@ -53,7 +57,7 @@ def open_dataset(path: Data, reader: str = "auto", min_classes: int = 1) -> Data
         path = Path(path)
         _require_there(path)
         name = reader if reader != "auto" else detect(path)
-        dataset = READERS[name].read(path)
+        dataset = _read(path, name, reader == "auto")
     if len(dataset) == 0:
         raise DataError(f"{dataset.source} holds no picture (read as {name}); at least one for each class is needed.")
     if len(dataset.classes) < min_classes:
@@ -71,6 +75,31 @@ def detect(path: Path) -> str:
         f"{path} is no data set in a form known here ({path.stat().st_size} bytes). Known are {known}. "
         "Give the folder that holds the class folders, or name the form with --reader."
     )
+
+
+def _read(path: Path, name: str, look_below: bool) -> Dataset:
+    """What `name` reads at `path`; of a folder without pictures, the one data set that an archive has left below it."""
+    try:
+        return READERS[name].read(path)
+    except DataError as error:
+        below = _unpacked(path) if look_below and name == "folder" else {}
+        if not below:
+            raise
+        if len(below) > 1:
+            places = listed([str(place) for place in below])
+            raise DataError(f"{path} holds {len(below)} data sets and no pictures; give one of {places}.") from error
+        ((place, form),) = below.items()
+        return READERS[form].read(place)
+
+
+def _unpacked(path: Path) -> dict[Path, str]:
+    """The folders at most two below `path` with files of a published data set, and which reader knows them."""
+    found: dict[Path, str] = {}
+    for place in sorted((*path.glob("*/"), *path.glob("*/*/"))):
+        form = next((name for name in UNPACKED if READERS[name].recognises(place)), None)
+        if form is not None and not any(folder.hidden(part) for part in place.relative_to(path).parts):
+            found[place] = form
+    return found
 
 
 def _require_there(path: Path) -> None:

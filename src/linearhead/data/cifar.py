@@ -21,6 +21,7 @@ from .contract import Dataset, by_name
 SIDE, CHANNELS = 32, 3
 PIXELS = SIDE * SIDE * CHANNELS
 MOST_BYTES = 2**30  # of one file; the largest real one has 155 MB
+PROTO = 0x80  # the first byte of a pickle that says its protocol, which is the second
 MOST_MEMOS = 10_000_000  # a pickle may number its objects as it likes; the number is also how much memory it takes
 
 
@@ -76,12 +77,21 @@ def _form(path: Path) -> _Form | None:
     if not path.is_dir():
         return None
     for form in FORMS:
-        # the pickles of CIFAR-100 are called train and test, as much else is: their meta file decides
-        if any((path / name).is_file() for name in (*form.train, form.test)) and (
-            form.train != ("train",) or (path / form.names).is_file()
-        ):
+        there = [path / name for name in (*form.train, form.test) if (path / name).is_file()]
+        # the pickles of CIFAR-100 are called train and test, as much else is: their meta file decides, or what they are
+        if there and (form.train != ("train",) or (path / form.names).is_file() or all(map(_begins, there))):
             return form
     return None
+
+
+def _begins(file: Path) -> bool:
+    """Whether a file begins as a pickle of protocol 2 or later does."""
+    try:
+        with file.open("rb") as opened:
+            head = opened.read(2)
+    except OSError:
+        return False
+    return len(head) == 2 and head[0] == PROTO and head[1] in range(2, 6)
 
 
 def _upright(row: np.ndarray) -> np.ndarray:

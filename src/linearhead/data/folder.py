@@ -206,7 +206,10 @@ def layout(path: Path) -> str:
 def _nothing_found(path: Path, tree: _Tree) -> str:
     found = f"no picture but {len(tree.skipped)} other entries ({_endings(tree)})" if tree.skipped else "nothing"
     first = f" First: {tree.skipped[0].path}: {tree.skipped[0].reason}." if tree.skipped else ""
-    return f"{path} holds {found}.{first} Needed: {layout(path)}. Pictures are JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF."
+    return (
+        f"{path} holds {found}.{first} Needed: {layout(path)}. Pictures are JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF."
+        f"{table_hint(path, tree.skipped)}"
+    )
 
 
 def _no_class_folders(path: Path, tree: _Tree) -> str:
@@ -219,6 +222,10 @@ def _no_class_folders(path: Path, tree: _Tree) -> str:
 
 
 def table_hint(path: Path, skipped: list[Skipped]) -> str:
-    """A sentence about a table that lies beside the pictures and may say what they show; "" where none does."""
+    """A sentence about a table that lies beside the pictures and may say what they show, or about arrays that may be
+    the data; "" where none does."""
+    arrays = [one.path for one in skipped if one.path.lower().endswith((".npz", ".npy"))]
     tables = [one.path for one in skipped if one.path.lower().endswith((".csv", ".tsv", ".jsonl", ".ndjson"))]
-    return f" Or, if {tables[0]} says what each picture shows, give {path / tables[0]} itself." if tables else ""
+    if tables:
+        return f" Or, if {tables[0]} says what each picture shows, give {path / tables[0]} itself."
+    return f" Or, if {arrays[0]} holds the pictures or features, give {path / arrays[0]} itself." if arrays else ""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,7 +78,7 @@ def read(path: Path) -> Dataset:
     for line, record in records:
         _add(rows, record, columns, line, manifest)
     labels, classes = by_name(rows.labels)
-    base = _base(manifest.parent, rows.places)
+    base, places = _places(manifest.parent, rows.places)
     others = [str(key) for key in keys if key is not None and key not in columns.values()]
     return Dataset(
         source=str(path),
@@ -86,19 +87,23 @@ def read(path: Path) -> Dataset:
         labels=labels,
         classes=classes,
         splits=np.array(rows.splits, dtype="<U5"),
-        read=lambda i: base / rows.places[i],
+        read=lambda i: base / places[i],
         groups=np.array(rows.groups) if "group" in columns else None,
         skipped=rows.skipped,
         columns={key.strip(): np.array([other.get(key, "") for other in rows.others]) for key in others},
     )
 
 
-def _base(beside: Path, places: list[str]) -> Path:
-    """What the places are relative to: the manifest's folder, unless nothing lies there but in just one below it."""
-    first = places[:FIRST]
+def _places(beside: Path, places: list[str]) -> tuple[Path, list[str]]:
+    """What the places are relative to: the manifest's folder, unless nothing lies there but in just one below it; and
+    the places as they are written here, where \\ of another system leads nowhere and / does."""
     below = [beside, *sorted(entry for entry in beside.iterdir() if entry.is_dir())]
-    found = [folder for folder in below if any(os.path.exists(os.path.join(folder, place)) for place in first)]
-    return found[0] if len(found) == 1 else beside
+    for written in (places, [place.replace("\\", "/") for place in places]):
+        first = written[:FIRST]
+        found = [folder for folder in below if any(os.path.exists(os.path.join(folder, place)) for place in first)]
+        if found:
+            return found[0] if len(found) == 1 else beside, written
+    return beside, places
 
 
 def _add(rows: _Rows, record: Any, columns: dict[str, str], line: int, manifest: Path) -> None:
@@ -179,12 +184,14 @@ def _records(manifest: Path) -> list[tuple[int, Any]]:
     try:
         return list(_iterate(manifest))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise FileError(f"{manifest} cannot be read: {error}. Needed: CSV or JSON lines in UTF-8.") from error
+        raise FileError(
+            f"{manifest} cannot be read: {error}. Needed: CSV or JSON lines in UTF-8; spreadsheets call it CSV UTF-8."
+        ) from error
 
 
 def _iterate(manifest: Path) -> Iterator[tuple[int, Any]]:
     """(line number, dict) for each line, or (line number, a text) saying what is wrong with it."""
-    with manifest.open(encoding="utf-8-sig", newline="") as file:
+    with manifest.open(encoding=_encoding(manifest), newline="") as file:
         if manifest.suffix.lower() in CSV_ENDINGS:
             head = file.readline()
             file.seek(0)
@@ -196,6 +203,12 @@ def _iterate(manifest: Path) -> Iterator[tuple[int, Any]]:
         for line, text in enumerate(file, 1):
             if text.strip():
                 yield line, _parsed(text, line)
+
+
+def _encoding(manifest: Path) -> str:
+    """UTF-16 where the file begins so, as spreadsheets write "Unicode text"; else UTF-8, its own mark or none."""
+    with manifest.open("rb") as file:
+        return "utf-16" if file.read(2) in (BOM_UTF16_LE, BOM_UTF16_BE) else "utf-8-sig"
 
 
 def _parsed(text: str, line: int) -> Any:

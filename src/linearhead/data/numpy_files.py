@@ -8,6 +8,7 @@ uint8 (n, h, w), (n, h, w, c) or (n, c, h, w) are pictures; (n, d) of any real t
 
 from __future__ import annotations
 
+import math
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -113,7 +114,7 @@ def inputs(path: Path) -> np.ndarray:
 def _dataset(path: Path, slots: dict[Slot, np.ndarray], splits: list[str]) -> Dataset:
     stacks, names, labels, groups, split_of = [], [], [], [], []
     for split in splits:
-        x, y = slots["x", split], _labels(slots["y", split], path)
+        x, y = slots["x", split], _labels(slots["y", split], path, split)
         if len(x) != len(y):
             raise DataError(f"{path}: {len(x)} inputs but {len(y)} labels ({split or 'all'}); one for each is needed.")
         stacks.append(_inputs(x, path))
@@ -180,10 +181,25 @@ def _joined(stacks: list[np.ndarray], path: Path) -> np.ndarray:
     return stacks[0] if len(stacks) == 1 else np.concatenate(stacks)
 
 
-def _labels(y: np.ndarray, path: Path) -> list[str]:
+def _is_missing(label: Any) -> bool:
+    """Whether a label is none: blank, None, or not a number."""
+    if isinstance(label, str | bytes):
+        return not label.strip()
+    return label is None or (isinstance(label, float) and math.isnan(label))
+
+
+def _labels(y: np.ndarray, path: Path, split: str) -> list[str]:
     y = np.asarray(y)
     if y.ndim == 2 and y.shape[1] == 1:  # as MedMNIST has them
         y = y[:, 0]
+    if y.dtype == object and all(isinstance(label, str | int | np.integer) for label in y.flat):
+        y = np.array([str(label) for label in y.flat]).reshape(y.shape)  # as pandas has names
+    if y.ndim == 1 and len(missing := np.flatnonzero([_is_missing(label) for label in y.tolist()])):
+        places = listed([f"{split}[{row}]" for row in missing])
+        raise DataError(
+            f"{path}: {len(missing)} of {len(y)} {f'{split} ' if split else ''}labels are empty, those of {places}; "
+            "each row needs one. Give them their class, or leave these rows out of inputs and labels."
+        )
     whole = y.dtype.kind in "iuUSb" or (
         y.dtype.kind == "f" and bool(np.all(np.isfinite(y)) and np.all(y == np.rint(y)))
     )

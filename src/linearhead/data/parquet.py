@@ -55,7 +55,7 @@ def read(path: Path) -> Dataset:
             table = file.read_row_group(group, columns=wanted)
             tracks = table[columns["group"]].to_pylist() if "group" in columns else [None] * len(table)
             for i, label in enumerate(table[columns["label"]].to_pylist()):
-                if label is None or (words and not 0 <= label < len(words)):
+                if label is None or not str(label).strip() or (words and not 0 <= label < len(words)):
                     skipped.append(Skipped(f"{name}[{group}][{i}]", f"no label ({label})"))
                     continue
                 rows.append(_Row(number, group, i))
