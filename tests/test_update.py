@@ -184,6 +184,27 @@ def test_the_command_prints_what_train_prints_and_the_passes(place, tmp_path):
     assert again.exit_code == 2
 
 
+def test_ctrl_c_after_the_fit_keeps_the_finished_classifier(place, tmp_path, monkeypatch):
+    """Judged in brief, and it knows of which parts it is made, so that it can be updated again."""
+    from linearhead.experiment import examine
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    words = ["update", str(place / "run"), str(place / "more"), "--out", str(tmp_path / "run"), "--json", "--force"]
+    with monkeypatch.context() as patch:
+        patch.setattr(examine, "outside", interrupted)
+        done = CliRunner().invoke(cli, words)
+    assert done.exit_code == 130, done.stderr
+    assert "Interrupted: the finished classifier is judged in brief" in done.stderr
+    told = json.loads(done.stdout)
+    assert (told["interrupted"], told["converged"]) == (True, True)
+    assert len(run_folder.load_model(tmp_path / "run").facts["parts"]) == 2
+    judged = (tmp_path / "run" / "judged.jsonl").read_text()
+    assert CliRunner().invoke(cli, words).exit_code == 0
+    assert (tmp_path / "run" / "judged.jsonl").read_text().startswith(judged)  # the old run's judgements count on
+
+
 def test_ctrl_c_keeps_the_best_so_far(place, tmp_path, monkeypatch):
     from linearhead.estimators import LinearClassifier
 
@@ -200,5 +221,6 @@ def test_ctrl_c_keeps_the_best_so_far(place, tmp_path, monkeypatch):
     monkeypatch.setattr(updating, "refit", stopped)
     outcome = update(place / "run", place / "more", out=tmp_path / "run", progress=Progress())
     assert outcome.interrupted
+    assert outcome.run.learning_curve is None  # what takes long is left out
     old, new = (run_folder.load_model(folder) for folder in (place / "run", tmp_path / "run"))
     assert np.array_equal(old.coef, new.coef)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -141,10 +143,8 @@ def train(
             else:
                 rows = spread.rows(prepared.extracted.stored, prepared.y[:n], prepared.n_train)
             fitted = fit(rows, plan, progress)
-        if fitted.interrupted:
-            progress.say("Interrupted: the best classifier so far is kept, judged and written.")
-        clock.seconds |= fitted.seconds
-        model, run, doubted = conclude(prepared, plan, fitted, progress, clock, command, folder.target)
+        make = partial(build_model, prepared, plan, fitted)
+        model, run, doubted = conclude(make, prepared, plan, fitted, progress, clock, command, folder.target)
         labels = mending.sheet(prepared, run, doubted, folder.target)
         run_folder.write(folder.path, model, run, ledger.kept(folder.target), labels)
     if spread is not None and not fitted.interrupted:
@@ -161,10 +161,21 @@ def check_apart(data: Data, out: str | Path | None) -> None:
 
 
 def conclude(
-    prepared: Prepared, plan: Recipe, fitted: Fit, progress: Progress, clock: Clock, command: str, place: Path
+    make: Callable[[], Model],
+    prepared: Prepared,
+    plan: Recipe,
+    fitted: Fit,
+    progress: Progress,
+    clock: Clock,
+    command: str,
+    place: Path,
 ) -> tuple[Model, Run, examining.Doubted | None]:
-    """The model, its record and the doubted labels; the first Ctrl-C costs no more than what takes long to find out."""
-    model = build_model(prepared, plan, fitted)
+    """The model, its record and the doubted labels; the first Ctrl-C costs no more than what takes long to find out.
+    `make` builds the model before anything is judged, anew where judging was interrupted halfway."""
+    if fitted.interrupted:
+        progress.say("Interrupted: the best classifier so far is kept, judged and written.")
+    clock.seconds |= fitted.seconds
+    model = make()
     try:
         return model, *judge(prepared, plan, fitted, model, progress, clock, command, place)
     except KeyboardInterrupt:
@@ -172,7 +183,7 @@ def conclude(
             raise
     fitted.hurried = True
     progress.say("Interrupted: the finished classifier is judged in brief and written.")
-    return conclude(prepared, plan, fitted, progress, clock, command, place)
+    return conclude(make, prepared, plan, fitted, progress, clock, command, place)
 
 
 def build_model(prepared: Prepared, plan: Recipe, fitted: Fit) -> Model:

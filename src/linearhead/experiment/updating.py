@@ -21,14 +21,14 @@ from ..data.feature_store import Store
 from ..errors import ConvergenceWarning, DataError, DataWarning, UsageError
 from ..files import new_folder
 from ..store import Model
-from . import given, mending, roles, run_folder
+from . import given, ledger, mending, roles, run_folder
 from .extract import Tolerance
 from .fitting import KEPT, Fit, timed
 from .names import open_readable, unnamed_run
 from .preparing import Clock, Prepared, described
 from .progress import Progress
 from .recipe import Recipe
-from .training import Outcome, build_model, check_apart, judge
+from .training import Outcome, build_model, check_apart, conclude
 
 
 def update(
@@ -68,14 +68,17 @@ def update(
             joined, role = join([part for part, _ in parts], list(model.classes), plan)
         prepared = _prepare(joined, role, model, plan, open_store(cache, progress.say), progress, clock)
         fitted = refit(model, prepared, plan, progress)
-        updated = build_model(prepared, plan, fitted)
-        updated.facts["parts"] = [{"source": part.source, "reader": how} for part, how in parts]
-        updated.facts["fingerprints"] = [roles.fingerprint(part) for part, _ in parts]
-        clock.seconds |= fitted.seconds
-        record, doubted = judge(prepared, plan, fitted, updated, progress, clock, command, folder.target)
+
+        def make() -> Model:
+            made = build_model(prepared, plan, fitted)
+            made.facts["parts"] = [{"source": part.source, "reader": how} for part, how in parts]
+            made.facts["fingerprints"] = [roles.fingerprint(part) for part, _ in parts]
+            return made
+
+        updated, record, doubted = conclude(make, prepared, plan, fitted, progress, clock, command, folder.target)
         labels = mending.sheet(prepared, record, doubted, folder.target)
-        run_folder.write(folder.path, updated, record, labels=labels)
-    return Outcome(folder.target, record, fitted.interrupted)
+        run_folder.write(folder.path, updated, record, ledger.kept(folder.target), labels)
+    return Outcome(folder.target, record, fitted.hurried)
 
 
 def _made_of(model: Model, plan: Recipe) -> list[tuple[Dataset, str]]:
@@ -181,7 +184,7 @@ def refit(model: Model, prepared: Prepared, plan: Recipe, progress: Progress) ->
         try:
             timed(state, "fit", lambda: state.best.fit(X, y))
         except KeyboardInterrupt:
-            state.interrupted = True
+            state.interrupted = state.hurried = True
         done(1)
     state.warned = sorted({str(w.message) for w in caught if issubclass(w.category, DataWarning)})
     return state
