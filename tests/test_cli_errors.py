@@ -42,8 +42,8 @@ def one_class(folder):
     write_pictures(folder, {"zero": 9})
 
 
-def lonely_class(folder):
-    write_pictures(folder, {"zero": 9, "one": 9, "two": 1})
+def lonely_classes(folder):
+    write_pictures(folder, {"zero": 1, "one": 1, "two": 1})
 
 
 def unreadable(folder):
@@ -89,7 +89,7 @@ def nothing(folder):
 TABLE = [
     (empty, 2, ["DATA holds nothing", "one sub-folder of pictures per class"]),
     (one_class, 2, ["9 pictures of 1 class ('zero')", "at least 2"]),
-    (lonely_class, 2, ["'two'", "1 picture", "2 are needed"]),
+    (lonely_classes, 2, ["'two'", "1 picture", "2 are needed"]),
     (unreadable, 2, ["3 of 18 pictures cannot be read", "zero/", "--max-bad 0.167"]),
     (all_unreadable, 2, ["60 of 60 pictures cannot be read", "a/0.jpg", "and 40 more"]),
     (texts, 2, ["no picture but 10 other entries", "a/0.txt"]),

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -98,9 +99,37 @@ def test_a_class_that_nobody_trains_is_refused():
     own = ["train"] * 10 + ["test"] * 10
     with pytest.raises(DataError, match="'b' has no picture to train on"):
         roles.assign(dataset([10, 10], own), Recipe())
-    with pytest.raises(DataError, match="Classes 'b', 'c' have only 1 picture"):
-        roles.assign(dataset([10, 1, 1]), Recipe())
+    with pytest.raises(DataError, match="Classes 'a', 'b', 'c' have only 1 picture"):
+        roles.assign(dataset([1, 1, 1]), Recipe())
+    rows = replace(dataset([1, 1]), features=np.zeros((2, 3)))
+    with pytest.raises(DataError, match="have only 1 row in"):
+        roles.assign(rows, Recipe())
+    with pytest.raises(DataError, match="'b' has no row to train on"):
+        roles.check_taught(rows, np.array([0]))
     assert set(roles.assign(dataset([1, 1, 1]), Recipe(test_share=0))) == {"train"}  # one shot, nothing judged
+
+
+def test_a_class_of_one_picture_is_taught_and_costs_the_others_nothing(tmp_path):
+    """Its picture trains; calibration, curve and doubted labels come from all the others."""
+    data = dataset([30, 30, 1])
+    for seed in range(5):
+        role = roles.assign(data, Recipe(seed=seed))
+        assert role[-1] == "train"
+        assert set(role[:-1]) == {"train", "valid", "test"}
+    pictures, names = np.stack([data.read(i) for i in range(61)]), [data.classes[label] for label in data.labels]
+    outcome = linearhead.train((pictures, names), out=tmp_path / "run", features="pixels", cache=None)
+    run, few = outcome.run, next(f for f in outcome.run.findings if f.code == "few-pictures")
+    assert "'c' 1" in few.evidence
+    assert "No test picture shows 'c'" in few.evidence
+    n = sum(run.data.taught)
+    assert run.trust is not None
+    assert run.trust.n == n - 1
+    assert run.learning_curve is not None
+    assert run.learning_curve.judged == n - 1
+    assert not any(run.data.classes[one.label] == "c" for one in run.suspects)
+    assert run.evaluations["test"].per_class[2].recall is None
+    judged = linearhead.evaluate(outcome.folder, (pictures, names), split="all", cache=None)
+    assert judged.evaluation.per_class[2].n == 1
 
 
 def test_data_that_are_all_for_judging_say_so():

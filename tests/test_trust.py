@@ -251,7 +251,7 @@ def test_who_calibrates(held, n_train, settled, who):
     from linearhead.records import LearningCurve
 
     n = n_train + (held or 0)
-    seen = Outside(np.zeros((n, 3)), LearningCurve(), 5000)
+    seen = Outside(np.zeros((n, 3)), LearningCurve(), 5000, np.ones(n, bool))
     fitted = Fit(SimpleNamespace(converged_=settled), held=None if held is None else np.ones((held, 3)))
     found = unseen(seen, fitted, np.arange(n) % 3, n_train)
     assert who in found.source

@@ -57,13 +57,14 @@ def examine(prepared: Any, plan: Recipe, fitted: Fit, model: Model, run: Run) ->
     unseen = trusting.unseen(seen, fitted, y[:n], prepared.n_train)
     kinds, apart = (X[:n], groups) if single is None else (X[single], None)
     run.trust = trusting.calibrate(model, unseen, kinds, plan.seed, apart)
-    run.probes["labels"] = trusting.noise(model, seen.scores, y[:n])
+    told = np.flatnonzero(seen.unseen)  # all but a class's only row, whose label no other classifier can know
+    run.probes["labels"] = trusting.noise(model, seen.scores[told], y[told])
     scores = left_out(fitted, X[:n], y[:n]) if groups is None else None
-    if scores is not None and surely_worse(scores, seen.scores, y[:n]):
+    if scores is not None and surely_worse(scores[told], seen.scores[told], y[told]):
         scores = None
     run.doubted_by = OUT_OF_FOLD if scores is None else LEFT_OUT.format(HOW.get(model.loss, "one-step"))
     scores = seen.scores if scores is None else scores
-    doubted, names = trusting.suspects(model, scores, y[:n]), prepared.dataset.names
+    doubted, names = told[trusting.suspects(model, scores[told], y[told])], prepared.dataset.names
     run.doubted = [names[prepared.extracted.rows[i]] for i in doubted[:SUSPECTS]]
     return Doubted(doubted.tolist(), answer_scores(model, scores, y[:n]))
 

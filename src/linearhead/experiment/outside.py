@@ -40,11 +40,12 @@ DIGITS = 1e-7  # no fit is asked for a smaller gradient, nor is the model
 @dataclass
 class Outside:
     """Scores (n, k) of every trained row by classifiers that had not seen it, each fitted to `fitted` rows, and the
-    learning curve."""
+    learning curve. A class's only row trains all of them: of such rows `unseen` (n,) is False."""
 
     scores: np.ndarray
     curve: LearningCurve
     fitted: int
+    unseen: np.ndarray
 
 
 @dataclass
@@ -59,15 +60,15 @@ class Chain:
 def outside(
     X: np.ndarray, y: np.ndarray, recipe: Any, alpha: float, seed: int, groups: np.ndarray | None = None
 ) -> Outside | None:
-    """Of trained rows X (n, d) with codes y (n,); None where a class has fewer rows, or groups of them, than two,
+    """Of trained rows X (n, d) with codes y (n,); None where no class has two rows, or one has fewer groups of them,
     or where these fits would be too dear."""
     amounts = np.bincount(y)
-    if amounts.min() < 2:
+    if amounts.max() < 2:
         return None
     rng = np.random.default_rng(seed)
     most = max(1000, CELLS // X.shape[1])
-    kept = _stratified(y, min(1.0, most / len(y)), rng)
-    if np.bincount(y[kept], minlength=len(amounts)).min() < 2:
+    kept = np.union1d(_stratified(y, min(1.0, most / len(y)), rng), np.flatnonzero(amounts[y] == 1))
+    if np.any(np.bincount(y[kept], minlength=len(amounts)) < np.minimum(amounts, 2)):
         return None
     own = None if groups is None else groups[kept]
     fold = _folds(y[kept], own, seed, rng)
@@ -84,11 +85,11 @@ def outside(
     for chain in chains:
         for rows, theta in chain.ends:
             scores[kept[rows]] = _scores(A[rows], theta)
-    others = np.setdiff1d(np.arange(len(y)), kept)
+    others = np.setdiff1d(np.arange(len(y)), kept[fold >= 0])
     for rows in np.array_split(others, -(-len(others) // 4096)) if len(others) else ():
         scores[rows] = np.mean([_scores(X[rows], chain.links[-1]) for chain in chains], axis=0)
     fitted = len(kept) - round(float(np.mean([len(rows) for chain in chains for rows, _ in chain.ends])))
-    return Outside(scores, _curve(A, y[kept], chains), fitted)
+    return Outside(scores, _curve(A, y[kept], chains), fitted, amounts[y] > 1)
 
 
 def _chains(
@@ -220,21 +221,25 @@ def _leading(basis: Any) -> Any:
 
 
 def _folds(y: np.ndarray, groups: np.ndarray | None, seed: int, rng: np.random.Generator) -> np.ndarray | None:
-    """(n,) the fold of every row, class by class, groups whole; None where one would hold all of a class."""
+    """(n,) the fold of every row, class by class, groups whole, −1 for the only row of a class, which no fold holds
+    out; None where one would hold all of a class."""
     if groups is not None:
         most = min(len(np.unique(groups[y == c])) for c in np.unique(y))
         shares = {str(f): 1.0 for f in range(min(FOLDS, most))}
         fold = split(y, shares, seed, groups).astype(int)
         apart = all(len(np.unique(fold[y == c])) > 1 for c in np.unique(y))
         return fold if apart else None
-    return _dealt(y, min(FOLDS, int(np.bincount(y).min())), rng)
+    amounts = np.bincount(y)
+    several, fold = amounts[y] > 1, np.full(len(y), -1)
+    fold[several] = _dealt(y[several], min(FOLDS, int(amounts[amounts > 1].min())), rng)
+    return fold
 
 
 def _parts(
     y: np.ndarray, fold: np.ndarray, groups: np.ndarray | None, seed: int, rng: np.random.Generator
 ) -> np.ndarray:
     """(n,) the part of its fold that every row belongs to, groups whole."""
-    part = np.empty(len(y), dtype=int)
+    part = np.zeros(len(y), dtype=int)
     for f in range(fold.max() + 1):
         rows = np.flatnonzero(fold == f)
         if groups is None:
@@ -278,5 +283,6 @@ def _curve(X: np.ndarray, y: np.ndarray, chains: list[Chain]) -> LearningCurve:
     for chain in chains:
         for i, theta in enumerate(chain.links):
             right[i, chain.fold] = _scores(X[chain.fold], theta).argmax(axis=1) == y[chain.fold]
-    trained = len(y) - len(y) / len(chains)
-    return curve_of([round(trained * share) for share in LINKS[len(LINKS) - links :]], right)
+    judged = np.sort(np.concatenate([chain.fold for chain in chains]))
+    trained = len(y) - len(judged) / len(chains)
+    return curve_of([round(trained * share) for share in LINKS[len(LINKS) - links :]], right[:, judged])

@@ -124,16 +124,12 @@ def part_of(facts: dict[str, Any], dataset: Dataset) -> bool:
 
 
 def _check_classes(dataset: Dataset, recipe: Recipe) -> None:
-    """A class of one picture can be taught or judged, not both; without --test-share nothing is held out to judge."""
-    if not recipe.test_share:
-        return
-    amounts = np.bincount(dataset.labels, minlength=len(dataset.classes))
-    lonely = [name for name, amount in zip(dataset.classes, amounts, strict=True) if amount == 1]
-    if lonely:
+    """A class of one picture is taught and not judged; of such classes alone nothing would be."""
+    if recipe.test_share and np.bincount(dataset.labels).max() == 1:
+        what = "picture" if dataset.features is None else "row"
         raise DataError(
-            f"{_named(lonely)} only 1 picture in {dataset.source}. At least 2 are needed, one to train on and one "
-            "to judge, and 20 or more to learn something. Add some, leave the class out, or have nothing judged "
-            "(--test-share 0)."
+            f"{_named(dataset.classes)} only 1 {what} in {dataset.source}. At least 2 are needed, one to train on and "
+            "one to judge, and 20 or more to learn something. Add some, or have nothing judged (--test-share 0)."
         )
 
 
@@ -142,16 +138,17 @@ def check_taught(dataset: Dataset, trained: np.ndarray) -> None:
     taught = np.bincount(trained, minlength=len(dataset.classes))
     seen = np.bincount(dataset.labels, minlength=len(dataset.classes))
     untaught = [name for name, t, s in zip(dataset.classes, taught, seen, strict=True) if s and not t]
+    what = "picture" if dataset.features is None else "row"
     if untaught and not len(trained) and not np.any(dataset.splits == "train"):
         own = " and ".join(f"'{role}'" for role in ROLES if np.any(dataset.splits == role))
         raise DataError(
-            f"{dataset.source} holds no picture to train on: all {len(dataset)} belong to {own} by the data's own "
-            "split. Add the training pictures, or give the folder of classes itself, from which some are then held out."
+            f"{dataset.source} holds no {what} to train on: all {len(dataset)} belong to {own} by the data's own "
+            f"split. Add the training {what}s, or give the folder of classes itself, from which some are then held out."
         )
     if untaught:
         raise DataError(
-            f"{_named(untaught)} no picture to train on in {dataset.source}: what there is was kept to judge, or "
-            "cannot be read. Each class needs one. Add training pictures, or lower --test-share and --valid-share."
+            f"{_named(untaught)} no {what} to train on in {dataset.source}: what there is was kept to judge, or "
+            f"cannot be read. Each class needs one. Add training {what}s, or lower --test-share and --valid-share."
         )
 
 
