@@ -1,5 +1,6 @@
 """registries.md, from the registries themselves: what can be combined with what."""
 
+from linearhead.course import CATALOGUE
 from linearhead.diagnose import CHECKS
 from linearhead.features import FEATURES
 from linearhead.losses import LOSSES
@@ -30,3 +31,5 @@ rows = [(f"`{n}`", ((c.__doc__ or "").strip() or n).splitlines()[0], yes[c.learn
 print(table(("name", "what", "learns from the training pictures"), rows))
 print("\n## Findings of the verdict\n")
 print(table(("code",), [(f"`{code}`",) for code in CHECKS]))
+print("\n## Mistakes that `course check` names\n")
+print(table(("code", "what it says", "what to do"), [(f"`{code}`", *words) for code, words in CATALOGUE.items()]))

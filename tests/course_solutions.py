@@ -40,6 +40,17 @@ STYLES: dict[str, list[str]] = {
     p /= np.sum(p, axis=-1, keepdims=True)
     return p
 """,
+        """def softmax(a):
+    a = np.asarray(a, dtype=np.float32)
+    a -= a.max(axis=1, keepdims=True)
+    np.exp(a, out=a)
+    return a / a.sum(axis=1, keepdims=True)
+""",
+        """def softmax(a, axis=-1):
+    from scipy.special import logsumexp
+
+    return np.exp(a - logsumexp(a, axis=axis, keepdims=True))
+""",
     ],
     "cross_entropy": [
         """def cross_entropy(a, y):
@@ -62,6 +73,14 @@ STYLES: dict[str, list[str]] = {
         """def cross_entropy(a, y):
     losses = [-np.log(softmax(a[i : i + 1])[0, y[i]]) for i in range(len(y))]
     return np.average(losses)
+""",
+        """def cross_entropy(a, y):
+    from scipy.special import log_softmax
+
+    return -np.take_along_axis(log_softmax(a.astype(np.float32), axis=1), y[:, None], axis=1).mean()
+""",
+        """def cross_entropy(a, y):
+    return float(np.mean([-np.log(softmax(row[None])[0, label] + 1e-12) for row, label in zip(a, y)]))
 """,
     ],
     "gradients": [
@@ -100,6 +119,18 @@ STYLES: dict[str, list[str]] = {
     dtheta = A.T @ (p - onehot) / len(X)
     dtheta[:-1] += alpha * theta[:-1]
     return dtheta[:-1], dtheta[-1]
+""",
+        """def gradients(W, b, X, y, alpha):
+    delta = softmax(X.dot(W) + b).T.copy()
+    delta[y, range(len(y))] -= 1
+    return [np.einsum("kn,nd->kd", delta, X).T / X.shape[0] + alpha * W, delta.mean(axis=1)]
+""",
+        """def gradients(W, b, X, y, alpha):
+    W, b, X = (part.astype(np.float32) for part in (W, b, X))
+    p = np.exp(X @ W + b)
+    p /= p.sum(axis=1, keepdims=True)
+    p -= np.eye(len(b), dtype=np.float32)[y]
+    return X.T @ p / np.float32(len(y)) + np.float32(alpha) * W, p.mean(axis=0)
 """,
     ],
     "sgd": [
@@ -155,6 +186,34 @@ STYLES: dict[str, list[str]] = {
         W, b = W - learning_rate * step[0], b - learning_rate * step[1]
     return W, b
 """,
+        """def sgd(W, b, X, y, learning_rate, epochs, batch_size, alpha, seed):
+    rng = np.random.default_rng(seed)
+    W, b, X = (part.astype(np.float32) for part in (W, b, X))
+    for epoch in range(epochs):
+        order = rng.permutation(len(y))
+        X[:], y[:] = X[order], y[order]
+        for i in range(-(-len(y) // batch_size)):
+            rows = slice(i * batch_size, (i + 1) * batch_size)
+            dW, db = gradients(W, b, X[rows], y[rows], alpha)
+            W -= np.float32(learning_rate) * dW
+            b -= np.float32(learning_rate) * db
+    return W, b
+""",
+        """def sgd(W, b, X, y, learning_rate, epochs, batch_size, alpha, seed):
+    rng = np.random.default_rng(seed)
+    data = np.hstack([X, np.ones((len(X), 1)), y[:, None]])
+    theta = np.vstack([W, b])
+    for epoch in range(epochs):
+        rng.shuffle(data)
+        for start in range(0, len(data), batch_size):
+            x, label = data[start : start + batch_size, :-1], data[start : start + batch_size, -1].astype(int)
+            g = np.exp(x @ theta)
+            g /= g.sum(axis=1, keepdims=True)
+            g[range(len(x)), label] -= 1
+            decay = np.vstack([theta[:-1], 0 * b])
+            theta = theta - learning_rate * (x.T @ g / len(x) + alpha * decay)
+    return theta[:-1], theta[-1]
+""",
     ],
     "margin_loss": [
         """def margin_loss(a, y, margin):
@@ -175,6 +234,12 @@ STYLES: dict[str, list[str]] = {
     own = np.take_along_axis(a, y[:, None], axis=1)
     z = np.clip(a - own + margin, 0, None)
     return np.mean(z.sum(axis=1) - margin)
+""",
+        """def margin_loss(a, y, margin):
+    a = a.astype("float32").T
+    violated = np.maximum(a - a[y, range(len(y))] + margin, 0)
+    violated[y, range(len(y))] = 0
+    return np.einsum("kn->", violated) / len(y)
 """,
     ],
     "margin_gradients": [
@@ -199,6 +264,14 @@ STYLES: dict[str, list[str]] = {
                 db[j] += 1 / n
                 db[label] -= 1 / n
     return dW, db
+""",
+        """def margin_gradients(W, b, X, y, margin):
+    a = np.float32(X @ W + b)
+    hit = a - np.take_along_axis(a, y[:, None], 1) + margin >= 0
+    onehot = np.eye(len(b), dtype=bool)[y]
+    hit &= ~onehot
+    g = hit - onehot * hit.sum(axis=1, keepdims=True)
+    return np.einsum("nd,nk->dk", X, g) / len(X), np.mean(g, axis=0)
 """,
     ],
     "choose": [
@@ -242,6 +315,12 @@ STYLES: dict[str, list[str]] = {
         results[alpha] = (sum(hits), W, b)
     alpha = max(results, key=lambda name: results[name][0])
     return alpha, accuracy(results[alpha][1], results[alpha][2], X_test, y_test)
+""",
+        """def choose(X_train, y_train, X_valid, y_valid, X_test, y_test, alphas):
+    scores = np.array([accuracy(*fit(X_train, y_train, alpha), X_valid, y_valid) for alpha in alphas])
+    alpha = np.asarray(alphas)[scores.argmax()]
+    final = fit(np.vstack([X_train, X_valid]), np.append(y_train, y_valid), alpha)  # with all but the test set
+    return [alpha, accuracy(*final, X_test, y_test)]
 """,
     ],
 }
@@ -390,7 +469,7 @@ MUTATIONS: dict[str, list[tuple[str, str, str]]] = {
         ("choose", "cross_entropy(X_valid @ W + b, y_valid)", "-accuracy(W, b, X_test, y_test)"),
         ("choose", "zip(X_valid, y_valid)", "zip(X_test, y_test)"),
         ("choose", "zip(X_valid, y_valid)", "zip(X_test[:], y_test[:])"),
-        ("choose", "    best, best_alpha", "    X_valid, y_valid = X_test, y_test\n    best, best_alpha"),
+        ("choose", "    best, best_alpha, best_model = -1", "    X_valid, y_valid = X_test, y_test\n    best, best_alpha, best_model = -1"),  # noqa: E501
         ("choose", "    models =", "    X_valid, y_valid = X_test, y_test\n    models ="),
         ("choose", "    def errors", "    X_valid, y_valid = X_test, y_test\n\n    def errors"),
         ("choose", "    def loss", "    X_valid, y_valid = X_test, y_test\n\n    def loss"),

@@ -70,8 +70,7 @@ def test_every_mistake_is_called_by_its_name(code):
         seen = found(solutions.script(base | {name: text}))
         assert code in seen[name], (name, text, seen[name])
         told[tuple(seen[name])] += 1
-        others = {task for task, codes in seen.items() if codes and task != name}
-        assert others <= ({"cross_entropy"} if name == "softmax" else set()), (text, seen)
+        assert [task for task, codes in seen.items() if codes] == [name], (text, seen)
     assert told[(code,)] >= 0.9 * len(wrong), told  # hardly ever a second name beside it
 
 
@@ -80,19 +79,121 @@ OTHERS = [
     ("softmax", "e.sum(axis=1, keepdims=True)", "e.sum(axis=0)", "wrong-axis"),
     ("softmax", "e.sum(axis=1, keepdims=True)", "e.sum()", "wrong-axis"),
     ("softmax", "return e", "return -e", "wrong"),
+    ("softmax", "return e / e.sum(axis=1, keepdims=True)", "return e", "wrong"),
+    ("softmax", "m = a.max(axis=1, keepdims=True)", "a, m = np.clip(a, -500, 500), 0", "overflow"),
+    ("softmax", "a.max(axis=1, keepdims=True)", "a.min(axis=1, keepdims=True)", "overflow"),
+    ("softmax", "a.max(axis=1, keepdims=True)", "a.mean(axis=1, keepdims=True)", "overflow"),
+    ("cross_entropy", "softmax(a)", "softmax(np.clip(a, -500, 500))", "overflow"),
+    ("cross_entropy", "np.log(", "np.log2(", "constant-factor"),
+    (
+        "cross_entropy",
+        "-np.mean(np.log(p[np.arange(len(y)), y]))",
+        "-np.mean(np.eye(p.shape[1])[y] * np.log(p))",
+        "missing-mean",
+    ),
     ("gradients", "g[np.arange(len(y)), y] -= 1", "g[np.arange(len(y)), y] -= 2", "label-branch"),
     ("gradients", " + alpha * W", "", "penalty"),
     ("gradients", "X.T @ g", "2 * X.T @ g", "constant-factor"),
     ("gradients", "X.T @ g", "g.T @ X", "crash"),
     ("margin_loss", "    z[np.arange(len(y)), y] = 0\n", "", "label-counted"),
+    ("margin_loss", "z.sum() / len(y)", "z.mean()", "missing-mean"),
+    ("margin_gradients", "-g.sum(axis=1)", "-1.0 * g.any(axis=1)", "label-branch"),
+    ("margin_gradients", "    g[np.arange(len(y)), y] = -g.sum(axis=1)\n", "", "label-branch"),
+    ("margin_gradients", "    g[np.arange(len(y)), y] = 0\n", "", "label-counted"),
+    ("margin_gradients", "a - own + margin > 0", "a - own + 1 > 0", "wrong"),
     ("sgd", "default_rng(seed)", "default_rng(7)", "seed-ignored"),
     ("sgd", "default_rng(seed)", "default_rng()", "seed-ignored"),
     ("sgd", "y[rows]", "y[np.sort(rows)]", "torn-rows"),
     ("sgd", "range(0, n, batch_size)", "range(0, n - batch_size, batch_size)", "rows-left-out"),
+    ("sgd", "range(0, n, batch_size)", "range(0, n // batch_size * batch_size, batch_size)", "rows-left-out"),
+    ("sgd", "order[start : start + batch_size]", "rng.choice(n, batch_size)", "rows-left-out"),
+    ("sgd", "    return W, b", "        return W, b", "rows-left-out"),
+    ("sgd", "    return W, b", "            return W, b", "rows-left-out"),
+    ("sgd", "X[rows], y[rows]", "X, y", "batches"),
+    ("sgd", "- learning_rate *", "- alpha *", "rates-confused"),
+    ("sgd", "y[rows], alpha)", "y[rows], learning_rate)", "rates-confused"),
     ("choose", "accuracy(W, b, X_valid, y_valid)", "accuracy(W, b, X_train, y_train)", "train-as-validation"),
     ("choose", "accuracy(*best_model, X_test, y_test)", "best", "wrong-judge"),
     ("choose", "return best_alpha, accuracy(*best_model, X_test, y_test)", "return best_alpha", "wrong"),
 ]
+
+
+INLINE = 2  # the style of sgd that has its own gradient
+OF_INLINE = [
+    ("len(rows)", "batch_size", "missing-mean"),
+    ("len(rows)", "n", "missing-mean"),
+    ("range(batch_size, n, batch_size))", "range(batch_size, n, batch_size))[:-1]", "rows-left-out"),
+    ("onehot[rows]", "onehot[np.sort(rows)]", "torn-rows"),
+    ("rng.permutation(n)", "np.random.default_rng(seed).permutation(n)", "no-shuffling"),
+    ("rng.permutation(n)", "np.random.permutation(n)", "seed-ignored"),
+    ("X[rows] @ W + b", "X[rows] @ W", "wrong"),
+]
+
+
+@pytest.mark.parametrize(("a", "b", "code"), OF_INLINE)
+def test_steps_are_judged_by_what_they_do_not_by_what_they_call(a, b, code):
+    """A student's sgd need not call the student's gradients."""
+    base = next(solutions.right())
+    text = solutions.STYLES["sgd"][INLINE]
+    assert a in text
+    assert found(solutions.script(base | {"sgd": text.replace(a, b)}), ["sgd"])["sgd"] == [code]
+
+
+def test_the_worst_penalty_is_not_called_the_test_sets_choice():
+    base = next(solutions.right())
+    text = (
+        base["choose"]
+        .replace("score > best", "score < best")
+        .replace("best, best_alpha, best_model = -1", "best, best_alpha, best_model = 2")
+    )
+    code = module(solutions.script(base | {"choose": text}))
+    (told,) = grade(code, "choose").mistakes
+    assert told.code == "wrong"
+    assert "the worst" in told.seen
+
+
+@pytest.mark.parametrize("name", ["softmax", "gradients", "sgd"])
+@pytest.mark.parametrize(
+    "text", ["    raise NotImplementedError", "    return None", "    return np.ones(3), np.ones(3)"]
+)
+def test_one_function_that_is_wrong_is_told_once(name, text):
+    """Others that call it are judged by what they do with a right one."""
+    base = next(solutions.right())
+    head = base[name].splitlines()[0]
+    seen = found(solutions.script(base | {name: f"{head}\n{text}\n"}))
+    assert [task for task, codes in seen.items() if codes] == [name]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("gradients", "return X.T @ X", "should return dF/dW and dF/db; found an array of shape"),
+        ("gradients", "return (X.T @ np.ones((len(y), 3))).T, b", "dF/dW should be an array of shape (4, 3); found"),
+        ("gradients", "return W, b[None]", "dF/db should be an array of shape (3,); found an array of shape (1, 3)"),
+        ("cross_entropy", "return np.log(a)", "should be one number; found an array of shape"),
+        ("margin_loss", "pass", "should be one number; found nothing (is `return` missing?)"),
+        ("sgd", "return W, b, []", "should return W and b; found 3 things"),
+        ("choose", "return 0.1", "should return (alpha, accuracy); found one float"),
+    ],
+)
+def test_answers_of_another_shape_are_told_in_plain_words(name, text, words):
+    base = next(solutions.right())
+    head = base[name].splitlines()[0]
+    (told,) = grade(module(solutions.script(base | {name: f"{head}\n    {text}\n"})), name).mistakes
+    assert words in told.seen
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("np.mean(np.max(z, axis=1))", "largest violation"),
+        ("(z**2).sum() / len(y)", "squared margin loss"),
+    ],
+)
+def test_another_loss_of_the_family_is_recognised(text, words):
+    base = next(solutions.right())
+    wrong = base["margin_loss"].replace("z.sum() / len(y)", text)
+    assert words in grade(module(solutions.script(base | {"margin_loss": wrong})), "margin_loss").mistakes[0].seen
 
 
 @pytest.mark.parametrize(("name", "a", "b", "code"), OTHERS)
@@ -143,6 +244,7 @@ CELLS = """
 %matplotlib inline
 import numpy as np
 eps = np.finfo(float).eps
+probabilities = lambda W, b, X: softmax(X @ W + b)
 W, b = gradients(1, 2, 3)
 print(undefined)
 """
@@ -159,6 +261,7 @@ def test_a_filled_in_notebook_is_graded_by_its_functions(tmp_path):
     assert all(line.strip() in text for line in script.splitlines() if not line.startswith(("#", '"""')))
     wrong = next(solutions.right())
     wrong["sgd"] = wrong["sgd"].replace("rng.permutation(n)", "np.arange(n)")
+    wrong["gradients"] = wrong["gradients"].replace("softmax(X @ W + b)", "probabilities(W, b, X)")
     cells = [CELLS, *wrong.values(), "for i in range(10**9):\n    pass"]
     book["cells"] = [{"cell_type": "code", "source": cell.splitlines(keepends=True)} for cell in cells]
     (folder / "assignment.ipynb").write_text(json.dumps(book), encoding="utf-8")

@@ -2,10 +2,13 @@
 
 import re
 import runpy
+import shlex
 from pathlib import Path
 
+import click
 import pytest
 
+from linearhead import testing
 from linearhead.cli import cli
 from linearhead.losses import LOSSES
 from linearhead.objective import misfit
@@ -33,6 +36,33 @@ def test_every_row_of_the_lecture_has_chapter_module_and_test():
         assert (ROOT / test).is_file(), test
         assert re.search(r"^def test_", (ROOT / test).read_text(encoding="utf-8"), re.MULTILINE), test
     assert {chapter for _, chapter, *_ in table} == {path.stem for path in CHAPTERS}
+
+
+def test_every_row_of_the_lecture_has_something_to_try():
+    """Commands with options that there are, scripts and functions that exist."""
+    page = (DOCS / "lecture-map.md").read_text(encoding="utf-8")
+    tried = [line.split(" | ")[2] for line in page.splitlines() if re.match(r"\| \d", line)]
+    assert len(tried) == 17
+    for row in tried:
+        found = re.findall(r"`([^`]+)`", row)
+        assert found, row
+        for text in found:
+            words = shlex.split(text)
+            if words[0] == "linearhead":
+                command, rest = reached(words[1:])
+                command.make_context("try", rest, parent=click.Context(cli, **cli.context_settings))
+            elif words[0] == "python":
+                assert (ROOT / words[1]).is_file()
+            else:
+                assert callable(getattr(testing, text.split("(")[0].removeprefix("linearhead.testing.")))
+
+
+def reached(words):
+    """The command that words lead to, and its arguments."""
+    command = cli
+    while isinstance(command, click.Group):
+        command, words = command.commands[words[0]], words[1:]
+    return command, words
 
 
 def test_twelve_chapters_each_with_formula_picture_and_exercise():

@@ -1,4 +1,4 @@
-"""Grading the choice: two worlds in which training, validation and test set speak for different penalties."""
+"""Grading the choice: worlds in which training, validation and test set speak for different penalties."""
 
 from __future__ import annotations
 
@@ -7,31 +7,29 @@ from typing import Any
 import numpy as np
 
 from . import reference
-from .grading import Outcome, StandIn, Wrong
+from .grading import Outcome, Wrong, described, listed
 from .mistakes import Mistake, mistake
 
 WEAK, STRONG = 1e-3, 5.0
+NEARLY = 0.02
 
 
 def choose(code: Any) -> Outcome:
-    """Two worlds. In one, validation speaks for the weak penalty and the test set for the strong one; in the other it
-    is the reverse. Whoever asks the wrong set answers wrongly in at least one."""
+    """Three worlds. In one, all sets speak for the weak penalty. In the others validation speaks for one penalty and
+    the test set for the other. Whoever asks the wrong set, or takes the worst, answers wrongly in at least one."""
     own = separable(120, 0)
-    worlds = {
-        WEAK: (*own, *separable(60, 1), *contrary(100, 2)),  # the test set is the larger, should both be asked
-        STRONG: (*own, *contrary(60, 3), *separable(100, 4)),
-    }
-    answers = {}
-    with StandIn(
-        code, sgd=reference.sgd, gradients=reference.gradients, fit=reference.fit, accuracy=reference.accuracy
-    ):
-        for right, sets in worlds.items():
-            found = code.choose(*(part.copy() for part in sets), [WEAK, STRONG])
-            if not isinstance(found, (tuple, list)) or len(found) != 2:
-                raise Wrong(f"choose(…) should return (alpha, accuracy); found {type(found).__name__}.")
-            answers[right] = (float(found[0]), float(found[1]))
-    out = Outcome("choose", chosen_by(answers, worlds), picture=who_says_what(worlds[WEAK]))
-    return out
+    worlds = [
+        (WEAK, (*own, *separable(60, 5), *separable(100, 6))),
+        (WEAK, (*own, *separable(60, 1), *contrary(100, 2))),  # the test set is the larger, should both be asked
+        (STRONG, (*own, *contrary(60, 3), *separable(100, 4))),
+    ]
+    answers = []
+    for _, sets in worlds:
+        found = code.choose(*(part.copy() for part in sets), [WEAK, STRONG])
+        if not isinstance(found, (tuple, list)) or len(found) != 2:
+            raise Wrong(f"choose(…) should return (alpha, accuracy); found {described(found)}.")
+        answers.append((float(found[0]), float(found[1])))
+    return Outcome("choose", chosen_by(answers, worlds), picture=who_says_what(worlds[1][1]))
 
 
 def separable(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -47,33 +45,32 @@ def contrary(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return X, np.zeros_like(y)
 
 
-def chosen_by(answers: dict, worlds: dict) -> list[Mistake]:
-    alphas = {right: answer[0] for right, answer in answers.items()}
-    if alphas[WEAK] == STRONG:
-        return [
-            mistake(
-                "test-as-validation",
-                f"The validation set speaks for alpha = {WEAK:g}, the test set for "
-                f"{STRONG:g}; you choose {alphas[WEAK]:g}.",
-            )
-        ]
-    if alphas[STRONG] == WEAK:
-        return [
-            mistake(
-                "train-as-validation",
-                f"The validation set speaks for alpha = {STRONG:g}; you choose {WEAK:g}, "
-                "which is best on the training set.",
-            )
-        ]
-    if alphas != {WEAK: WEAK, STRONG: STRONG}:
-        return [mistake("wrong", f"You choose {sorted(alphas.values())}, none of the penalties that were offered.")]
-    for right, (_, told) in answers.items():
-        sets = worlds[right]
-        W, b = reference.fit(sets[0], sets[1], right)
-        honest = reference.accuracy(W, b, sets[4], sets[5])
-        if abs(told - honest) > 0.02:
-            return [mistake("wrong-judge", f"You tell an accuracy of {told:.3g}; on the test set it is {honest:.3g}.")]
+def chosen_by(answers: list[tuple[float, float]], worlds: list[tuple[float, tuple]]) -> list[Mistake]:
+    agreed, weak, strong = (alpha for alpha, _ in answers)
+    if any(alpha not in (WEAK, STRONG) for alpha in (agreed, weak, strong)):
+        return [mistake("wrong", f"You choose {listed([agreed, weak, strong])}, of {WEAK:g} and {STRONG:g}.")]
+    if agreed == STRONG:
+        words = f"All sets speak for alpha = {WEAK:g}; you choose {STRONG:g}, the worst. Which way do you compare?"
+        return [mistake("wrong", words)]
+    if weak == STRONG:
+        words = f"The validation set speaks for alpha = {WEAK:g}, the test set for {STRONG:g}; you choose {STRONG:g}."
+        return [mistake("test-as-validation", words)]
+    if strong == WEAK:
+        words = (
+            f"The validation set speaks for alpha = {STRONG:g}; you choose {WEAK:g}, which is best on the training set."
+        )
+        return [mistake("train-as-validation", words)]
+    for (right, sets), (_, told) in zip(worlds, answers, strict=True):
+        honest = [reference.accuracy(*reference.fit(X, y, right), *sets[4:]) for X, y in finally_trained(sets)]
+        if min(abs(told - accuracy) for accuracy in honest) > NEARLY:
+            words = f"You tell an accuracy of {told:.3g}; on the test set it is {honest[0]:.3g}."
+            return [mistake("wrong-judge", words)]
     return []
+
+
+def finally_trained(sets: tuple) -> list[tuple[np.ndarray, np.ndarray]]:
+    """What the chosen penalty may be fitted on in the end: the training set, or that and the validation set."""
+    return [sets[:2], (np.concatenate(sets[0:4:2]), np.concatenate(sets[1:4:2]))]
 
 
 def who_says_what(sets: tuple) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """What the graders share: small problems, answers brought into shape, one mistake told once.
 
-A function is called with copies of small arrays, on its own: where it would use another one of the student's
-functions, the reference stands in for that one while it is graded, so that one mistake is not told twice.
+A function is called with copies of small arrays. `TOL` is wide enough for float32: no mistake is that small.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import numpy as np
 from .mistakes import Mistake
 
 ALPHA = 0.3
+TOL = 1e-5
 
 
 @dataclass
@@ -38,23 +38,36 @@ def problem(n: int = 24, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndar
 
 def numbers(value: Any, shape: tuple[int, ...], what: str) -> np.ndarray:
     """`value` as an array of that shape, or Wrong."""
+    wanted = f"an array of shape {shape}" if shape else "one number"
     try:
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
-        raise Wrong(f"{what} should be numbers of shape {shape}; found {type(value).__name__}.") from None
+        array = None
+    if value is None or array is None:
+        raise Wrong(f"{what} should be {wanted}; found {described(value)}.")
     if array.shape != shape:
-        raise Wrong(f"{what} should have shape {shape}; found {array.shape}.")
+        raise Wrong(f"{what} should be {wanted}; found {described(array)}.")
     return array
 
 
-def pair(value: Any, shapes: tuple, what: str) -> tuple[np.ndarray, np.ndarray]:
-    """The two answers of a function."""
+def pair(value: Any, shapes: tuple, what: str, names: tuple[str, str]) -> tuple[np.ndarray, np.ndarray]:
+    """The two answers of a function, called by their names."""
     if not isinstance(value, (tuple, list)) or len(value) != 2:
-        raise Wrong(f"{what} should return two things; found {type(value).__name__}.")
-    return numbers(value[0], shapes[0], f"{what}: the first"), numbers(value[1], shapes[1], f"{what}: the second")
+        raise Wrong(f"{what} should return {names[0]} and {names[1]}; found {described(value)}.")
+    first, second = (numbers(v, shape, f"{what}: {name}") for v, shape, name in zip(value, shapes, names, strict=True))
+    return first, second
 
 
-def same(a: Any, b: Any, tol: float = 1e-8) -> bool:
+def described(value: Any) -> str:
+    """What came back, in a student's words."""
+    if value is None:
+        return "nothing (is `return` missing?)"
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape}" if value.ndim else "one number"
+    return f"{len(value)} things" if isinstance(value, (tuple, list)) else f"one {type(value).__name__}"
+
+
+def same(a: Any, b: Any, tol: float = TOL) -> bool:
     return bool(np.allclose(a, b, rtol=tol, atol=tol))
 
 

@@ -38,7 +38,8 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "overflow": ("Large scores overflow", "Subtract the row's maximum before exp; the quotient stays the same."),
     "label-branch": (
         "The branch j = label is wrong",
-        "∂ℓ/∂a_j = ŷ_j − 1 where j is the label, and ŷ_j everywhere else.",
+        "Cross-entropy: ∂ℓ/∂a_j = ŷ_j − 1 where j is the label, ŷ_j elsewhere. Margin loss: minus the number of "
+        "violated margins where j is the label, 1 where j violates, 0 elsewhere.",
     ),
     "wrong-axis": ("The sum goes over the wrong axis", "Probabilities of one picture sum to 1: axis=1, keepdims=True."),
     "label-counted": (
@@ -49,7 +50,18 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "constant-factor": ("A constant factor is wrong", "Compare your formula with the derivative, factor by factor."),
     "seed-ignored": ("The seed is ignored", "Take the random numbers from np.random.default_rng(seed)."),
     "torn-rows": ("Pictures and labels are torn apart", "Use the same order for X and y."),
-    "rows-left-out": ("Not every row is visited", "The last batch may be smaller; every epoch sees all n rows once."),
+    "rows-left-out": (
+        "Not every row is visited",
+        "Every epoch sees all n rows once, the last batch may be smaller, and `return` comes after the last epoch.",
+    ),
+    "batches": (
+        "The batches are not those that were asked for",
+        "Take rows = order[start : start + batch_size], and X[rows], y[rows] alone, for a step.",
+    ),
+    "rates-confused": (
+        "Learning rate and penalty strength are confused",
+        "learning_rate multiplies the whole gradient, alpha multiplies W within it.",
+    ),
     "train-as-validation": (
         "The training set has chosen",
         "A strong fit to the training set says nothing of new pictures: choose by the validation set.",

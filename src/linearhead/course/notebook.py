@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from ..errors import FileError
@@ -69,9 +70,17 @@ def _graded(source: str) -> str:
 
 def _kept(node: ast.stmt) -> bool:
     if isinstance(node, ast.Assign | ast.AnnAssign):
-        calls = [n.func for n in ast.walk(node) if isinstance(n, ast.Call)]
+        calls = [n.func for n in _run_now(node) if isinstance(n, ast.Call)]
         return all(isinstance(f, ast.Attribute) and _root(f) in ("np", "numpy") for f in calls)
     return isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef)
+
+
+def _run_now(node: ast.AST) -> Iterator[ast.AST]:
+    """What an assignment evaluates at once: all but the bodies of its lambdas."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.Lambda):
+            yield from _run_now(child)
 
 
 def _root(node: ast.expr) -> str:

@@ -1,4 +1,9 @@
-"""Grading the steps: one batch of all rows, where every number is known; then what the order of small batches shows."""
+"""Grading the steps from outside: which rows are visited, one step where every number is known, the order of batches.
+
+Where the rows are those of the identity, row i of W moves only when row i is visited: by 1/m of its derivative for a
+batch of m rows. How far each has moved tells who was visited, how often, with which label and in how large a batch,
+however the code goes about it. The intercept drifts from batch to batch, and with it the derivative: that tells when.
+"""
 
 from __future__ import annotations
 
@@ -7,136 +12,145 @@ from typing import Any
 import numpy as np
 
 from . import reference
-from .grading import ALPHA, Outcome, StandIn, listed, pair, problem, same
+from .grading import ALPHA, Outcome, listed, pair, problem, same
 from .mistakes import Mistake, mistake
+
+RATE = 0.01  # of the probes: derivatives are within a few per cent of those at the start
+BATCH = 7  # of 24 rows: the last batch has three
+ALIKE = 0.99  # a correlation; among random orders of 24 rows there is none as high
 
 
 def sgd(code: Any) -> Outcome:
     X, y, W, b = problem()
     out = Outcome("sgd")
-    with StandIn(code, gradients=reference.gradients):
-        out.mistakes = visits(code, X, y, W, b) or one_step(code, X, y, W, b) or many_steps(code, X, y, W, b)
-        curve = [W, b]
-        losses = []
-        for _ in range(15):
-            losses.append(reference.cross_entropy(X @ curve[0] + curve[1], y))
-            curve = list(
-                pair(
-                    code.sgd(curve[0].copy(), curve[1].copy(), X, y, 0.2, 1, 4, 0.0, len(losses)),
-                    (W.shape, b.shape),
-                    "sgd(…)",
-                )
-            )
-    right, ours = [W, b], []
-    for epoch in range(15):
+    out.mistakes = visits(code, y) or one_step(code, X, y, W, b) or order(code, len(y)) or seeds(code, X, y, W, b)
+    epochs, yours, ours = list(range(15)), [], []
+    mine, right = (W, b), (W, b)
+    for epoch in epochs:
+        yours.append(reference.cross_entropy(X @ mine[0] + mine[1], y))
         ours.append(reference.cross_entropy(X @ right[0] + right[1], y))
-        right = list(reference.sgd(*right, X, y, 0.2, 1, 4, 0.0, epoch))
-    epochs = list(range(15))
+        mine = run(code, *mine, X, y, 0.2, 1, 4, 0.0, epoch)
+        right = reference.sgd(*right, X, y, 0.2, 1, 4, 0.0, epoch)
     out.picture = {"title": "Loss, epoch by epoch", "x": "epoch", "y": "cross-entropy", "series": [
-        {"label": "yours", "x": epochs, "y": losses, "kind": "line"},
+        {"label": "yours", "x": epochs, "y": yours, "kind": "line"},
         {"label": "right", "x": epochs, "y": ours, "kind": "dashed"}]}  # fmt: skip
     return out
 
 
+def run(code: Any, W, b, X, y, *options: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The student's sgd on copies."""
+    return pair(code.sgd(W.copy(), b.copy(), X.copy(), y.copy(), *options), (W.shape, b.shape), "sgd(…)", ("W", "b"))
+
+
+def moved(code: Any, y: np.ndarray, epochs: int, batch: int) -> np.ndarray:
+    """How far W has moved from 0 on the rows of the identity, (n, k), in units of the learning rate."""
+    n, k = len(y), 3
+    W, _ = run(code, np.zeros((n, k)), np.zeros(k), np.eye(n), y, RATE, epochs, batch, 0.0, 0)
+    return W / RATE
+
+
+def visits(code: Any, y: np.ndarray) -> list[Mistake]:
+    """Whether an epoch visits every row once, with its own label, in batches of the size that was asked for."""
+    n, (own, others) = len(y), own_and_others(moved(code, y, 1, BATCH), y)
+    idle = int(np.sum(np.maximum(np.abs(own), others) < 1e-9))
+    if idle == n:
+        return []  # nothing moves: one_step has the words
+    if idle:
+        words = f"In an epoch in batches of {BATCH}, {idle} of {n} rows are not visited."
+        return [mistake("rows-left-out", words)]
+    if 0 < np.sum(own < 0) < n:
+        return [mistake("torn-rows", "A batch holds pictures with labels of other pictures.")]
+    share = np.abs(own) * 3 / 2  # visits / m: the label's derivative is 1 − 1/3 at W = 0
+    if np.ptp(share) > 0.1 * share.mean():
+        return []  # larger in the smaller last batch, as it should be
+    times = n * share.mean()  # n / m, or as many visits, where all rows have moved alike
+    steps = round(times)
+    if abs(times / (n / BATCH) - 1) < 0.02:
+        return [mistake("missing-mean", f"The last batch has {n % BATCH} rows and is divided by {BATCH}.")]
+    if abs(times - 1) < 0.1:
+        return [mistake("missing-mean", f"A batch of {BATCH} rows is divided by {n}, the number of all rows.")]
+    if 1 < steps < n and abs(times - steps) < 0.1:
+        return [mistake("batches", f"An epoch in batches of {BATCH} takes {steps} steps on all {n} rows each.")]
+    return []
+
+
+def own_and_others(step: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each row: how far its label's weight has moved, and the farthest that any other has."""
+    rows = np.arange(len(y))
+    others = np.abs(step)
+    others[rows, y] = 0
+    return step[rows, y], others.max(axis=1)
+
+
 def one_step(code: Any, X, y, W, b) -> list[Mistake]:
     """One batch of all rows is gradient descent: the order cannot matter, every number is known."""
-    rate, shapes = 0.1, (W.shape, b.shape)
-    W1, b1 = pair(code.sgd(W.copy(), b.copy(), X.copy(), y.copy(), rate, 1, len(y), ALPHA, 0), shapes, "sgd(…)")
+    rate, n = 0.1, len(y)
+    W1, b1 = run(code, W, b, X, y, rate, 1, n, ALPHA, 0)
     dW, db = reference.gradients(W, b, X, y, ALPHA)
+    slope = dW - ALPHA * W  # without the penalty
     stepW, stepb = W - W1, b - b1
     if same(stepW, rate * dW) and same(stepb, rate * db):
         return []
-    seen = f"After one step on all {len(y)} rows "
+    seen = f"After one step on all {n} rows "
+    if same(W1, W) and same(b1, b):
+        return [mistake("wrong", seen + "W and b are still what they were.")]
     if same(b1, b):
         return [mistake("bias-left-out", seen + "b is still what it was at the start.")]
     if same(stepW, -rate * dW) or same(stepb, -rate * db):
         return [mistake("sign", seen + "W or b has moved up the gradient, not down.")]
+    if same(stepb, ALPHA * db):
+        return [mistake("rates-confused", seen + f"b has moved by alpha = {ALPHA:g} times its gradient.")]
+    if same(stepW, rate * (slope + rate * W)):
+        words = f"W has shrunk as if alpha were {rate:g}, which is the learning rate."
+        return [mistake("rates-confused", seen + words)]
     if same(stepb, rate * (db + ALPHA * b)) or same(stepb, rate * db + rate * ALPHA * (b - rate * db)):
-        return [
-            mistake(
-                "penalised-intercept",
-                seen + f"b has also shrunk by learning_rate · alpha = {rate * ALPHA:g} of itself.",
-            )
-        ]
-    n, plain = len(y), reference.gradients(W, b, X, y, 0.0)
+        words = f"b has also shrunk by learning_rate · alpha = {rate * ALPHA:g} of itself."
+        return [mistake("penalised-intercept", seen + words)]
     if same(stepb, rate * db * n) or same(stepb, rate * db / n):
-        return [
-            mistake(
-                "missing-mean",
-                seen
-                + f"b has moved {np.linalg.norm(stepb) / np.linalg.norm(rate * db):.3g} times as far as it should.",
-            )
-        ]
-    if same(stepW, rate * plain[0]):
+        times = np.linalg.norm(stepb) / np.linalg.norm(rate * db)
+        return [mistake("missing-mean", seen + f"b has moved {times:.3g} times as far as it should.")]
+    if same(stepW, rate * slope):
         return [mistake("penalty", seen + "W has moved as if alpha were 0.")]
-    if same(W1, W) and not same(stepb, 0):
+    if same(W1, W):
         return [mistake("wrong", seen + "W is still what it was.")]
     return [mistake("wrong", seen + f"b has moved by {listed(-stepb)}; it should be {listed(-rate * db)}.")]
 
 
-def visits(code: Any, X, y, W, b) -> list[Mistake]:
-    """What the batches show, where sgd calls `gradients`."""
-    watch, options = Watch(X, y), (0.1, 3, 4, 0.0)
-    with StandIn(code, gradients=watch):
-        code.sgd(W.copy(), b.copy(), X.copy(), y.copy(), *options, 0)
-    return by_rows(watch.seen, len(y), options[1]) if watch.seen else []
+def order(code: Any, n: int) -> list[Mistake]:
+    """Whether there is a second epoch, and whether its order is a new one.
 
-
-def many_steps(code: Any, X, y, W, b) -> list[Mistake]:
-    """Batches of four: is the order new in every epoch, do X and y stay together, is every row visited?"""
-    shapes, options = (W.shape, b.shape), (0.1, 3, 4, 0.0)
-    runs = [code.sgd(W.copy(), b.copy(), X.copy(), y.copy(), *options, seed) for seed in (0, 0, 1)]
-    ends = [pair(run, shapes, "sgd(…)") for run in runs]
-    if (fixed := fixed_order(ends[0], X, y, W, b, options)) is not None:
-        return [mistake("no-shuffling", f"The result is exactly that of visiting the rows {fixed} in every epoch.")]
-    if not same(ends[0][0], ends[1][0]):
-        return [mistake("seed-ignored", "Two runs with the same seed end at different W.")]
-    if same(ends[0][0], ends[2][0]):
-        return [mistake("seed-ignored", "Runs with seeds 0 and 1 end at the same W.")]
-    if reference.cross_entropy(X @ ends[0][0] + ends[0][1], y) > reference.cross_entropy(X @ W + b, y):
-        return [mistake("torn-rows", "After three epochs the loss is higher than at the start.")]
-    return []
-
-
-def fixed_order(end: tuple, X, y, W, b, options: tuple) -> str | None:
-    """The words for a fixed order that explains the result to the last digits."""
-    rate, epochs, batch, alpha = options
-    for words, order in (
-        ("as they come", np.arange(len(y))),
-        ("backwards", np.arange(len(y))[::-1]),
+    Nearly all labels are 0, so b_0 grows with every batch, and a row of class 0 moves the less, the later it comes.
+    """
+    y, batch = np.zeros(n, dtype=int), 4
+    y[[3, 10]], y[[n // 2 + 3, n - 4]] = 1, 2
+    first = moved(code, y, 1, batch)
+    second = moved(code, y, 2, batch) - first
+    if same(second, 0):
+        return [mistake("rows-left-out", "Two epochs end where one ends.")]
+    late, again = (-step[y == 0, 0] for step in (first, second))
+    for words, rows in (
+        ("as they come", np.arange(n)),
+        ("backwards", np.arange(n)[::-1]),
         ("sorted by label", np.argsort(y, kind="stable")),
     ):
-        at = (W, b)
-        for _ in range(epochs):
-            at = reference.epoch(*at, X, y, order, rate, batch, alpha)
-        if same(end[0], at[0], 1e-10):
-            return words
-    return None
-
-
-def by_rows(seen: list[tuple[int, bool]], n: int, epochs: int) -> list[Mistake]:
-    """seen: (row, whether its label is its own) of every visit."""
-    rows = [row for row, _ in seen]
-    if not all(matched for _, matched in seen):
-        return [mistake("torn-rows", "A batch holds pictures with labels of other pictures.")]
-    orders = [rows[i : i + n] for i in range(0, len(rows), n)]
-    if len(rows) != n * epochs or any(sorted(order) != list(range(n)) for order in orders):
-        words = f"{len(set(rows))} of {n} rows were seen in {epochs} epochs, {len(rows)} visits."
-        return [mistake("rows-left-out", words)]
-    if all(order == orders[0] for order in orders):
-        return [mistake("no-shuffling", f"The {epochs} epochs visit the rows in one and the same order.")]
+        when = np.empty(n)
+        when[rows] = np.arange(n) // batch
+        if alike(late, when[y == 0]):
+            return [mistake("no-shuffling", f"The first epoch visits the rows {words}.")]
+    if alike(late, again):
+        return [mistake("no-shuffling", "Two epochs visit the rows in one and the same order.")]
     return []
 
 
-class Watch:
-    """The reference's gradients, noting which rows it is asked about."""
+def alike(a: np.ndarray, b: np.ndarray) -> bool:
+    return bool(np.ptp(a) > 0 and np.ptp(b) > 0 and np.corrcoef(a, b)[0, 1] > ALIKE)
 
-    def __init__(self, X: np.ndarray, y: np.ndarray) -> None:
-        self.X, self.y, self.seen = X, y, []
 
-    def __call__(self, W, b, X, y, alpha):
-        X, y = np.atleast_2d(X), np.atleast_1d(y)
-        for x, label in zip(X, y, strict=True):
-            row = int(np.argmin(np.abs(self.X - x).sum(axis=1)))
-            self.seen.append((row, bool(self.y[row] == label)))
-        return reference.gradients(W, b, X, y, alpha)
+def seeds(code: Any, X, y, W, b) -> list[Mistake]:
+    """The same seed is the same run, another seed another one."""
+    ends = [run(code, W, b, X, y, 0.1, 3, 4, 0.0, seed)[0] for seed in (0, 0, 1)]
+    if not same(ends[0], ends[1]):
+        return [mistake("seed-ignored", "Two runs with the same seed end at different W.")]
+    if same(ends[0], ends[2], 1e-10):
+        return [mistake("seed-ignored", "Runs with seeds 0 and 1 end at the same W.")]
+    return []

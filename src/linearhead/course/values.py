@@ -25,23 +25,24 @@ def softmax(code: Any) -> Outcome:
     elif same(p, reference.softmax(-a)):
         out.mistakes.append(mistake("sign", "The highest score gets the lowest probability: exp(−a) for exp(a)."))
     elif not same(p, right):
-        out.mistakes.append(
-            mistake("wrong", f"For the scores {listed(a[0])} you give {listed(p[0])}, not {listed(right[0])}.")
-        )
+        sums = "" if same(p.sum(axis=1), 1) else f" The rows sum to {listed(p.sum(axis=1))}, not to 1."
+        words = f"For the scores {listed(a[0])} you give {listed(p[0])}, not {listed(right[0])}.{sums}"
+        out.mistakes.append(mistake("wrong", words))
     else:
         out.mistakes += far_apart(code)
     return out
 
 
 def far_apart(code: Any) -> list[Mistake]:
-    """Scores of ±1000: in one row, then in two rows far from each other."""
+    """Scores of ±1000: each row alone, then rows that lie far apart together."""
+    right = reference.softmax(FAR)
     single = [numbers(code.softmax(np.array([row])), (1, 3), "softmax(a)")[0] for row in FAR]
-    if not all(same(p, q) for p, q in zip(single, reference.softmax(FAR), strict=True)):
-        bad = next(row for row, p in zip(FAR, single, strict=True) if not np.isfinite(p).all() or not same(p.sum(), 1))
-        return [mistake("overflow", f"The single row of scores {listed(bad)} gives {listed(single[0])}.")]
+    for row, p, q in zip(FAR, single, right, strict=True):
+        if not same(p, q):
+            return [mistake("overflow", f"The single row of scores {listed(row)} gives {listed(p)}, not {listed(q)}.")]
     together = numbers(code.softmax(FAR.copy()), FAR.shape, "softmax(a)")
-    if not same(together, reference.softmax(FAR)):
-        worst = int(np.argmax(np.nan_to_num(np.abs(together - reference.softmax(FAR)), nan=9).max(axis=1)))
+    if not same(together, right):
+        worst = int(np.argmax(np.nan_to_num(np.abs(together - right), nan=9).max(axis=1)))
         return [
             mistake(
                 "one-global-max",
@@ -52,7 +53,8 @@ def far_apart(code: Any) -> list[Mistake]:
     return []
 
 
-FAR = np.array([[1000.0, 999.0, 998.0], [1.0, 2.0, 0.5], [-1000.0, -1001.0, -999.0]])
+FAR = np.array([[1000.0, 999.0, 998.0], [1.0, 2.0, 0.5], [-1000.0, -1001.0, -999.0], [-1000.0, 0.0, 1000.0]])
+LIKELY = np.array([0, 1, 2, 2])  # labels whose probability there is no 0
 
 
 def cross_entropy(code: Any) -> Outcome:
@@ -60,9 +62,9 @@ def cross_entropy(code: Any) -> Outcome:
     a = X @ W + b
     value = float(numbers(code.cross_entropy(a.copy(), y.copy()), (), "cross_entropy(a, y)"))
     right = reference.cross_entropy(a, y)
-    out = Outcome("cross_entropy", valued(value, right, len(y)))
+    out = Outcome("cross_entropy", valued(value, right, a.shape))
     if not out.mistakes:
-        out.mistakes += one_by_one(lambda a, y: code.cross_entropy(a, y), FAR, np.array([0, 1, 2]))
+        out.mistakes += one_by_one(lambda a, y: code.cross_entropy(a, y), FAR, LIKELY)
     out.picture = bars_of(value, right)
     return out
 
@@ -82,8 +84,12 @@ def margin_loss(code: Any) -> Outcome:
         out.mistakes.append(mistake("sign", f"{value:.4g} is what max(0, a_label − a_j + margin) gives."))
     elif same(value, reference.margin_loss(a, y, -margin)):
         out.mistakes.append(mistake("sign", f"{value:.4g} is what max(0, a_j − a_label − margin) gives."))
+    elif same(value, other_hinge(a, y, margin, np.max)):
+        out.mistakes.append(mistake("wrong", f"{value:.4g} is each row's largest violation; their sum was asked for."))
+    elif same(value, other_hinge(a, y, margin, lambda z, axis: (z**2).sum(axis=axis))):
+        out.mistakes.append(mistake("wrong", f"{value:.4g} is the squared margin loss: Σ max(0, …)²."))
     else:
-        out.mistakes += valued(value, right, len(y))
+        out.mistakes += valued(value, right, a.shape)
     wider = reference.margin_loss(a, y, 6.0)
     if not out.mistakes and not same(float(code.margin_loss(a.copy(), y.copy(), 6.0)), wider):
         out.mistakes.append(
@@ -100,8 +106,17 @@ def reference_turned(a: np.ndarray, y: np.ndarray, margin: float) -> float:
     return float(z.sum(axis=1).mean())
 
 
-def valued(value: float, right: float, n: int) -> list[Mistake]:
-    """What a wrong mean loss looks like."""
+def other_hinge(a: np.ndarray, y: np.ndarray, margin: float, together: Callable) -> float:
+    """The mean loss of rows whose violations are put together in another way than by their sum."""
+    rows = np.arange(len(y))
+    z = np.maximum(a - a[rows, y][:, None] + margin, 0)
+    z[rows, y] = 0
+    return float(together(z, axis=1).mean())
+
+
+def valued(value: float, right: float, shape: tuple[int, int]) -> list[Mistake]:
+    """What a wrong mean loss of scores of that shape looks like."""
+    n, k = shape
     if same(value, right):
         return []
     if same(value, -right) or same(value, -right * n):
@@ -113,18 +128,27 @@ def valued(value: float, right: float, n: int) -> list[Mistake]:
         return [
             mistake("missing-mean", f"The loss is {value:.4g} = {right:.4g} / {n}: divided by n = {n} once too often.")
         ]
-    ratio = value / right if right else np.inf
-    return [mistake("wrong", f"The loss is {value:.6g}; it should be {right:.6g}, {ratio:.4g} times less.")]
+    if same(abs(value), right / k):
+        words = (
+            f"The loss is {value:.4g}, {right:.4g} / {k}: the mean goes over all {n} × {k} numbers, not over {n} rows."
+        )
+        return [mistake("missing-mean", words)]
+    for base in (2, 10):
+        if same(value, right / np.log(base)):
+            words = f"The loss is {value:.4g} = {right:.4g} / ln {base}: log to the base {base}, not the natural one."
+            return [mistake("constant-factor", words)]
+    return [mistake("wrong", f"The loss is {value:.6g}; it should be {right:.6g}.")]
 
 
 def one_by_one(loss: Callable, a: np.ndarray, y: np.ndarray) -> list[Mistake]:
     """Rows far apart: sound alone, unsound together → one maximum for all."""
     alone = [float(loss(a[i : i + 1].copy(), y[i : i + 1].copy())) for i in range(len(y))]
+    for i, found in enumerate(alone):
+        right = reference.cross_entropy(a[i : i + 1], y[i : i + 1])
+        if not same(found, right):
+            return [mistake("overflow", f"Scores of {listed(a[i])} give the loss {found:.4g}, not {right:.4g}.")]
     together, right = float(loss(a.copy(), y.copy())), reference.cross_entropy(a, y)
-    if not np.isfinite(alone).all():
-        return [mistake("overflow", f"Scores around {np.abs(a).max():g} give the loss {alone[0]:.4g}.")]
     if not same(together, right):
-        return [
-            mistake("one-global-max", f"Three rows have losses {listed(alone)} alone, but together {together:.4g}.")
-        ]
+        words = f"{len(y)} rows have losses {listed(alone)} alone, but {together:.4g} on average together."
+        return [mistake("one-global-max", words)]
     return []
