@@ -1,5 +1,6 @@
 """Every finding fires where it should, stays silent where it should, and says its figures."""
 
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -117,6 +118,63 @@ def test_alpha_at_edge_needs_a_better_edge(alpha, fires):
     assert ("alpha-at-edge" in found) == fires
     if fires:
         assert "0.0001" in found["alpha-at-edge"].advice
+
+
+STEPPING = [f"learning-rate-{how}" for how in ("large", "small")]
+
+
+def cosine(t):
+    """How much of all steps lies behind at the share t of the epochs."""
+    return t + np.sin(np.pi * t) / np.pi
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ([2.3 - 0.02 * cosine(t) for t in np.linspace(0, 1, 21)], STEPPING[1:]),
+        ([2.3 - 0.02 * t for t in np.linspace(0, 1, 21)], STEPPING[1:]),
+        ([2.3, 0.11, 0.08, 0.075, 0.07, 0.066, 0.061, 0.058, 0.056], []),
+        ([2.3, 1.2, 0.9, 0.8, 0.75, 0.72, 0.7, 0.69], []),
+        ([2.3, 715.0, 90.0, 300.0, 20.0, 11.0, 8.0, 2.0, 0.4], STEPPING[:1]),  # not also too small
+    ],
+)
+def test_a_learning_rate_of_mini_batches(values, told):
+    run = make_run(converged=False)
+    run.fit.solver, run.fit.trace = "sgd", Trace(value=list(map(float, values)))
+    found = codes(run)
+    assert [code for code in found if code in STEPPING] == told
+    assert ("not-converged" in found) == (not told)  # the reason stands in its place
+    for code in told:
+        assert not re.search(r"\d{3}%", found[code].evidence)
+
+
+def unfinished(start, end, gap):
+    """A fit that ended early, on pictures that it does not tell apart."""
+    curve = LearningCurve([200, 400], [0.81, 0.815], judged=400, twice=0.817, gain=0.002, gain_error=0.003)
+    run = make_run(train=(500, 1000), test=(95, 200), converged=False)
+    run.fit.trace = Trace(value=[start, end])
+    run.fit.certificate = Certificate(end, gap, 0.2, 1e-7, False)
+    probes = {name: PROBES[name] for name in ("calibration", "brightness")}
+    return replace(run, learning_curve=curve, probes=probes)
+
+
+FEATURES_AND_PICTURES = {"underfitting", "richer-features", "miscalibrated", "shortcut"}
+
+
+def test_a_fit_far_from_its_optimum_says_nothing_of_features_and_pictures():
+    far, near = codes(unfinished(2.3, 2.29, 2.29)), codes(unfinished(2.3, 1.0, 0.05))
+    assert not FEATURES_AND_PICTURES & set(far)
+    assert far["no-better-than-majority"].command == far["not-converged"].command != ""
+    assert "its fit ended far from the optimum" in far["no-better-than-majority"].advice
+    assert {"miscalibrated", "shortcut"} <= set(near)
+    assert "its fit ended" not in near["no-better-than-majority"].advice
+    far, near = unfinished(2.3, 2.29, 2.29), unfinished(2.3, 1.0, 0.05)
+    for run in (far, near):
+        run.evaluations |= {"train": judged(800, 1000), "test": judged(160, 200)}
+    assert not FEATURES_AND_PICTURES & set(codes(far))
+    assert set(codes(near)) >= FEATURES_AND_PICTURES
+    far.fit.certificate = Certificate(float("inf"), None, 0.2, 1e-7, False)
+    assert not FEATURES_AND_PICTURES & set(codes(far))
 
 
 def test_a_run_without_test_pictures_has_a_verdict():

@@ -1,13 +1,14 @@
 """Whether stated confidences come true on the test pictures.
 
 Threshold: an expected calibration error above 8 points and a quarter above the 99 % quantile of what as many pictures
-show by chance where every confidence is true (simulated; `trust.calibration.expected_ece`).
+show by chance where every confidence is true (simulated; `trust.calibration.expected_ece`). Silent where the fit ended
+far from its optimum, which is the reason then.
 """
 
 from __future__ import annotations
 
 from ..records import Finding, Run
-from . import label_errors
+from . import label_errors, not_converged
 from .next_command import with_more
 
 CODE = "miscalibrated"
@@ -17,7 +18,7 @@ ECE, FACTOR = 0.08, 1.25
 def check(run: Run) -> Finding | None:
     seen = run.probes.get("calibration", {})
     ece, chance, stated, right = (seen.get(name) for name in ("ece", "chance", "stated", "right"))
-    if ece is None or chance is None or ece <= max(ECE, FACTOR * chance):
+    if ece is None or chance is None or ece <= max(ECE, FACTOR * chance) or not_converged.far(run):
         return None
     over = (stated or 0.0) > (right or 0.0)
     return Finding(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ..metrics import wilson
 from ..records import Evaluation, Finding, Run
-from . import few_judged
+from . import few_judged, learning_rate_large, learning_rate_small, not_converged
 from .next_command import again, richer, with_more
 
 CODE = "no-better-than-majority"
@@ -79,8 +79,13 @@ def _nothing_learned(run: Run) -> str:
 
 
 def _remedy(run: Run, doubted: bool) -> dict[str, str]:
-    """The labels first where nothing goes with them; more pictures where those that judged cannot tell a useful model
-    from a guess; else other features."""
+    """The fit first where it ended far from its optimum; the labels where nothing goes with them; more pictures where
+    those that judged cannot tell a useful model from a guess; else other features."""
+    if not_converged.far(run):
+        checks = (learning_rate_large, learning_rate_small, not_converged)
+        cause = next(found for other in checks if (found := other.check(run)) is not None)
+        advice = f"Do not use this model: its fit ended far from the optimum. {cause.advice}"
+        return {"advice": advice, "command": cause.command}
     if doubted:
         return richer(
             run,

@@ -1,16 +1,23 @@
-"""Whether the fit reached its tolerance. Threshold: the solver's `tol`, re-measured in float64 (the certificate)."""
+"""Whether the fit reached its tolerance. Threshold: the solver's `tol`, re-measured in float64 (the certificate).
+
+Silent where the learning rate is the reason: that is said instead.
+"""
 
 from __future__ import annotations
 
+from math import isfinite
+
 from ..records import Finding, Run, Status
+from . import learning_rate_large, learning_rate_small
 from .next_command import again, plain, with_lbfgs
 
 CODE = "not-converged"
+FAR = 0.25
 
 
 def check(run: Run) -> Finding | None:
     fit = run.fit
-    if fit.converged:
+    if fit.converged or any(other.check(run) for other in (learning_rate_large, learning_rate_small)):
         return None
     proof = fit.certificate
     residual = f"; residual {proof.residual:.1e}, tolerance {proof.tolerance:.1e}" if proof else ""
@@ -22,6 +29,18 @@ def check(run: Run) -> Finding | None:
         evidence=f"{fit.solver} after {fit.iterations} iterations: {fit.status}{residual}{gap}.",
         **_remedy(run),
     )
+
+
+def far(run: Run) -> bool:
+    """Whether the fit ended so far from its optimum that its mistakes say nothing of pictures or features: the way that
+    may be left, F − F⋆ at most, is over a quarter of the way behind. No objective here is negative."""
+    fit, proof = run.fit, run.fit.certificate
+    start = next((v for v in fit.trace.value if v is not None), None)
+    if fit.converged or proof is None or start is None:
+        return False
+    if proof.value is None or not isfinite(proof.value):
+        return True
+    return proof.gap is not None and min(proof.gap, proof.value) > FAR * (start - proof.value)
 
 
 def _remedy(run: Run) -> dict[str, str]:

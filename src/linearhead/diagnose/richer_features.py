@@ -3,13 +3,14 @@
 Threshold: over 10 % of the test pictures wrong (lower Wilson end) and a forecast gain from twice the pictures below a
 tenth of those mistakes. It differs from underfitting, which asks the training pictures. Silent where more pictures
 are worth collecting, unless the training pictures are not told apart either, and where nothing is shown to have been
-learned. As many judged labels as training labels may be wrong: those mistakes no features would mend.
+learned or the fit ended far from its optimum. As many judged labels as training labels may be wrong: those mistakes
+no features would mend.
 """
 
 from __future__ import annotations
 
 from ..records import Finding, Run
-from . import label_errors, more_pictures, underfitting
+from . import label_errors, more_pictures, not_converged, underfitting
 from .next_command import richer
 from .no_better_than_majority import blind
 
@@ -23,7 +24,11 @@ def check(run: Run) -> Finding | None:
         return None
     if 1 - test.accuracy_interval[1] - label_errors.wrong(run) <= ERROR or curve.gain > SHARE * (1 - test.accuracy):
         return None
-    if blind(run) or (more_pictures.check(run) is not None and underfitting.check(run) is None):
+    if (
+        blind(run)
+        or not_converged.far(run)
+        or (more_pictures.check(run) is not None and underfitting.check(run) is None)
+    ):
         return None
     return Finding(
         code=CODE,

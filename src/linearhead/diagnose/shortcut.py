@@ -1,7 +1,8 @@
 """Whether one cue that should not matter gives the class away: brightness alone, or the rim of the picture alone.
 
 Threshold: the cue's leave-one-out accuracy reaches SHARE of the way from guessing to the classifier's own accuracy;
-calibrated on planted cues and clean data (docs/diagnoses.md). What a real class needs is more than one number.
+calibrated on planted cues and clean data (docs/diagnoses.md); not of a fit that ended far from its optimum. What a
+real class needs is more than one number.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from math import sqrt
 
 from ..records import Finding, Run
+from . import not_converged
 from .next_command import again
 
 CODE = "shortcut"
@@ -18,6 +20,8 @@ WORDS = {"brightness": "brightness", "border": "outermost rim"}
 
 def check(run: Run) -> Finding | None:
     test = run.evaluations.get("test") or run.evaluations.get("train")
+    if not_converged.far(run):
+        return None
     for cue, share in SHARE.items():
         seen = run.probes.get(cue, {})
         found, guess, n = seen.get("accuracy"), seen.get("guess"), seen.get("n") or 0

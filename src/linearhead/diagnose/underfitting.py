@@ -2,15 +2,15 @@
 
 Threshold: at least 10 % of the training pictures wrong (lower Wilson 95 % end) while the gap to the test set is not
 shown to exceed 5 points: then more pictures cannot help, other features can. Both are conventions of this program.
-Where nothing is shown to have been learned, that is said instead, and pictures whose labels are probably wrong do not
-count: those no features can get right.
+Where nothing is shown to have been learned, or the fit ended far from its optimum, that is said instead, and pictures
+whose labels are probably wrong do not count: those no features can get right.
 """
 
 from __future__ import annotations
 
 from ..metrics import difference
 from ..records import Finding, Run
-from . import label_errors, more_pictures
+from . import label_errors, more_pictures, not_converged
 from .next_command import richer
 from .no_better_than_majority import blind
 
@@ -20,7 +20,7 @@ ERROR, GAP = 0.10, 0.05
 
 def check(run: Run) -> Finding | None:
     train, test = run.evaluations.get("train"), run.evaluations.get("test")
-    if train is None or test is None:
+    if train is None or test is None or not_converged.far(run):
         return None
     error_low = 1 - train.accuracy_interval[1] - label_errors.wrong(run)
     if error_low <= ERROR or difference(train, test)[0] > GAP or blind(run):

@@ -176,7 +176,7 @@ def _ready(solver: Solver, problem: Objective, passes: int, seed: int) -> Solver
         own = _fresh(problem)
         with own.design.session(), np.errstate(over="ignore", invalid="ignore"):
             rate = replace(solver, seed=seed).tried_rate(own, own.start(), batch, steps)
-        return replace(solver, learning_rate=rate, max_iter=passes, seed=seed, tol=1e-10)
+        return replace(solver, learning_rate=rate, max_iter=passes - 1, seed=seed, tol=1e-10)  # one was the first look
     return replace(solver, tol=1e-7 if isinstance(solver, Dual) else 1e-10)
 
 
