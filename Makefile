@@ -19,7 +19,7 @@ demo: $(BIN)/linearhead  ## the main job on an embedded sample of real pictures
 	$(BIN)/linearhead train demo/digits --out demo/run --no-cache
 
 test: $(VENV)/.dev  ## all tests
-	$(BIN)/python -m pytest -n auto
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 $(VENV)/.docs: pyproject.toml $(BIN)/linearhead
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"

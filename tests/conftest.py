@@ -20,9 +20,9 @@ def shared_data() -> Path:
     return SHARED
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser() -> Iterator:
-    """Headless Chromium, by playwright; tests that need it skip where either is absent."""
+    """Headless Chromium, by playwright, one for all tests of a worker; they skip where either is absent."""
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("no chromium on this machine")

@@ -1,8 +1,10 @@
 """What goes wrong for users: one clear message, the right exit code, nothing half-written."""
 
 import errno
+import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -13,6 +15,7 @@ from sklearn.datasets import load_digits
 
 from linearhead import files, store
 from linearhead.cli import cli
+from linearhead.objective import Objective
 
 
 def run(*words, **extra):
@@ -138,7 +141,7 @@ def test_full_disk(photos, tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(files.os, "fsync", full)
-    result = run("train", photos, "--out", tmp_path / "runs" / "run", "--alpha", "0.1")
+    result = run("train", photos, "--out", tmp_path / "runs" / "run", "--alpha", "0.1", "--features", "pixels")
     assert result.exit_code == 4
     assert "no space left" in result.stderr
     assert list(tmp_path.iterdir()) == []
@@ -150,7 +153,7 @@ def test_a_file_too_large_for_the_system(photos, tmp_path):
         "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)); from linearhead.cli import main; main()"
     )
-    words = ["train", str(photos), "--out", str(tmp_path / "run"), "--features", "hog"]
+    words = ["train", str(photos), "--out", str(tmp_path / "run"), "--features", "pixels", "--alpha", "0.1"]
     result = subprocess.run([sys.executable, "-B", "-c", code, *words], capture_output=True, text=True, timeout=120)
     assert result.returncode == 4, result.stderr
     assert "larger than the system allows" in result.stderr
@@ -211,34 +214,33 @@ def test_sample_refuses_what_exists(tmp_path):
     assert run("sample", "faces", tmp_path / "faces").exit_code == 2
 
 
-INTERRUPTING = """
-import os, signal, sys
-from linearhead.objective import Objective
-from linearhead.cli import main
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started this in the background, deaf
-calls, at = 0, Objective.at
-def interrupted(self, *args, **kwargs):
-    global calls
-    calls += 1
-    if calls == int(os.environ["AT_CALL"]):
-        os.kill(os.getpid(), signal.SIGINT)
-    return at(self, *args, **kwargs)
-Objective.at = interrupted
-main()
-"""
+def interrupting(call):
+    """Objective.at whose so manieth call is interrupted as by Ctrl-C."""
+    calls, at = itertools.count(1), Objective.at
+
+    def interrupted(self, *args, **kwargs):
+        if next(calls) == call:
+            os.kill(os.getpid(), signal.SIGINT)
+        return at(self, *args, **kwargs)
+
+    return interrupted
 
 
-def interrupted_train(call, alpha, photos, out):
-    words = ["train", str(photos), "--out", str(out), "--alpha", alpha, "--features", "pixels", "--json"]
-    command = [sys.executable, "-c", INTERRUPTING, *words]
-    env = os.environ | {"AT_CALL": str(call)}
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=env)
+@pytest.fixture
+def interrupted_train(photos, tmp_path, monkeypatch):
+    def train(call, alpha):
+        monkeypatch.setattr(Objective, "at", interrupting(call))
+        return run("train", photos, "--out", tmp_path / "run", "--alpha", alpha, "--features", "pixels", "--json")
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started this process deaf
+    yield train
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize(("call", "alpha"), [(20, "auto"), (40, "auto"), (10, "1e-6"), (20, "1e-6")])
-def test_ctrl_c_in_a_fit_keeps_the_best_so_far(call, alpha, photos, tmp_path):
-    result = interrupted_train(call, alpha, photos, tmp_path / "run")
-    assert result.returncode == 130, result.stderr
+def test_ctrl_c_in_a_fit_keeps_the_best_so_far(call, alpha, interrupted_train, tmp_path):
+    result = interrupted_train(call, alpha)
+    assert result.exit_code == 130, result.stderr
     assert "Interrupted: the best classifier so far is kept" in result.stderr
     got = json.loads(result.stdout)
     assert got["interrupted"]
@@ -249,12 +251,23 @@ def test_ctrl_c_in_a_fit_keeps_the_best_so_far(call, alpha, photos, tmp_path):
     assert (tmp_path / "run" / "report.html").is_file()
 
 
-def test_ctrl_c_in_a_fit_for_out_of_fold_scores_ends_them_all(photos, tmp_path):
+def test_ctrl_c_ends_the_process(photos, tmp_path):
+    code = (
+        f"import sys; sys.path.insert(0, {os.path.dirname(__file__)!r}); import signal, test_cli_errors as here\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler); here.Objective.at = here.interrupting(20)\n"
+        "from linearhead.cli import main; main()"
+    )
+    words = ["train", str(photos), "--out", str(tmp_path / "run"), "--features", "pixels"]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 130, done.stderr
+    assert "Interrupted: the best classifier so far is kept" in done.stderr
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
+def test_ctrl_c_in_a_fit_for_out_of_fold_scores_ends_them_all(interrupted_train):
     """A solver keeps its best so far, and is not to be taken for one that came to its end."""
-    result = interrupted_train(
-        200, "auto", photos, tmp_path / "run"
-    )  # of some 75 calls before these fits, 1400 with them
-    assert result.returncode == 130, result.stderr
+    result = interrupted_train(200, "auto")  # of some 75 calls before these fits, 1400 with them
+    assert result.exit_code == 130, result.stderr
     assert "Interrupted: the finished classifier is judged in brief and written" in result.stderr
     got = json.loads(result.stdout)
     assert got["interrupted"]

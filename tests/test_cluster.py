@@ -39,7 +39,7 @@ from linearhead.objective import Objective, drawn, sample_basis  # noqa: E402
 from linearhead.penalties import PENALTIES  # noqa: E402
 from test_objective_contract import Case, check_derivatives, check_single_precision, check_value, problem  # noqa: E402
 
-LEAF = 500  # bytes: small rows make many leaves
+LEAF = 2000  # bytes: small rows make many leaves
 SMOOTH = ("cross_entropy", "logistic", "squared_hinge", "squared")
 
 
@@ -102,8 +102,8 @@ def saved(folder, X, cuts=()):
     return Shards([np.load(folder / f"{i}.npy", mmap_mode="r") for i in range(len(parts))])
 
 
-def array(tmp_path, X, cluster, cuts=()):
-    return ClusterArray(saved(tmp_path / "rows", X, cuts), cluster, leaf_bytes=LEAF)
+def array(tmp_path, X, cluster, cuts=(), leaf_bytes=LEAF):
+    return ClusterArray(saved(tmp_path / "rows", X, cuts), cluster, leaf_bytes=leaf_bytes)
 
 
 # ── the tree ──────────────────────────────────────────────────────────────────────────────────────
@@ -145,7 +145,7 @@ def test_the_objectives_contract(tmp_path, monkeypatch, loss, penalty):
     import test_objective_contract as contract
 
     def placed(X, layout):
-        return array(tmp_path, X, Here((1, 1, 2)))
+        return array(tmp_path, X, Here((1, 1, 2)), leaf_bytes=500)
 
     monkeypatch.setattr(contract, "arrange", placed)
     for dtype, weights, standardize in (("float64", "zeros", True), ("float32", "real", False)):
@@ -223,7 +223,7 @@ def test_the_hinges_multipliers_travel_as_files(tmp_path, loss, options):
     options = {"alpha": 0.1, "tol": 1e-4, **options}
     here, seen = LinearClassifier(loss, **options).fit(X, y), set()
     for i, (shares, cuts) in enumerate((((1,), ()), ((1, 1, 2), (0, 77)))):
-        A = ClusterArray(saved(tmp_path / str(i), X, cuts), Here(shares, again=i), leaf_bytes=4 * LEAF)
+        A = ClusterArray(saved(tmp_path / str(i), X, cuts), Here(shares, again=i), leaf_bytes=LEAF)
         model = LinearClassifier(loss, **options).fit(A, y)
         assert model.converged_
         assert model.certificate_.value == pytest.approx(here.certificate_.value, rel=2e-4)
@@ -409,32 +409,41 @@ import numpy as np
 from linearhead import SoftmaxClassifier
 from linearhead.design import ClusterArray, Journal, connect
 
-address, folder, last = sys.argv[1], sys.argv[2], int(sys.argv[3])
-def end(row):
-    if row["iteration"] == last:
-        os.kill(os.getpid(), signal.SIGKILL)
+address, folder, leaf_bytes, *ends = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
 
-with connect(address) as cluster:
-    X = ClusterArray(folder + "/rows/0.npy", cluster, leaf_bytes=500, journal=Journal(folder + "/passes"))
-    y = np.load(folder + "/y.npy")
-    before = cluster.rounds
-    model = SoftmaxClassifier(alpha=0.01, standardize=True, callback=end).fit(X, y)
-    np.savez(folder + "/model.npz", coef=model.coef_, intercept=model.intercept_, rounds=cluster.rounds - before,
-             found=X.journal.found)
+def client(last):
+    def end(row):
+        if row["iteration"] == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with connect(address) as cluster:
+        X = ClusterArray(folder + "/rows/0.npy", cluster, leaf_bytes=leaf_bytes, journal=Journal(folder + "/passes"))
+        y = np.load(folder + "/y.npy")
+        before = cluster.rounds
+        model = SoftmaxClassifier(alpha=0.01, standardize=True, callback=end).fit(X, y)
+        np.savez(folder + "/model.npz", coef=model.coef_, intercept=model.intercept_, rounds=cluster.rounds - before,
+                 found=X.journal.found)
+
+for last in ends:
+    child = os.fork()  # a process each; what they import is imported once
+    if not child:
+        client(last)
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), len(os.listdir(folder + "/passes")))
 """
 
 
-def test_a_client_that_is_killed_goes_on_where_it_was(tmp_path, four):
+def test_a_client_that_is_killed_goes_on_where_it_was(tmp_path, three):
     X, y = data(dtype=np.float32)
     saved(tmp_path / "rows", X)
     np.save(tmp_path / "y.npy", y)
-    wanted = SoftmaxClassifier(alpha=0.01, standardize=True).fit(array(tmp_path, X, Some(four, 4)), y)
-    kept = []
-    for last in (2, 5, -1):
-        words = [sys.executable, "-c", CLIENT, four.client.scheduler.address, str(tmp_path), str(last)]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=120)
-        assert done.returncode == (-signal.SIGKILL if last >= 0 else 0), done.stderr
-        kept.append(len(list((tmp_path / "passes").glob("*.pass"))))
+    wanted = SoftmaxClassifier(alpha=0.01, standardize=True).fit(array(tmp_path, X, Some(three, 3)), y)
+    (tmp_path / "passes").mkdir()
+    words = [three.client.scheduler.address, tmp_path, LEAF, 2, 5, -1]
+    words = [sys.executable, "-c", CLIENT, *map(str, words)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    codes, kept = zip(*(map(int, line.split()) for line in done.stdout.splitlines()), strict=True)
+    assert codes == (-signal.SIGKILL, -signal.SIGKILL, 0), done.stderr
     assert 0 < kept[0] < kept[1] < kept[2]
     with np.load(tmp_path / "model.npz") as model:
         assert model["coef"].tobytes() == wanted.coef_.tobytes()
@@ -477,11 +486,11 @@ def test_files_that_are_cut_or_gone(tmp_path):
 
 # ── processes ─────────────────────────────────────────────────────────────────────────────────────
 @pytest.fixture(scope="module")
-def four():
-    """A cluster of four worker processes. Dask itself tries no task twice here: each lost one comes back to us."""
+def three():
+    """A cluster of three worker processes. Dask itself tries no task twice here: each lost one comes back to us."""
     import dask
 
-    with dask.config.set({"distributed.scheduler.allowed-failures": 0}), connect("local:4") as cluster:
+    with dask.config.set({"distributed.scheduler.allowed-failures": 0}), connect("local:3") as cluster:
         yield cluster
 
 
@@ -500,11 +509,11 @@ def pids(cluster):
     return list(cluster.client.run(os.getpid).values())
 
 
-def test_one_two_and_four_processes(tmp_path, four):
+def test_one_two_and_three_processes(tmp_path, three):
     X, y = data(dtype=np.float32)
     source, seen = saved(tmp_path / "rows", X, (0, 300)), set()
-    for many in (1, 2, 4):
-        A = ClusterArray(source, Some(four, many), leaf_bytes=LEAF)
+    for many in (1, 2, 3):
+        A = ClusterArray(source, Some(three, many), leaf_bytes=LEAF)
         model = SoftmaxClassifier(alpha=0.01, standardize=True).fit(A, y)
         assert len(A.cluster._spans(A.H)) == many
         seen.add((model.coef_.tobytes(), model.intercept_.tobytes()))
@@ -512,9 +521,9 @@ def test_one_two_and_four_processes(tmp_path, four):
     assert seen == {(here.coef_.tobytes(), here.intercept_.tobytes())}
 
 
-def test_workers_that_die_in_and_between_passes_change_no_bit(tmp_path, four):
+def test_workers_that_die_in_and_between_passes_change_no_bit(tmp_path, three):
     X, y = data(dtype=np.float32)
-    A = array(tmp_path, X, Some(four, 4))
+    A = array(tmp_path, X, Some(three, 3))
     wanted = SoftmaxClassifier(alpha=0.01).fit(A, y)
     seen, flag, mine = [], tmp_path / "died", os.getpid()
 
@@ -532,7 +541,7 @@ def test_workers_that_die_in_and_between_passes_change_no_bit(tmp_path, four):
 
     def kill(row):  # just before the next pass, by the hand of the system
         if row["iteration"] in (1, 3):
-            while len(alive := pids(four)) < 2:  # the one before may still be starting again
+            while len(alive := pids(three)) < 2:  # the one before may still be starting again
                 time.sleep(0.05)
             victim = alive[row["iteration"] % 2]
             os.kill(victim, signal.SIGKILL)
@@ -552,26 +561,26 @@ def once(flag):
     return int(flag.name)
 
 
-def test_jobs_of_workers_that_die_are_done_by_others(tmp_path, four):
+def test_jobs_of_workers_that_die_are_done_by_others(tmp_path, three):
     flags = [tmp_path / str(i) for i in range(9)]
     for flag in flags[1:]:
         flag.touch()
-    assert dict(four.map(once, flags)) == dict(enumerate(range(9)))
+    assert dict(three.map(once, flags)) == dict(enumerate(range(9)))
 
 
-def test_a_file_that_workers_do_not_see_is_named(four):
+def test_a_file_that_workers_do_not_see_is_named(three):
     with pytest.raises(FileError, match=r"The worker at tcp://\S+ does not see /nowhere/x.npy and 1 more files"):
-        four.require(["/nowhere/x.npy", __file__, "/nowhere/y.npy"])
+        three.require(["/nowhere/x.npy", __file__, "/nowhere/y.npy"])
 
 
-def test_a_worker_of_another_version_is_named(four):
+def test_a_worker_of_another_version_is_named(three):
     with pytest.raises(FileError, match=r"tcp://\S+ has numpy .* \(here 0.1\)"):
-        connection.check_versions(four, {"numpy": "0.1"})
+        connection.check_versions(three, {"numpy": "0.1"})
 
 
-def test_a_cluster_without_workers_is_waited_for_and_then_given_up(four):
+def test_a_cluster_without_workers_is_waited_for_and_then_given_up(three):
     said = []
-    empty = Some(Cluster(four.client, said.append), 0)
+    empty = Some(Cluster(three.client, said.append), 0)
     empty.patience = 0.5
     with pytest.raises(FileError, match=r"no worker for 0 s. Start some: dask worker tcp://"):
         empty.run(None, 0)

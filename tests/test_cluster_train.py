@@ -25,6 +25,13 @@ def photos(tmp_path_factory):
     return noisy_photos.write(tmp_path_factory.mktemp("photos"), {"a": 0, "b": 3, "c": 6}, each=30, noise=150)
 
 
+@pytest.fixture(scope="module")
+def cluster():
+    """A scheduler and one worker."""
+    with connect("local:1") as cluster:
+        yield cluster
+
+
 def run(*words):
     return CliRunner().invoke(cli, [str(word) for word in words], catch_exceptions=False)
 
@@ -50,7 +57,7 @@ def test_the_classifier_of_one_machine(photos, tmp_path, monkeypatch):
     assert abs(first["value"] - second["value"]) <= 1e-12 + max(first["gap"], second["gap"])
 
 
-def test_rows_computed_elsewhere_even_those_in_memory(tmp_path):
+def test_rows_computed_elsewhere_even_those_in_memory(tmp_path, cluster):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(600, 12)).astype(np.float32)
     y = (X[:, :3] + rng.gumbel(size=(600, 3))).argmax(axis=1)
@@ -58,7 +65,7 @@ def test_rows_computed_elsewhere_even_those_in_memory(tmp_path):
     options = ("--cache", tmp_path / "store", "--json")
     found, wanted = (
         json.loads(run("train", tmp_path / "f.npz", "--out", tmp_path / str(i), *options, *where).stdout)
-        for i, where in enumerate((("--cluster", "local:1"), ()))
+        for i, where in enumerate((("--cluster", cluster.client.scheduler.address), ()))
     )
     assert found["alpha"] == pytest.approx(wanted["alpha"], rel=1e-6)
     assert found["certificate"]["value"] == pytest.approx(wanted["certificate"]["value"], rel=1e-9)
@@ -91,23 +98,22 @@ main()
 """
 
 
-def test_a_command_that_was_killed_goes_on_with_its_passes(tmp_path):
+def test_a_command_that_was_killed_goes_on_with_its_passes(tmp_path, cluster):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(600, 12)).astype(np.float32)
     np.savez(tmp_path / "f.npz", x=X, y=(X[:, :3] + rng.gumbel(size=(600, 3))).argmax(axis=1))
     store = tmp_path / "store"
-    with connect("local:1") as cluster:
-        words = ["train", tmp_path / "f.npz", "--cluster", cluster.client.scheduler.address, "--cache", store, "--json"]
-        words = [str(word) for word in words]
-        killed = subprocess.run([sys.executable, "-c", KILLED, *words, "--out", str(tmp_path / "a")], timeout=120)
-        assert killed.returncode == -signal.SIGKILL
-        assert len(list((store / "passes").iterdir())) == 9
-        done = run(*words, "--out", tmp_path / "b")
-        assert done.exit_code == 0, done.output
-        assert f"9 passes were found in {store}" in done.stderr
-        assert not list((store / "passes").iterdir())
-        fresh = run(*words, "--out", tmp_path / "c")
-        assert "passes were found" not in fresh.stderr
+    words = ["train", tmp_path / "f.npz", "--cluster", cluster.client.scheduler.address, "--cache", store, "--json"]
+    words = [str(word) for word in words]
+    killed = subprocess.run([sys.executable, "-c", KILLED, *words, "--out", str(tmp_path / "a")], timeout=120)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(list((store / "passes").iterdir())) == 9
+    done = run(*words, "--out", tmp_path / "b")
+    assert done.exit_code == 0, done.output
+    assert f"9 passes were found in {store}" in done.stderr
+    assert not list((store / "passes").iterdir())
+    fresh = run(*words, "--out", tmp_path / "c")
+    assert "passes were found" not in fresh.stderr
     found, wanted = (json.loads(each.stdout) for each in (done, fresh))
     assert found["certificate"] == wanted["certificate"]
     assert (tmp_path / "b" / "model.safetensors").exists()

@@ -19,6 +19,22 @@ from linearhead.errors import FileError, UsageError
 from linearhead.losses import CrossEntropy, Hinge
 
 
+@pytest.fixture(scope="module", autouse=True)
+def fits_made_once():
+    """The graders ask the reference for the same fits, whosever code they grade."""
+    fit, known = reference.fit, {}
+
+    def fitted(X, y, alpha):
+        key = X.tobytes(), y.tobytes(), alpha
+        if key not in known:
+            known[key] = fit(X, y, alpha)
+        return tuple(part.copy() for part in known[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reference, "fit", fitted)
+        yield
+
+
 def module(text):
     """The functions of a script, with globals of their own, as a module has."""
     space = {}

@@ -221,9 +221,9 @@ def test_train_predict_and_evaluate_see_byte_equal_features(tmp_path, monkeypatc
     digits = load_digits()
     for label in (3, 8):
         (tmp_path / "data" / str(label)).mkdir(parents=True)
-        for i in np.flatnonzero(digits.target == label)[:60]:
+        for i in np.flatnonzero(digits.target == label)[:40]:
             path = tmp_path / "data" / str(label) / f"{i}.jpg"
-            Image.fromarray(np.round(digits.images[i] * 15.9).astype(np.uint8)).resize((90, 70)).save(path)
+            Image.fromarray(np.round(digits.images[i] * 15.9).astype(np.uint8)).resize((45, 35)).save(path)
     seen = {}
     answer = judge.answer
 

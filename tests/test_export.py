@@ -7,7 +7,9 @@ import runpy
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,12 +43,18 @@ def picture_file(pixels: np.ndarray, format: str = "PNG") -> bytes:
     return file.getvalue()
 
 
+@cache
+def learned(spec: str, shape: tuple[int, int, int]) -> tuple[Any, np.ndarray]:
+    """An extractor and its features of the pictures that taught it."""
+    extractor = make(spec).fit(made_pictures(shape), seed=0)
+    return extractor, extractor.transform(made_pictures(shape)).astype(np.float32)
+
+
 def model_of(spec: str, height: int, width: int, mode: str, loss: str = "cross_entropy", **looks) -> Model:
     """Weights as a fit would give them: scores of a few units on natural pictures."""
     rng = np.random.default_rng(1)
     looks = Preprocessing(height, width, mode, **looks)
-    extractor = make(spec).fit(made_pictures(looks.shape), seed=0)
-    X = extractor.transform(made_pictures(looks.shape)).astype(np.float32)
+    extractor, X = learned(spec, looks.shape)
     spread = X.std(axis=0) + 0.05 * X.std()
     W = (rng.normal(size=(5, X.shape[1])) / spread / np.sqrt(X.shape[1])).astype(np.float32)
     facts = {"trust": {"temperature": 0.7}}

@@ -106,6 +106,17 @@ def digits():
     return X[:300] / 16, y
 
 
+@pytest.fixture(scope="module", params=ESTIMATORS)
+def left_out(request, digits):
+    """(fitted estimator, rows asked for, their scores by fits to all other rows)"""
+    X, y = digits
+    kind, options = ESTIMATORS[request.param], {"alpha": 1e-3}
+    if request.param == "MarginClassifier":
+        options["loss"] = "squared_hinge"
+    asked = np.arange(0, 60, 2)  # half of them wrongly labelled
+    return kind(**options).fit(X, y), asked, refits(kind, X, y, asked, **options)
+
+
 def refits(kind, X, y, asked, **options):
     """Scores of the rows asked for, each by a fit to the others."""
     out = []
@@ -116,16 +127,13 @@ def refits(kind, X, y, asked, **options):
     return np.array(out)
 
 
-@pytest.mark.parametrize("name", ESTIMATORS)
 @pytest.mark.parametrize("by_class", [False, True])
-def test_every_estimator_comes_close_to_refits(digits, name, by_class, monkeypatch):
+def test_every_estimator_comes_close_to_refits(digits, left_out, by_class, monkeypatch):
     X, y = digits
     if by_class:  # as where k (rank + 1) is large
         monkeypatch.setattr(leaving_out, "COUPLED", 0)
-    options = {"alpha": 1e-3} | ({"loss": "squared_hinge"} if name == "MarginClassifier" else {})
-    asked = np.arange(0, 60, 2)  # half of them wrongly labelled
-    fitted = ESTIMATORS[name](**options).fit(X, y)
-    truth, own = refits(ESTIMATORS[name], X, y, asked, **options), fitted.decision_function(X)[asked]
+    fitted, asked, truth = left_out
+    own = fitted.decision_function(X)[asked]
     got = fitted.leave_one_out(X, y)
     assert got.shape == (300, 10)
     assert got.dtype == np.float64

@@ -157,7 +157,7 @@ def test_a_cell_opens_its_pictures_by_click_and_escape_closes_it(browser, tmp_pa
         ((k, v) for k, v in run.cells.items() if len(set(k.split(","))) == 2), key=lambda item: len(item[1])
     )
     row, column = key.split(",")
-    with Visit(browser, render(run), tmp_path) as visit:
+    with Visit(browser, page_of("digits_run"), tmp_path) as visit:
         page = visit.page
         page.click(f'.confusion button[data-r="{row}"][data-c="{column}"]')
         assert page.locator("#viewer").is_visible()
@@ -229,7 +229,7 @@ def test_every_cell_and_pair_opens_and_counts_truthfully(browser, tmp_path):
         document.getElementById("viewer-" + id).textContent), document.querySelectorAll("#viewer-strip img").length];
       document.getElementById("viewer").close();
       return out; })"""
-    with Visit(browser, render(run), tmp_path) as visit:
+    with Visit(browser, page_of("digits_run"), tmp_path) as visit:
         for selector in (".confusion td button", ".pair"):
             opened = visit.page.evaluate(script, selector)
             for r, c, title, note, strip in opened:
@@ -253,7 +253,7 @@ def test_a_cell_without_pictures_says_so(browser, tmp_path):
 
 def test_the_gallery_opens_at_the_picture_that_was_pressed(browser, tmp_path):
     run = fake_run.digits_run()
-    with Visit(browser, render(run), tmp_path) as visit:
+    with Visit(browser, page_of("digits_run"), tmp_path) as visit:
         visit.page.click("#wrong .picture .open >> nth=3")
         assert visit.page.get_attribute("#viewer-picture", "src") == run.pictures[run.most_wrong[3]].thumbnail
         visit.page.click("#viewer-close")
@@ -266,7 +266,7 @@ def test_a_class_has_its_own_page(browser, tmp_path):
     run = fake_run.digits_run()
     counts, names = run.evaluations["test"].confusion, run.data.classes
     worst = max(range(10), key=lambda i: sum(counts[i]) - counts[i][i])
-    with Visit(browser, render(run), tmp_path) as visit:
+    with Visit(browser, page_of("digits_run"), tmp_path) as visit:
         page = visit.page
         assert page.locator(".class-page:visible").count() == 0
         page.focus(f'#classes-table a[href="#class-{worst}"]')
@@ -301,7 +301,7 @@ def test_a_class_has_its_own_page(browser, tmp_path):
 
 def test_the_class_table_sorts_both_ways(browser, tmp_path):
     run = fake_run.digits_run()
-    with Visit(browser, render(run), tmp_path) as visit:
+    with Visit(browser, page_of("digits_run"), tmp_path) as visit:
         recalls = "[...document.querySelectorAll('#classes-table tbody tr')].map((r) => Number(r.cells[2].dataset.v))"
         visit.page.click("#classes-table thead th:nth-child(3) button")
         up = visit.run(recalls)
@@ -500,6 +500,7 @@ N = len(HOSTILE)
 EMPTY = {"filters", "probes", "model", "judged_pictures", "judged_right"}  # no name of the user's is in these
 
 
+@cache
 def hostile_run() -> Run:
     """Every name at every place where the page shows one: classes, files, reasons, findings, keys, sentences."""
     run = fake_run.letters_run(N, 3 * N, 3 * N)
@@ -556,6 +557,11 @@ def hostile_run() -> Run:
     )
 
 
+@cache
+def hostile_page() -> str:
+    return render(hostile_run())
+
+
 def use_everything(visit: Visit) -> None:
     """Open a cell and the page of every class, every pair and some of the gallery; sort every column; point at every
     chart."""
@@ -585,7 +591,7 @@ def test_hostile_names_execute_nothing(browser, tmp_path, policy):
     """66 names at every place; without its policy the page must hold by its escaping alone."""
     assert N >= 60
     assert not [name for name in vars(hostile_run()) if not getattr(hostile_run(), name) and name not in EMPTY]
-    html = render(hostile_run())
+    html = hostile_page()
     if not policy:
         html = html.replace("Content-Security-Policy", "X-Nothing")
     with Visit(browser, html, tmp_path) as visit:
@@ -604,7 +610,7 @@ def test_hostile_names_execute_nothing(browser, tmp_path, policy):
 
 
 def test_hostile_names_fit_a_phone(browser, tmp_path):
-    with Visit(browser, render(hostile_run()), tmp_path, 390) as visit:
+    with Visit(browser, hostile_page(), tmp_path, 390) as visit:
         visit.run("for (const d of document.querySelectorAll('details')) d.open = true")
         assert overflow(visit) == 0
 
@@ -625,9 +631,8 @@ def test_the_watch_sees_what_it_should(browser, tmp_path):
     """The names do execute where they are not escaped, and the policy alone already stops them."""
     escaped = HOSTILE[12].replace("<", "&lt;").replace(">", "&gt;")
     for policy, hits in ((False, True), (True, False)):
-        html = render(hostile_run())
-        assert escaped in html
-        html = html.replace(escaped, HOSTILE[12])
+        assert escaped in hostile_page()
+        html = hostile_page().replace(escaped, HOSTILE[12])
         html = html if policy else html.replace("Content-Security-Policy", "X-Nothing")
         with Visit(browser, html, tmp_path) as visit:
             visit.page.wait_for_timeout(300)

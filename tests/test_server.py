@@ -73,6 +73,12 @@ def files(tmp_path_factory):
     return sorted(folder.iterdir())
 
 
+def apart(coroutine):
+    """Its result, in a thread where no loop runs: a browser leaves its own in this one."""
+    with ThreadPoolExecutor(1) as other:
+        return other.submit(asyncio.run, coroutine).result()
+
+
 # ---- answers ----
 
 
@@ -302,7 +308,7 @@ def test_too_large_a_body_is_refused_before_and_while_it_comes(run):
         assert server.ask("POST", "/predict", FILES[0])[0] == 200
 
 
-def test_a_refusal_arrives_while_the_rest_is_still_being_sent(run):
+def test_a_refusal_arrives_while_the_rest_is_still_being_sent(server):
     """Clients that send everything before they listen: a connection closed at once would be reset under them."""
     body, kind = form({"a.png": b"x" * 12_000_000})
     refused = {
@@ -311,12 +317,11 @@ def test_a_refusal_arrives_while_the_rest_is_still_being_sent(run):
         403: (body, kind, {"Origin": "http://evil"}),
         421: (body, kind, {"Host": "evil"}),
     }
-    with Running(run) as server:
-        for _ in range(5):
-            for status, (body, kind, more) in refused.items():
-                found, _, told = server.ask("POST", "/predict", body, kind, **more)
-                assert (found, list(told)) == (status, ["error"])
-        assert raw(server, b"NO\r\n\r\n" + b"x" * 12_000_000).startswith(b"HTTP/1.1 400 ")
+    for _ in range(5):
+        for status, (body, kind, more) in refused.items():
+            found, _, told = server.ask("POST", "/predict", body, kind, **more)
+            assert (found, list(told)) == (status, ["error"])
+    assert raw(server, b"NO\r\n\r\n" + b"x" * 12_000_000).startswith(b"HTTP/1.1 400 ")
 
 
 def drip(s, piece, times):
@@ -325,9 +330,9 @@ def drip(s, piece, times):
         time.sleep(0.01)
 
 
-def test_whoever_goes_on_after_a_refusal_is_closed(run):
+def test_whoever_goes_on_after_a_refusal_is_closed(server):
     head = "POST /predict HTTP/1.1\r\nHost: evil\r\nTransfer-Encoding: chunked\r\n\r\n"
-    with Running(run) as server, socket.create_connection(("127.0.0.1", server.port), timeout=5) as s:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as s:
         s.sendall(head.encode())
         assert s.recv(13) == b"HTTP/1.1 421 "
         with pytest.raises(OSError, match=r"reset|Broken pipe"):
@@ -349,7 +354,7 @@ def test_answers_are_sent_without_delay():
         server.close()
         return undelayed
 
-    assert asyncio.run(accepted())
+    assert apart(accepted())
 
 
 def test_a_head_without_end_is_refused(server):
@@ -679,6 +684,5 @@ def test_a_child_that_dies_while_it_is_ended_is_not_missed(monkeypatch, caplog):
         for i in range(200):
             await end(i % 40)
 
-    with ThreadPoolExecutor(1) as other:  # where no loop runs: a browser's tests leave theirs in this one
-        other.submit(asyncio.run, all_of_them()).result()
+    apart(all_of_them())
     assert "Unknown child process" not in caplog.text

@@ -19,7 +19,7 @@ def drawn(n=4000, k=5, t=1.0, seed=0):
     """Scores whose probabilities are true, then multiplied by t; and labels drawn from them."""
     rng = np.random.default_rng(seed)
     s = rng.normal(0, 2, (n, k))
-    y = np.array([rng.choice(k, p=p) for p in softmax(s)], dtype=np.int64)
+    y = (softmax(s).cumsum(axis=1)[:, :-1] <= rng.random((n, 1))).sum(axis=1)
     return s * t, y
 
 
