@@ -442,3 +442,21 @@ def test_the_last_of_many_to_hold_one_thread_lifts_the_limit():
         seen += threads()
     assert set(seen) == {1}
     assert threads() == before
+
+
+def test_the_search_for_blas_opens_no_other_library(monkeypatch):
+    """And finds all that threadpoolctl finds, which follows every library's path."""
+    from threadpoolctl import ThreadpoolController
+
+    from linearhead.arrays import _found
+
+    every = {library["filepath"] for library in ThreadpoolController().info() if library["user_api"] == "blas"}
+    opened, before = [], ThreadpoolController._make_controller_from_path
+
+    def watched(self, path):
+        opened.append(path)
+        before(self, path)
+
+    monkeypatch.setattr(ThreadpoolController, "_make_controller_from_path", watched)
+    assert {library["filepath"] for library in _found.__wrapped__(True).info()} == every
+    assert 0 < len(opened) < 10

@@ -269,3 +269,41 @@ class TestRowsOnDisk:
         np.testing.assert_allclose(path.alphas, plain.alphas)
         np.testing.assert_allclose(path.refit.theta, plain.refit.theta, atol=1e-4)
         np.testing.assert_array_equal(path.predict(stored[1]), plain.predict(Xv))
+
+
+def test_arrays_are_looked_at_without_a_search_among_the_installed_packages(digits, monkeypatch):
+    """narwhals lists them all to find who makes data frames; of NumPy's rows and labels nobody needs to know."""
+    plugins = pytest.importorskip("narwhals.plugins")
+
+    def refuse(*_):
+        raise AssertionError("the packages were searched")
+
+    monkeypatch.setattr(plugins, "_iter_native_plugins", refuse)
+    X, y, new, _ = digits
+    for labels in (y, y.astype(str), y > 4):
+        model = LeastSquaresClassifier().fit(X.astype(np.float32), labels)
+        model.predict(new.astype(np.float32))
+    named = LeastSquaresClassifier()
+    named.feature_names_in_ = np.array(["a"], dtype=object)
+    with pytest.raises(AssertionError, match="were searched"):  # names that are forgotten are worth it
+        named.fit(X, y)
+
+
+def test_arrays_are_checked_as_ever(digits):
+    X, y, *_ = digits
+    for rows, labels, what in (
+        (X, y[:-1], "inconsistent numbers of samples"),
+        (X[0], y, "Expected 2D array"),
+        (X[:, :0], y, "0 feature"),
+        (X, y[:, None].repeat(2, axis=1), "1d array"),
+        (X, y + 0.5, "Unknown label type"),
+    ):
+        with pytest.raises(ValueError, match=what):
+            LeastSquaresClassifier().fit(rows, labels)
+    frame = pandas.DataFrame(X, columns=[f"c{j}" for j in range(64)])
+    model = LeastSquaresClassifier().fit(frame, y)
+    with pytest.warns(UserWarning, match="valid feature names"):
+        model.predict(X)
+    assert not hasattr(model.fit(X, y), "feature_names_in_")
+    swapped = X.astype(">f4")
+    assert LeastSquaresClassifier().fit(swapped, y).score(swapped, y) > 0.9

@@ -6,6 +6,8 @@ functions fit x; NumPy is answered without a look-up because mini-batches of one
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -47,7 +49,14 @@ def blas() -> Any:
 def _found(scipy_s: bool) -> Any:
     from threadpoolctl import ThreadpoolController
 
-    return ThreadpoolController()
+    class Blas(ThreadpoolController):
+        """Of the libraries whose name says so: to follow the paths of hundreds takes longer than a small fit."""
+
+        def _make_controller_from_path(self, filepath: str) -> None:
+            if re.search("blas|blis|mkl", os.path.basename(filepath), re.IGNORECASE):
+                super()._make_controller_from_path(filepath)  # pyright: ignore[reportAttributeAccessIssue]
+
+    return Blas()
 
 
 def namespace(x: Any) -> Any:

@@ -9,7 +9,7 @@ from sklearn.utils.validation import _check_feature_names, _check_n_features
 
 from ..design import opened
 from ..objective.checking import check_finite
-from ..objective.inputs import as_rows, checked_labels
+from ..objective.inputs import as_rows, checked_labels, plain
 
 
 def checked_rows(model: Any, X: Any) -> Any:
@@ -29,7 +29,8 @@ def checked_pair(model: Any, X: Any, y: Any, reset: bool = True) -> tuple[Any, n
 
 def _registered(model: Any, X: Any, reset: bool) -> Any:
     X = opened(X)
-    _check_feature_names(model, X, reset=reset)
+    if not (plain(X) and not hasattr(model, "feature_names_in_")):  # of arrays nobody knows names
+        _check_feature_names(model, X, reset=reset)
     X = as_rows(X, model)
     _check_n_features(model, X, reset=reset)
     return X

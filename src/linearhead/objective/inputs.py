@@ -20,7 +20,15 @@ OPTIONS: Any = {"accept_sparse": "csr", "dtype": ROW_TYPES, "ensure_all_finite":
 def as_rows(X: Any, estimator: Any = None) -> Any:
     """X (n, d) as the design takes it, not looked through yet; the estimator's name is told where it is refused."""
     X = opened(X)
-    return X if isinstance(X, StoredArray) else check_array(_numbers(X), estimator=estimator, **OPTIONS)
+    if isinstance(X, StoredArray) or (plain(X) and X.ndim == 2 and X.size and X.dtype in ROW_TYPES):
+        return X
+    return check_array(_numbers(X), estimator=estimator, **OPTIONS)
+
+
+def plain(X: Any) -> bool:
+    """Whether X is NumPy's own array. scikit-learn's checks, of which such rows and labels need next to none, look for
+    the makers of data frames among all installed packages: as long as a small fit."""
+    return type(X) is np.ndarray
 
 
 def checked_rows(X: Any) -> Any:
@@ -43,6 +51,8 @@ def checked_labels(y: Any, X: Any) -> np.ndarray:
     if y is None:
         raise DataError("A classifier requires y to be passed, but the target y is None.")
     y = to_host(y)
+    if plain(y) and y.dtype.kind in "biuU" and y.shape == X.shape[:1]:
+        return y
     if len(shape := getattr(y, "shape", ())) == 2 and shape[1] > 1:
         raise DataError(
             f"y should be a 1d array, one label for each row; found shape {tuple(shape)}. For one-hot rows pass "
