@@ -9,7 +9,9 @@ number of training rows the budget could pay for; rows that the fit has not seen
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -38,8 +40,9 @@ def prove(
 ) -> tuple[Certificate, Reach]:
     """The certificate, and how far scores of any rows can still move."""
     precise = objective.precise()
-    early = multipliers is None and precise.loss.name in MONOTONE and not Curvature(precise, 0.0).needed
-    found = precise.gap_at(theta, multipliers, _distances if early else None)
+    counted = multipliers is None and precise.loss.name in MONOTONE
+    along = partial(_share, precise) if Curvature(precise, 0.0).needed else None
+    found = precise.gap_at(theta, multipliers, _distances if counted else None, along)
     value = found.point.value
     if objective.loss.smoothness == 0 or relative:
         residual = found.estimate / max(abs(value), np.finfo(float).tiny)
@@ -47,34 +50,45 @@ def prove(
         residual = precise.prox_residual(precise.smooth_at(theta)) if precise.kinked else found.point.residual
     gap = float(found.bound) if objective.alpha else None
     certified = bool(residual <= tol)
-    undecided, reach = settle(precise, theta, found.bound, found.noticed)
+    shares = found.along if found.bound <= found.expected else None
+    undecided, reach = settle(precise, theta, found.bound, found.noticed, shares)
     return Certificate(float(value), gap, float(residual), tol, certified, undecided), reach
 
 
 def settle(
-    objective: Objective, theta: np.ndarray, gap: float, distances: list | None = None
+    objective: Objective,
+    theta: np.ndarray,
+    gap: float,
+    distances: list | None = None,
+    shares: Sequence[Any] | None = None,
 ) -> tuple[int | None, Reach]:
     """At most how many of the objective's rows could have another label at the exact optimum (None: not known), and
-    the reach of all other rows: one pass, none where neither can be known, or the rows' `_distances` are known and are
-    all that is needed."""
+    the reach of all other rows: one pass, none where neither can be known, or where the rows' `_distances` and the
+    curvature's `shares`, for this gap or a larger one, are known as far as they are needed."""
     count = objective.loss.name in MONOTONE and bool(np.isfinite(gap))
     curvature = Curvature(objective, gap)
-    if not (count or curvature.needed):
-        return None, curvature.reach()
-    if distances is not None:
-        return _payable(objective, distances, gap), curvature.reach()
-    here = objective.placed()
-    stored, there = here.design.to_rows(here.into(theta)), replace(curvature, objective=here)
+    if (count and distances is None) or (curvature.needed and shares is None):
+        distances, shares = _looked_for(curvature, theta, count)
+    reach = curvature.reach(*map(to_host, shares or ()))
+    return _payable(objective, distances, gap) if count and distances is not None else None, reach
+
+
+def _looked_for(curvature: Curvature, theta: np.ndarray, count: bool) -> tuple[list, Sequence[Any]]:
+    """The rows' distances, if they count, and the sums of the curvature's shares, if it is needed: one pass."""
+    here = curvature.objective.placed()
+    stored = here.design.to_rows(here.into(theta))
 
     def look(block: Block) -> tuple:
         s = block.forward(stored)
         own = _distances(here, here.score_gradient(s, block.rows), block.rows) if count else None
-        with np.errstate(over="ignore", invalid="ignore"):
-            return own, *(there.share(block, s) if curvature.needed else ())
+        return own, *(curvature.share(here, block, s) if curvature.needed else ())
 
-    found, sums = here.design.collect(look)
-    reach = curvature.reach(*map(to_host, sums))
-    return _payable(objective, found, gap) if count else None, reach
+    return here.design.collect(look)
+
+
+def _share(objective: Objective, here: Objective, block: Block, s: np.ndarray, gap: float) -> tuple:
+    """What `Curvature` wants to know of a block, for a gap of the objective."""
+    return Curvature(objective, gap).share(here, block, s)
 
 
 def _payable(objective: Objective, distances: list, gap: float) -> int:

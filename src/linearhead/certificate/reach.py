@@ -101,16 +101,17 @@ class Curvature:
         """Whether that takes a pass."""
         return self.told and not self.objective.loss.quadratic
 
-    def share(self, block: Block, s: np.ndarray) -> tuple:
-        """A block's part of Σ w χ H and Σ w χ ‖H‖ ‖z‖², at its scores s (m, k), where the rows are."""
-        objective, k, xp = self.objective, self.objective.k, namespace(s)
-        lengths = objective.design.lengths(block)
-        w = 1.0 if objective.weights is None else objective.weights[block.rows]
-        reach = xp.sqrt(float(4 * self.gap / self.strength) * lengths)
-        w = w * remainder(BENDS[objective.loss.name] * reach)
-        trace = xp.sum(objective.score_hessian_form(s, block.rows, None), axis=1)
-        norms = xp.clip(trace, None, objective.loss.curvature(k))  # ‖H‖ ≤ tr H
-        return objective.score_hessian_mean(s, block.rows, w), xp.sum(w * norms * lengths)
+    def share(self, here: Objective, block: Block, s: np.ndarray) -> tuple:
+        """A block's part of Σ w χ H and Σ w χ ‖H‖ ‖z‖², at its scores s (m, k); here: the objective where the rows
+        are."""
+        loss, xp = here.loss, namespace(s)
+        lengths = here.design.lengths(block)
+        w = 1.0 if here.weights is None else here.weights[block.rows]
+        with np.errstate(over="ignore", invalid="ignore"):
+            w = w * remainder(BENDS[loss.name] * xp.sqrt(float(4 * self.gap / self.strength) * lengths))
+            trace = xp.sum(here.score_hessian_form(s, block.rows, None), axis=1)
+            norms = xp.clip(trace, None, loss.curvature(here.k))  # ‖H‖ ≤ tr H
+            return here.score_hessian_mean(s, block.rows, w), xp.sum(w * norms * lengths)
 
     def _of_squares(self) -> tuple[np.ndarray, float]:
         """The two sums for squares (5), the mean row's rounding included."""

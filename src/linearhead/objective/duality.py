@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from .objective import Objective, Point
 
 SCORES = 8 << 20  # formed at a time
 DEAR = 0.3  # of the gap may be the price of an intercept off its optimum: less is not worth a pass
+ROOM = 4.0  # times the gap that a balanced intercept would leave at θ: mostly above what it does leave
 MOST = 2048  # classes up to which a Hessian (k, k) is small, and summing it costs less than a pass; beyond, of a sample
 
 
@@ -34,12 +36,17 @@ class Gap:
     bound: float
     estimate: float
     noticed: list | None = None
+    expected: float = 0.0  # a gap, for which `along` is
+    along: list | None = None
 
 
-def gap_at(objective: Objective, theta: np.ndarray, g: np.ndarray | None = None, notice: Any = None) -> Gap:
+def gap_at(
+    objective: Objective, theta: np.ndarray, g: np.ndarray | None = None, notice: Any = None, along: Any = None
+) -> Gap:
     """The gap at θ (d+1, k) from the dual point g (n, k), by default ∇ℓ; never above F itself, as F* ≥ 0.
 
     notice(objective, slopes, rows) → numbers of a block's rows, (m,), which the pass at θ brings along; for g = None.
+    along(objective, block, scores at θ, gap) → sums for a gap that is hoped for, which a second pass brings along.
     """
     objective = objective.precise()
     if g is not None:
@@ -59,8 +66,11 @@ def gap_at(objective: Objective, theta: np.ndarray, g: np.ndarray | None = None,
     found, price = gap_from(objective, *_own_dual(objective, point))
     if free and price > DEAR * found.bound:
         H = np.asarray(to_host(sums[0])) / objective.total if bends else None
-        bound = min(found.bound, _balanced_bound(objective, found.point, H))
-        found = Gap(found.point, bound, bound)
+        expected = ROOM * (found.bound - price)
+        along = partial(along, gap=expected) if along else None
+        bound, beside = _balanced_bound(objective, found.point, H, along=along)
+        bound = min(found.bound, bound)
+        found = Gap(found.point, bound, bound, expected=expected, along=beside)
     return replace(found, noticed=noticed) if notice else found
 
 
@@ -107,24 +117,42 @@ def _shifted(objective: Objective, point: Point, rows_gap: float, U: np.ndarray,
         return bound, bound - _penalty_gap(objective, point, rows_gap, U)
 
 
-def _balanced_bound(objective: Objective, point: Point, H: np.ndarray | None, steps: int = 3) -> float:
-    """The gap from the dual point of (W, b + Δ), Δ by Newton steps on the intercept alone, H its Hessian if known.
+def _balanced_bound(
+    objective: Objective, point: Point, H: np.ndarray | None, steps: int = 3, along: Any = None
+) -> tuple[float, list | None]:
+    """The gap from the dual point of (W, b + Δ), Δ by Newton steps on the intercept alone, H its Hessian if known; and
+    the sums of along(objective, block, scores at the point), from the first pass.
 
     F(θ) − F* = [F(θ) − F(W, b + Δ)] + [F(W, b + Δ) − F*]; the first is −rᵀΔ at most, by convexity, and as a difference
     of two numbers right to their rounding alone.
     """
     noise = 8 * np.finfo(float).eps * abs(point.value)
-    best, moved, solve = np.inf, point, _balancing(objective, point, H)
+    best, moved, solve, beside = np.inf, point, _balancing(objective, point, H), None
     for _ in range(steps):
         theta = moved.theta.copy()
         theta[-1] += solve(moved.gradient[-1])
-        moved, rows_gap, U, r = _own_dual(objective, objective.smooth_at(theta))
+        if along and beside is None:
+            smooth, beside = _moved(objective, point.theta, theta, along)
+        else:
+            smooth = objective.smooth_at(theta)
+        moved, rows_gap, U, r = _own_dual(objective, smooth)
         bound, price = _bound(objective, moved, rows_gap, U, r)
         down = -float(point.gradient[-1] @ (theta[-1] - point.theta[-1]))
         best = min(best, bound + max(min(down, point.value - moved.value + noise), 0.0))
         if price <= DEAR * bound:
             break
-    return best
+    return best, beside
+
+
+def _moved(objective: Objective, before: np.ndarray, theta: np.ndarray, along: Any) -> tuple[Point, list]:
+    """The point of `smooth_at` at θ, and sums of along(objective, block, scores before), W being the same."""
+    step = theta[-1] - before[-1]
+
+    def look(here: Objective, block: Block, s: np.ndarray, slopes: np.ndarray) -> tuple:
+        return None, *along(here, block, s - here.into(step))
+
+    point, _, sums = replace(objective, alpha=0.0).observed(theta, look)
+    return point, sums
 
 
 def _balancing(objective: Objective, point: Point, H: np.ndarray | None) -> Callable[[np.ndarray], np.ndarray]:

@@ -426,11 +426,11 @@ class Objective(MiniBatches):
 
         return Smoothed.of(self, g, gamma)
 
-    def gap_at(self, theta: np.ndarray, g: np.ndarray | None = None, notice: Any = None) -> Any:
+    def gap_at(self, theta: np.ndarray, g: np.ndarray | None = None, notice: Any = None, along: Any = None) -> Any:
         """The point at θ and a bound on F(θ) − F*, from the dual point g (default: ∇ℓ at θ's scores): a `Gap`."""
         from .duality import gap_at
 
-        return gap_at(self, theta, g, notice)
+        return gap_at(self, theta, g, notice, along)
 
     # ── relatives ─────────────────────────────────────────────────────────────────────────────────
     def on(self, design: Design, rows: np.ndarray) -> Objective:
