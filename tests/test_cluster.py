@@ -235,7 +235,7 @@ def test_the_hinges_multipliers_travel_as_files(tmp_path, loss, options):
 
 def test_the_path_of_a_hinge(tmp_path):
     X, y = data(120, d=4)
-    A = array(tmp_path, X, Here((1, 1, 1)), (77,))
+    A = array(tmp_path, X, Here((1, 1, 1)), (77,), leaf_bytes=500)
     wanted, found = (regularization_path(rows, y, loss="hinge", alphas=[1, 0.1], cv=3) for rows in (X, A))
     assert found.alpha_ == wanted.alpha_
     assert np.allclose(found.valid_loss, wanted.valid_loss, rtol=1e-2)
