@@ -18,6 +18,8 @@ def test_the_first_five_places_are_named_and_all_are_counted(form):
     X = np.arange(60.0).reshape(12, 5)
     check_finite(form(X))
     check_finite(form(1e308 * np.ones((12, 5))))  # the sum overflows, no number does
+    check_finite(form(np.full((12, 5), 3e38, np.float32)))
+    check_finite(np.full((200, 5), 6e4, np.float16))
     check_finite(np.zeros((3, 2), dtype=int))
     places = [(0, 4), (2, 1), (2, 3), (7, 0), (11, 4), (11, 2)]
     for r, c in places:

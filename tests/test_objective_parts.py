@@ -331,6 +331,27 @@ def second_moment(objective, w):
     return A.T @ (w[:, None] * A) / w.sum()
 
 
+@pytest.mark.parametrize("kind", [np.float64, np.float32, np.float16, np.uint8])
+@pytest.mark.parametrize("far", [0, 100])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_a_gram_matrix_is_that_of_the_rows_centred_in_float64(kind, far, scaled, monkeypatch):
+    """However they are stored; a block of them is in memory once in float64, its limit in bytes."""
+    from linearhead.design import rows as in_memory
+
+    rng, made, before = np.random.default_rng(5), [], in_memory.lower_gram
+    X = (far + 10 * rng.random((900, 6))).astype(kind)
+    y, w = rng.integers(0, 3, 900), rng.uniform(0.5, 2, 900)
+    monkeypatch.setattr(in_memory, "GRAM_BYTES", 200 * 6 * 8)
+    monkeypatch.setattr(in_memory, "lower_gram", lambda x: made.append(x.nbytes) or before(x))
+    design = design_of(X).fitted(w, scaled).precise()
+    gram, sums = design.gram(y, 3, w)
+    Z = np.asarray(X, np.float64) - design.shift
+    Z = Z if design.scale is None else Z / design.scale
+    close(gram, (Z.T * w) @ Z, 1e-13)
+    close(sums, np.hstack([Z, np.ones((900, 1))]).T @ (w[:, None] * np.eye(3)[y]), 1e-11)
+    assert max(made) == 200 * 6 * 8
+
+
 @pytest.mark.parametrize("penalty", ["l2", "l1"])
 @pytest.mark.parametrize("arrangement", [{}, {"weights": "zeros", "intercept": False}, {"standardize": True, "d": 3}])
 def test_curvature_bounds_and_second_moments(arrangement, penalty):

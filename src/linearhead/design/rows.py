@@ -250,10 +250,13 @@ class Rows(Design):
         out = np.empty(x.shape, self.dtype)
         few = max(1, STRIP // max(1, self.d))
         for i in range(0, len(x), few):
-            z = x[i : i + few].astype(np.float64) if wide else x[i : i + few]
+            z, into = x[i : i + few].astype(np.float64) if wide else x[i : i + few], out[i : i + few]
             if shift is not None:
-                z = np.subtract(z, shift, out=z if wide else None)
-            out[i : i + few] = z if scale is None else z / scale
+                z = np.subtract(z, shift, out=z if wide else into)
+            if scale is not None:
+                z = np.divide(z, scale, out=into)
+            if z is not into:
+                into[...] = z
         return out
 
     def dense(self) -> np.ndarray:
@@ -278,6 +281,8 @@ class Rows(Design):
                 x = x * np.sqrt(w)[:, None]
             return lower_gram(x), sums
 
-        plain = replace(self, shift=None, scale=None, centre_blocks=False, block_bytes=max(GRAM_BYTES, 4 * self.d**2))
+        exact = self.X.dtype == np.float64  # blocks of other types are converted as they are centred
+        size = max(GRAM_BYTES, 4 * self.d**2) // (1 if exact else 2)
+        plain = replace(self, shift=None, scale=None, centre_blocks=False, exact=exact, block_bytes=size)
         gram, sums = plain.sweep(share)  # type: ignore[arg-type]
         return mirrored(gram), sums

@@ -44,7 +44,7 @@ def _not_finite(X: Any) -> tuple[list[tuple], int]:
     """The first five (row, column, value) that are not finite, and how many there are."""
     values = X.data if hasattr(X, "tocsr") else X
     with np.errstate(over="ignore", invalid="ignore"):
-        total = np.sum(values, dtype=np.float64)
+        total = np.sum(values, dtype=np.float64 if values.dtype == np.float16 else None)
     if np.isfinite(total):
         return [], 0
     bad = np.flatnonzero(~np.isfinite(values.ravel()))  # none: the sum alone overflowed
