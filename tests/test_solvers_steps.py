@@ -71,6 +71,21 @@ def test_where_a_curve_turns_is_found_from_its_slopes(name):
         assert t == pytest.approx(1e-3, rel=0.1)
 
 
+@pytest.mark.parametrize("place", [0.4, 0.03, 1e-4])
+@pytest.mark.parametrize("sharpness", [1e2, 1e4, 1e8])
+def test_a_sharp_turn_is_passed_by_less_than_its_distance(place, sharpness):
+    """Before it, what makes the function turn is not active, and the next step would end there as well."""
+
+    def slope(t):
+        return t - 1 + sharpness * max(t - place, 0.0)
+
+    asked = []
+    t = turning(lambda t: asked.append(t) or slope(t), slope(0))
+    assert place < t <= 2 * place or abs(slope(t)) <= 0.1
+    assert 0.5 * t * t - t + 0.5 * sharpness * (t - place) ** 2 < 0
+    assert len(asked) <= 30
+
+
 def test_a_kink_is_bracketed_as_closely_as_numbers_allow_or_passed():
     t, trials = searched(*CURVES["bent line"])
     assert t is None or f_falls(t)

@@ -12,6 +12,7 @@ Such a t is halved as long as that lowers F.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -52,21 +53,28 @@ def search(
     return beyond or lower
 
 
-def turning(slope: Callable[[float], float], start: float, tries: int = 10) -> float:
+def turning(slope: Callable[[float], float], start: float, tries: int = 40) -> float:
     """Where in (0, 1] a convex function turns, to a tenth of its slope at 0, start < 0; 1 where it falls that far. By
-    false position, the end that stays counting half (the Illinois algorithm: Dowell & Jarratt 1971)."""
-    low, high, below, above = 0.0, 1.0, start, slope(1.0)
+    false position, and the geometric mean where that does not halve what is left. Where the turn is sharp, a place
+    beyond it, at most twice as far as one before it, at which the function is lower than at 0: there what makes it turn
+    is active.
+    """
+    low, high, below, above, halved = 0.0, 1.0, start, slope(1.0), True
     if not above > 0.1 * abs(start):
         return 1.0
     for _ in range(tries):
-        t = (low * above - high * below) / (above - below)
+        width = high - low
+        t = (low * above - high * below) / (above - below) if halved else math.sqrt(low * high)
         new = slope(t)
         if abs(new) <= 0.1 * abs(start):
             return t
         if new > 0:
-            high, above, below = t, new, below / 2
+            high, above = t, new
         else:
-            low, below, above = t, new, above / 2
+            low, below = t, new
+        if high <= 2 * low and low * below + (high - low) * above <= 0:  # as tangents say
+            return high
+        halved = high - low <= 0.5 * width or not low
     return low or high
 
 
