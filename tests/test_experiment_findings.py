@@ -280,6 +280,13 @@ def test_a_fit_that_was_interrupted_is_not_said_to_lack_its_intercept():
     assert "intercept-frozen" not in codes(run)
 
 
+def test_steps_that_are_too_short_have_not_left_the_intercept_out():
+    run = replace(make_run(converged=False), probes={"intercept": {"largest": 0.02}})
+    run.fit.solver, run.fit.trace = "gd", Trace(value=[2.3, 2.2, 2.1, 2.0, 1.9])
+    assert "learning-rate-small" in codes(run)
+    assert "intercept-frozen" not in codes(run)
+
+
 def test_a_rare_class_that_is_found_is_not_called_worse_than_no_model():
     y = np.repeat([0, 1], [186, 6])
     predicted = np.where(np.arange(192) < 188, 0, 1)  # two of the six rare ones are missed

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from linearhead.errors import UsageError
 from linearhead.objective.objective import Objective
 from linearhead.records import Status
 from linearhead.solvers import SOLVERS, closed_form, lbfgs, newton, proximal
@@ -222,6 +223,20 @@ def test_gradient_descent_is_its_recursion(momentum, nesterov):
     for steps in (1, 2, 6):
         solver = SOLVERS["gd"](learning_rate=0.3, momentum=momentum, nesterov=nesterov, max_iter=steps, tol=0)
         np.testing.assert_allclose(solver(objective, objective.start()).point.theta, wanted[steps - 1], atol=1e-14)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_momentum_is_used_without_a_learning_rate_too(nesterov):
+    """Its steps are those of 1/L; backtracking, which is the default without it, would leave it out."""
+    objective = small()
+    wanted = velocities(objective, [1 / objective.lipschitz()] * 5, 0.9, nesterov)
+    solver = SOLVERS["gd"](momentum=0.9, nesterov=nesterov, max_iter=5, tol=0)
+    np.testing.assert_allclose(solver(objective, objective.start()).point.theta, wanted[-1], atol=1e-13)
+    plain, backtracking = (SOLVERS["gd"](learning_rate=r, max_iter=5, tol=0) for r in (None, "backtracking"))
+    ends = [s(objective, objective.start()).point.theta for s in (plain, backtracking)]
+    np.testing.assert_array_equal(*ends)
+    with pytest.raises(UsageError, match="backtracking asks every step to lower"):
+        SOLVERS["gd"](learning_rate="backtracking", momentum=0.9)
 
 
 def test_one_over_l_never_rises_and_backtracking_falls_as_armijo_asks():
@@ -985,7 +1000,7 @@ def test_kinks_enter_by_their_prox_after_the_step():
 
 # ── what a solver is when nothing is said ─────────────────────────────────────────────────────────
 DEFAULTS = {
-    "gd": {"max_iter": 1000, "learning_rate": "backtracking", "momentum": 0.0, "nesterov": False},
+    "gd": {"max_iter": 1000, "learning_rate": None, "momentum": 0.0, "nesterov": False},
     "sgd": {
         "max_iter": None,
         "batch_size": 32,

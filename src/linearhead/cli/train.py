@@ -61,12 +61,13 @@ SOLVING = [
                  help="Largest gradient entry at which the fit is done; the relative duality gap for hinges. "
                  "[default: 1e-7; for hinges 1e-4]"),
     click.option("--learning-rate", type=NumberOr("1/L", "backtracking"),
-                 help="Step size of gd and sgd; gd also takes 1/L and backtracking. [default: solver's]"),
+                 help="Step size of gd and sgd; gd also takes 1/L and backtracking. [default: backtracking, with "
+                 "momentum 1/L; for sgd the best of several tried]"),
     click.option("--momentum", type=click.FloatRange(0, 1, max_open=True), help="Momentum of gd and sgd. [default: 0]"),
-    click.option("--nesterov", is_flag=True, help="Momentum in Nesterov's form."),
+    click.option("--nesterov", is_flag=True, help="Momentum in Nesterov's form, which looks ahead first."),
     click.option("--batch-size", type=click.IntRange(1), help="Rows per step of sgd. [default: 32]"),
     click.option("--schedule", type=FromRegistry("solvers", "SCHEDULES"),
-                 help="How the step size of sgd falls. [default: cosine]"),
+                 help="How the learning rate of sgd falls. [default: cosine]"),
     click.option("--averaging", is_flag=True, help="sgd returns the mean of its second half."),
 ]
 JUDGING = [

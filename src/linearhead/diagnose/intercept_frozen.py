@@ -7,7 +7,7 @@ At the optimum of cross-entropy with a free intercept the difference is that int
 from __future__ import annotations
 
 from ..records import Finding, Run, Status
-from . import learning_rate_large, no_shuffling
+from . import learning_rate_large, learning_rate_small, no_shuffling
 from .next_command import with_lbfgs
 
 CODE = "intercept-frozen"
@@ -18,7 +18,11 @@ def check(run: Run) -> Finding | None:
     gap = run.probes.get("intercept", {}).get("largest")
     if run.fit.status == Status.INTERRUPTED.value:
         return None  # no part of it is at its optimum yet
-    if gap is None or gap < GAP or any(other.check(run) for other in (no_shuffling, learning_rate_large)):
+    if (
+        gap is None
+        or gap < GAP
+        or any(other.check(run) for other in (no_shuffling, learning_rate_large, learning_rate_small))
+    ):
         return None  # those explain it
     return Finding(
         code=CODE,

@@ -54,8 +54,7 @@ class Recipe:
         for name, low, high in (("test_share", 0, 0.9), ("valid_share", 0, 0.9), ("max_bad", 0, 1), ("l1_ratio", 0, 1)):
             value = getattr(self, name)
             if not low <= value <= high:
-                option = "--" + name.replace("_", "-")
-                raise UsageError(f"{option} is {value}, but a share between {low} and {high} is needed.")
+                raise UsageError(f"{_option(name)} is {value}, but a share between {low} and {high} is needed.")
         if self.alpha != "auto" and not (isinstance(self.alpha, (int, float)) and 0 <= self.alpha < math.inf):
             raise UsageError(f"--alpha is {self.alpha}, but 'auto' or a number of at least 0 is needed.")
         if self.size is not None and min(self.size) < 1:
@@ -71,7 +70,25 @@ class Recipe:
             raise UsageError(f"--quality is {self.quality!r}, but one of {', '.join(QUALITIES)} is needed.")
         if self.features != "auto":
             make(self.features, self.quality)
-        self.estimator(1.0)._make_solver()
+        self._check_used(self.estimator(1.0)._make_solver())
+
+    def _check_used(self, solver: Any) -> None:
+        """UsageError for an option that would change nothing, though somebody thought of it."""
+        from ..losses import LOSSES
+        from ..solvers import SOLVERS
+
+        given = [name for name in STEPPING.split() if getattr(self, name) not in (None, False)]
+        for name in given:
+            if not hasattr(solver, name):
+                others = [other for other, kind in SOLVERS.items() if name in kind.__dataclass_fields__]
+                raise UsageError(f"{_option(name)} is not for {solver.name}: add --solver {' or '.join(others)}.")
+        if self.nesterov and not self.momentum:
+            raise UsageError("--nesterov is a form of momentum: add --momentum 0.9, say.")
+        if self.margin != Recipe.margin and not hasattr(LOSSES[self.loss_name], "margin"):
+            others = [name for name, kind in LOSSES.items() if hasattr(kind, "margin")]
+            raise UsageError(f"--margin is not for {self.loss_name}: add --loss {' or '.join(others)}.")
+        if self.l1_ratio != Recipe.l1_ratio and self.penalty != "elastic_net":
+            raise UsageError(f"--l1-ratio is not for {self.penalty}: add --penalty elastic_net.")
 
     def estimator(self, alpha: float) -> Any:
         """The classifier of this recipe, not fitted yet."""
@@ -104,3 +121,7 @@ class Recipe:
             values["size"] = tuple(values["size"])
         values["mute"] = tuple(values.get("mute") or ())
         return cls(**values)
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")

@@ -2,8 +2,8 @@
 
 η (`learning_rate`) is a number, "1/L" with L a bound on F's curvature, or "backtracking" (Armijo 1966: halve until F
 falls by η/4 ‖∇F‖², then try a little more next time). Momentum: v ← μv − ηg, θ ← θ + v (Polyak 1964); Nesterov's form
-looks ahead by μv first (Sutskever et al. 2013). Penalties with kinks enter by their prox after the step on the smooth
-part (ISTA).
+looks ahead by μv first (Sutskever et al. 2013). A step with momentum need not lower F, so backtracking knows none.
+Penalties with kinks enter by their prox after the step on the smooth part (ISTA).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import UsageError
 from ..records import Status
 from .contract import Problem, Progress, Solver
 
@@ -23,9 +24,21 @@ class GradientDescent(Solver):
     title = "gradient descent"
     kinked_penalty = True
 
-    learning_rate: float | str = "backtracking"
+    learning_rate: float | str | None = None  # None: "backtracking"; with momentum "1/L"
     momentum: float = 0.0
     nesterov: bool = False
+
+    def __post_init__(self) -> None:
+        if self.momentum and self.learning_rate == "backtracking":
+            raise UsageError(
+                "backtracking asks every step to lower the objective, which steps with momentum need not do. Give a "
+                "number or 1/L as the learning rate, or leave it out."
+            )
+
+    @property
+    def rate(self) -> float | str:
+        """The learning rate, or what it is where none was given."""
+        return self.learning_rate or ("1/L" if self.momentum else "backtracking")
 
     def minimise(self, problem: Problem, theta: np.ndarray, progress: Progress) -> Status:
         point, velocity = problem.step_point(theta), np.zeros_like(theta)
@@ -37,7 +50,7 @@ class GradientDescent(Solver):
                 return Status.CONVERGED
             if iteration == self.max_iter:
                 break
-            if self.learning_rate == "backtracking":
+            if self.rate == "backtracking":
                 point, rate = self._backtrack(problem, point, rate)
                 if point is None:
                     return Status.STALLED
@@ -48,9 +61,9 @@ class GradientDescent(Solver):
         return Status.MAX_ITER
 
     def _first_rate(self, problem: Problem) -> float:
-        if self.learning_rate == "1/L":
+        if self.rate == "1/L":
             return 1.0 / problem.lipschitz()
-        return 1.0 if self.learning_rate == "backtracking" else float(self.learning_rate)
+        return 1.0 if self.rate == "backtracking" else float(self.rate)
 
     @staticmethod
     def _backtrack(problem: Problem, point: Any, rate: float) -> tuple[Any, float]:
