@@ -211,7 +211,7 @@ BAD = [
     ({"standardize": "false"}, "standardize is True or False; found 'false'"),
     ({"callback": 3}, "callback is a function that takes a row of the trace, or None; found 3"),
     ({"learning_rate": 0, "solver": "sgd"}, "learning_rate must be a finite number > 0 or None; found 0"),
-    ({"learning_rate": "1/L", "solver": "sgd"}, "learning_rate must be"),
+    ({"learning_rate": "1/L", "solver": "sgd"}, "sgd takes a number as learning_rate, or tries several"),
     ({"learning_rate": "fast", "solver": "gd"}, "or '1/L' or 'backtracking' or None; found 'fast'"),
     ({"loss": "mse"}, "Unknown loss 'mse'. Known: cross_entropy, logistic"),
     ({"loss": ["hinge"]}, "Unknown loss"),

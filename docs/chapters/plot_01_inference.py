@@ -3,12 +3,12 @@ Inference: scores, probabilities, a label
 =========================================
 
 A picture becomes a vector of features :math:`x`. Each class has a row of weights and an intercept; its score is
-:math:`a_j = w_j^\top x + b_j`. The softmax makes probabilities of scores,
+:math:`a_j = w_j^\top x + b_j`. The softmax turns scores into probabilities,
 
 .. math:: \hat y_j = \frac{\exp(a_j - m)}{\sum_k \exp(a_k - m)}, \qquad m = \max_k a_k,
 
-the label is the class of the largest one, the confidence its probability. The maximum :math:`m` is each row's own: it
-cancels from the fraction, and keeps ``exp`` from overflowing: without it a score of 1000 is more than a float can take.
+the label is the class with the largest one, and that probability is the confidence. The maximum :math:`m` is each row's
+own. It cancels from the fraction, and it keeps ``exp`` from overflowing: ``exp(1000)`` is more than a float can hold.
 """
 
 import numpy as np

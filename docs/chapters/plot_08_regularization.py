@@ -3,10 +3,10 @@ Regularization: paying for large weights
 ========================================
 
 Add :math:`\frac{\alpha}{2}\lVert W\rVert^2` to the mean loss (L2); the intercept is not penalised. Large weights must
-now earn their price. L1, :math:`\alpha\sum|W|`, makes many weights exactly zero; the elastic net mixes both. How strong?
-Ask the validation set: with ``alpha="auto"`` many :math:`\alpha` are fitted, each from the weights of its neighbour (the
-*path*): from a rather strong one to weaker ones, then to stronger ones, until none to come can win. The one with the best
-validation accuracy is kept.
+now earn their price. L1, :math:`\alpha\sum|W|`, makes many weights exactly zero; the elastic net mixes both. How large
+should :math:`\alpha` be? Ask the validation set: with ``alpha="auto"`` one value after the other is fitted, each starting
+from the weights of the one before (the *path*), until no further value can win. The one with the best validation
+accuracy is kept.
 """
 
 import numpy as np

@@ -5,9 +5,9 @@ The hinge family and the margin classifier, solved
 Scores need not be probabilities. The hinge asks that the label's score lead every other one by a margin
 :math:`\Delta`: :math:`\ell = \sum_{j \ne \text{label}} \max(0,\, a_j - a_{\text{label}} + \Delta)` (sum form, Weston and
 Watkins); the max form (Crammer and Singer) takes the worst offender only; the squared hinge squares each term. A label
-that leads by the margin costs nothing at all, which the logistic loss never grants. The certificate below is a proof
-after the fit of how far :math:`F` can be from its lowest value. This is
-the lecture's assignment; ``linearhead course new homework`` writes it, ``linearhead course check homework`` grades it.
+that leads by the margin costs nothing at all; the logistic loss always asks for a little more. The certificate below
+proves, after the fit, how far :math:`F` can be from its lowest value. The margin classifier is the lecture's assignment:
+``linearhead course new homework`` writes it, ``linearhead course check homework`` grades it.
 """
 
 import numpy as np

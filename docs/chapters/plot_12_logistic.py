@@ -4,8 +4,8 @@ Logistic regression
 
 For two classes one score :math:`a` is enough: :math:`P(1\,|\,x) = \sigma(a) = 1/(1 + e^{-a})`. The loss is the
 cross-entropy again, minus the log of the true class's probability: :math:`\log(1 + e^{-a})` for class 1,
-:math:`\log(1 + e^{a})` for the other. For more classes, one classifier for each against the rest, and its probabilities
-divided by their sum. With two classes softmax is logistic regression on the difference of the two scores.
+:math:`\log(1 + e^{a})` for the other. With more classes there is one classifier for each, against all the rest; their
+probabilities are divided by their sum. With two classes softmax is logistic regression on the difference of the two scores.
 """
 
 import numpy as np

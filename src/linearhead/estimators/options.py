@@ -28,6 +28,11 @@ def check_options(model: Any, solver: str) -> None:
         raise UsageError(f"callback is a function that takes a row of the trace, or None; found {model.callback!r}.")
     if not isinstance(model.schedule, str) or model.schedule not in SCHEDULES:
         raise UsageError(f"schedule is one of {', '.join(SCHEDULES)}; found {model.schedule!r}.")
+    if solver == "sgd" and isinstance(model.learning_rate, str):
+        raise UsageError(
+            "sgd takes a number as learning_rate, or tries several where none is given; found "
+            f"{model.learning_rate!r}. 1/L and backtracking are for gd, whose steps see all rows."
+        )
     steps = ("1/L", "backtracking") if solver == "gd" else ()
     check_number("learning_rate", model.learning_rate, 0, above=True, optional=True, words=steps)
     if solver == "gd" and LOSSES[model.loss].smoothness == 0 and not isinstance(model.learning_rate, Real):
