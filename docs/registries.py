@@ -7,6 +7,7 @@ from linearhead.losses import LOSSES
 from linearhead.objective import misfit
 from linearhead.penalties import PENALTIES
 from linearhead.solvers import SOLVERS
+from linearhead.testing import SAYINGS
 
 
 def table(head, rows):
@@ -31,5 +32,7 @@ rows = [(f"`{n}`", ((c.__doc__ or "").strip() or n).splitlines()[0], yes[c.learn
 print(table(("name", "what", "learns from the training pictures"), rows))
 print("\n## Findings of the verdict\n")
 print(table(("code",), [(f"`{code}`",) for code in CHECKS]))
+print("\n## Mistakes that `check_gradient` names\n")
+print(table(("in its `traps`",), [(f"`{name}`",) for name in SAYINGS]))
 print("\n## Mistakes that `course check` names\n")
 print(table(("code", "what it says", "what to do"), [(f"`{code}`", *words) for code, words in CATALOGUE.items()]))

@@ -91,6 +91,9 @@ def check_gradient(
     mean : F should be a mean over rows, as in the lecture; False accepts a sum.
     verbose : print the comparison.
 
+    The answer is true where the gradient is right. Where it is not, `traps` holds the names of the mistakes that it
+    looks like (those of `SAYINGS`, such as "bias left out"), `messages` a sentence for each, `entries` all the numbers.
+
     Raises UsageError for a subject that cannot be called, DataError for X and y that do not fit together.
 
     >>> import numpy as np
