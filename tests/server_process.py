@@ -24,15 +24,17 @@ if given["slow"]:
     quick = served.answers
     served.answers = lambda questions: time.sleep(given["slow"]) or quick(questions)
 limits = Limits(**given["limits"])
-serve(served, "127.0.0.1", 0, given["token"], (), limits, say=lambda address: print(address, flush=True))
+serve(served, given["host"], 0, given["token"], (), limits, say=lambda address: print(address, flush=True))
 """
 
 
 class Running:
     """`with Running(run, slow=0.5, waiting=4) as server`: slow is seconds a call; other words are of Limits."""
 
-    def __init__(self, run: Path, slow: float = 0.0, token: str | None = None, **limits: Any) -> None:
-        given = {"run": str(run), "slow": slow, "token": token, "limits": limits}
+    def __init__(
+        self, run: Path, slow: float = 0.0, token: str | None = None, host: str = "127.0.0.1", **limits: Any
+    ) -> None:
+        given = {"run": str(run), "slow": slow, "token": token, "host": host, "limits": limits}
         code = START.format(given=given)
         pipe = subprocess.PIPE
         self.process = subprocess.Popen([sys.executable, "-c", code], stdout=pipe, stderr=pipe, text=True)

@@ -323,12 +323,16 @@ def test_a_person_drops_a_picture_and_sees_its_label(browser, tmp_path):
     for width in (1000, 390):
         with Page(browser, model, tmp_path, width) as page:
             page.page.set_input_files("#files", [str(place), str(other)])
-            page.page.wait_for_selector("#results li:nth-child(1) .warn")
-            cards = page.page.query_selector_all("#results > li")
-            assert cards[1].query_selector(".label").inner_text() == model.classes[int(s.argmax())]
-            assert len(cards[1].query_selector_all("meter")) == 5
-            assert cards[1].query_selector(".name").inner_text() == "a<b>.png"
-            assert "cannot decode" in cards[0].inner_text()
+            page.page.wait_for_selector("#results li:nth-child(2) .warn")
+            cards = page.page.query_selector_all("#results > li")  # in the order in which they were chosen
+            assert cards[0].query_selector(".label").inner_text() == model.classes[int(s.argmax())]
+            assert len(cards[0].query_selector_all("meter")) == 5
+            assert cards[0].query_selector(".name").inner_text() == "a<b>.png"
+            assert "cannot decode" in cards[1].inner_text()
+            assert [len(card.query_selector_all("img")) for card in cards] == [1, 0]  # no frame around nothing
+            page.page.set_input_files("#files", [str(other)])
+            page.page.wait_for_selector("#results li:nth-child(3)")
+            assert page.page.inner_text("#results li:nth-child(2) .name") == "a<b>.png"  # the newest come first
             assert page.page.evaluate("document.documentElement.scrollWidth") <= width
             assert page.noise == []
 

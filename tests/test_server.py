@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import http.client
 import io
 import json
 import os
@@ -258,6 +259,23 @@ def test_a_token_is_needed_where_one_is_set(run):
             assert TOKEN.encode() not in Path(f"/proc/{child}/environ").read_bytes()
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_listening_everywhere_goes_by_the_address_that_was_asked(run, host):
+    """A Host that says the address of this very connection is no rebound name; others are, its other addresses too."""
+    if host == "::" and not socket.has_ipv6:
+        pytest.skip("no IPv6 here")
+    with Running(run, token=TOKEN, host=host) as server:
+        for address in ("127.0.0.1", "127.0.0.2"):
+            asked = http.client.HTTPConnection(address, server.port, timeout=30)
+            for name, status in ((address, 200), ("localhost", 200), ("127.0.0.3", 421), ("evil.org", 421)):
+                asked.request("GET", "/health", headers={"Host": f"{name}:{server.port}"})
+                answer = asked.getresponse()
+                assert (answer.status, bool(answer.read())) == (status, True), (address, name)
+            asked.close()
+    with Running(run) as server:
+        assert server.ask("GET", "/health", Host=f"127.0.0.2:{server.port}")[0] == 421
+
+
 def test_other_addresses_need_a_token_worth_the_name():
     check("127.0.0.1", None)
     check("::1", None)
@@ -269,6 +287,7 @@ def test_other_addresses_need_a_token_worth_the_name():
         with pytest.raises(UsageError, match="printable ASCII"):
             check("127.0.0.1", token)
     assert allowed("10.1.2.3", 80, ["Cat.example"]) == {"10.1.2.3:80", "10.1.2.3", "cat.example:80", "cat.example"}
+    assert allowed("0.0.0.0", 5, ["cat"]) == {"cat:5", "[::1]:5", "localhost:5", "127.0.0.1:5"}
     assert allowed("::1", 5, ()) == {"[::1]:5", "localhost:5", "127.0.0.1:5"}
 
 
@@ -579,8 +598,8 @@ def test_a_person_drops_pictures_on_the_page(browser, server, run, files, tmp_pa
         page.goto(f"http://{server.host}/")
         assert "zwei" in page.inner_text("header")
         page.set_input_files("#files", [str(file) for file in files[:3]] + [str(bad)])
-        page.wait_for_selector("#results li:nth-child(1) .warn")
-        cards = page.query_selector_all("#results > li")[::-1]
+        page.wait_for_selector("#results li:nth-child(4) .warn")
+        cards = page.query_selector_all("#results > li")
         assert [card.query_selector(".label").inner_text() for card in cards[:3]] == [own.label for own in expected]
         assert "not a picture" in cards[3].inner_text()
         assert "coverage" in cards[0].inner_text()

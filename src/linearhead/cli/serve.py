@@ -39,6 +39,7 @@ def serve(run: str, host: str, port: int, token: str | None, names: tuple[str, .
     from ..experiment import Service
 
     try:
+        from ..server.run import is_everywhere
         from ..server.run import serve as run_server
     except ImportError as error:
         raise UsageError(f"The server needs {error.name}: pip install 'linearhead[serve]'.") from error
@@ -47,7 +48,8 @@ def serve(run: str, host: str, port: int, token: str | None, names: tuple[str, .
         if as_json:
             put_json({"serving": address, "model": service.name})
         else:
-            put(f"Serving {service.name} at {address}{'#token=…' if token else ''} until Ctrl-C")
+            more = ", and at this machine's other addresses," if is_everywhere(host) else ""
+            put(f"Serving {service.name} at {address}{'#token=…' if token else ''}{more} until Ctrl-C")
 
     service = Service(run)
     run_server(service, host, port, token, names, say=say)

@@ -31,7 +31,7 @@ def page(model: Any) -> bytes:
     data = described(model)
     names = data["classes"]
     return assembled(
-        title=f"Which of {len(names)}?",
+        title=f"Which of these {len(names)} is it?",
         lead=f"{', '.join(names[:12])}{', …' if len(names) > 12 else ''}",
         where="They stay on this device: this page works without a network.",
         foot="Made by linearhead. Lossless pictures (PNG) get the very labels of the Python program; JPEGs are decoded "

@@ -127,7 +127,11 @@ class Server:
         elif kind.startswith(RAW):
             files = [("", await request.body())]
         else:
-            raise Refused(415, "A picture as body (image/… or application/octet-stream), or multipart/form-data.")
+            raise Refused(
+                415,
+                "A picture as the body, with the header Content-Type: application/octet-stream or image/jpeg, image/png "
+                "and so on, or files as multipart/form-data is needed.",
+            )
         start = time.perf_counter()
         with self._admitted(len(files)):
             answers = await together(self._look(data, question) for _, data in files)
@@ -238,12 +242,17 @@ async def disconnected(request: Request, error: Exception) -> Response:
 
 
 def application(
-    served: Answering, names: set[str], token: str | None = None, limits: Limits | None = None
+    served: Answering,
+    names: set[str],
+    token: str | None = None,
+    limits: Limits | None = None,
+    everywhere: bool = False,
 ) -> tuple[Guard, Server]:
-    """The ASGI application, and what it shares. `names`: HOST:PORT that a Host header may say."""
+    """The ASGI application, and what it shares. `names`: HOST:PORT that a Host header may say; `everywhere`: and the
+    address at which a connection came in."""
     limits = limits or Limits()
     server = Server(served, limits, guarded=token is not None)
     handlers: dict[Any, Any] = {HTTPException: refused, Refused: ended, ClientDisconnect: disconnected}
     app = Starlette(routes=server.routes(), lifespan=server.lifespan, exception_handlers=handlers)
     app.router.redirect_slashes = False
-    return Guard(app, names, token, limits, server.metrics), server
+    return Guard(app, names, token, limits, server.metrics, everywhere), server

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import ipaddress
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -52,10 +53,14 @@ class Refused(Exception):
 
 
 class Guard:
-    """The ASGI application around `app`. `names`: hosts with ports that may be asked for, in small letters."""
+    """The ASGI application around `app`. `names`: hosts with ports that may be asked for, in small letters;
+    `everywhere`: so may the address at which the connection came in. No name can be rebound to mean that."""
 
-    def __init__(self, app: Any, names: set[str], token: str | None, limits: Limits, metrics: Metrics) -> None:
+    def __init__(
+        self, app: Any, names: set[str], token: str | None, limits: Limits, metrics: Metrics, everywhere: bool = False
+    ) -> None:
         self.app, self.names, self.token, self.limits, self.metrics = app, names, token, limits, metrics
+        self.everywhere = everywhere
         self.held = 0  # bytes of bodies in memory
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,8 +89,9 @@ class Guard:
     def _check(self, scope: Scope) -> None:
         headers = scope["headers"]
         hosts = [value for name, value in headers if name == b"host"]
-        if len(hosts) != 1 or hosts[0].decode("latin-1").lower() not in self.names:
-            raise Refused(421, "This server does not go by the name in the Host header.")
+        names = self.names | _came_in_at(scope) if self.everywhere else self.names
+        if len(hosts) != 1 or hosts[0].decode("latin-1").lower() not in names:
+            raise Refused(421, "This server does not go by the name in the Host header; serve --name allows another.")
         origins = [value for name, value in headers if name == b"origin"]
         own = f"{scope['scheme']}://{hosts[0].decode('latin-1').lower()}"
         if len(origins) > 1 or (origins and origins[0].decode("latin-1").lower() != own):
@@ -103,6 +109,18 @@ class Guard:
         self.held += amount
         if self.held > self.limits.all_bytes:
             raise Refused(503, "Too many pictures are being sent; try again in a second.")
+
+
+def _came_in_at(scope: Scope) -> set[str]:
+    """The server's own address of this connection as a Host header says it; nothing where that is not known."""
+    try:
+        address, port = scope["server"]
+        address = ipaddress.ip_address(address)
+    except (KeyError, TypeError, ValueError):
+        return set()
+    address = getattr(address, "ipv4_mapped", None) or address  # of IPv4 at a socket for both
+    written = f"[{address}]" if address.version == 6 else str(address)
+    return {f"{written}:{port}", *([written] if port == 80 else [])}
 
 
 class Visit:

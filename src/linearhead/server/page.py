@@ -14,7 +14,7 @@ def page(served: Answering, guarded: bool) -> tuple[str, str]:
     """(HTML, its content security policy); behind a token it names no class."""
     names = served.classes
     text = assembled(
-        title="What is it?" if guarded else f"Which of {len(names)}?",
+        title="What is it?" if guarded else f"Which of these {len(names)} is it?",
         lead="" if guarded else f"{', '.join(names[:12])}{', …' if len(names) > 12 else ''}",
         where="They go to this server, which keeps none.",
         foot="Served by linearhead.",

@@ -36,7 +36,7 @@ def serve(
     check(host, token)
     listener = listen(host, port)
     port = listener.getsockname()[1]
-    app, _ = application(served, allowed(host, port, names), token, limits)
+    app, _ = application(served, allowed(host, port, names), token, limits, is_everywhere(host))
     _room_for(limits.connections)
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # strangers' broken forms are no news
     config = uvicorn.Config(
@@ -53,7 +53,7 @@ def serve(
         timeout_graceful_shutdown=int(limits.stop_seconds),
         h11_max_incomplete_event_size=limits.head_bytes,
     )
-    shown = f"[{host}]" if ":" in host else host
+    shown = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}.get(host, f"[{host}]" if ":" in host else host)
     try:
         _Announced(config, lambda: say(f"http://{shown}:{port}/")).run(sockets=[listener])
     except KeyboardInterrupt:  # uvicorn has ended in good order, and raises it again
@@ -82,6 +82,14 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
+def is_everywhere(host: str) -> bool:
+    """Whether listening there is listening at every address that this machine has."""
+    try:
+        return not host or ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
 def check(host: str, token: str | None) -> None:
     """UsageError for an address other than loopback without a token, or a token that could be guessed."""
     if token is not None and (
@@ -100,9 +108,10 @@ def check(host: str, token: str | None) -> None:
 
 
 def allowed(host: str, port: int, names: Iterable[str]) -> set[str]:
-    """HOST:PORT as a Host header may say them; port 80 may be left out."""
-    hosts = {host, *names}
-    if is_loopback(host):
+    """HOST:PORT as a Host header may say them; port 80 may be left out. Where it listens everywhere, the address at which
+    a connection came in is one more (`guard`)."""
+    hosts = {*names} if is_everywhere(host) else {host, *names}
+    if is_loopback(host) or is_everywhere(host):
         hosts |= {"localhost", "127.0.0.1", "::1"}
     written = {f"[{name}]" if ":" in name else name.lower() for name in hosts}
     return {f"{name}:{port}" for name in written} | (written if port == 80 else set())
@@ -114,6 +123,10 @@ def listen(host: str, port: int) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_everywhere(host) and family == socket.AF_INET6:
+            listener.setsockopt(
+                socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0
+            )  # IPv4 as well, whatever the system's default
         listener.bind((host, port))
         listener.listen(1024)
     except (OSError, OverflowError) as error:

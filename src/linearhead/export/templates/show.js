@@ -16,11 +16,10 @@ function card(file) {
   const item = element("li"), seen = element("div", undefined, "seen"), picture = element("img");
   picture.alt = "";
   picture.src = URL.createObjectURL(file);
-  picture.onload = picture.onerror = () => URL.revokeObjectURL(picture.src);
+  picture.onload = () => URL.revokeObjectURL(picture.src);
+  picture.onerror = () => { URL.revokeObjectURL(picture.src); seen.remove(); }; // no empty frame
   seen.append(picture);
   item.append(seen, element("p", file.name || "picture", "name"), element("p", "…", "label"));
-  $("results").prepend(item);
-  $("clear").hidden = false;
   return item;
 }
 
@@ -59,15 +58,18 @@ function regions(item, squares) { // blue spoke for the label, orange against it
     button.setAttribute("aria-pressed", String(!canvas.hidden));
     button.textContent = canvas.hidden ? "Show what spoke for it" : "Blue spoke for it, orange against";
   };
-  item.querySelector(".seen").append(canvas);
+  item.querySelector(".seen")?.append(canvas);
   item.append(button);
 }
 
 function take(files) {
   const pictures = [...files].filter((file) => !file.type || file.type.startsWith("image/"));
   if (pictures.length < files.length) $("status").textContent = "Files that are no pictures were left out.";
-  for (const file of pictures) {
-    const item = card(file);
+  const cards = pictures.map(card);
+  $("results").prepend(...cards); // the newest first, those chosen together in their order
+  $("clear").hidden = !$("results").children.length;
+  for (const [i, file] of pictures.entries()) {
+    const item = cards[i];
     waiting = waiting.then(async () => {
       $("status").textContent = "Looking at " + (file.name || "the picture") + " …";
       try {
