@@ -140,6 +140,36 @@ def test_a_folder_that_the_user_named_must_hold(tmp_path: Path, monkeypatch: pyt
         table.flush()
 
 
+def test_what_is_not_its_own_is_never_deleted(home: Path) -> None:
+    """The variable may name a folder of other things, ~/.cache say: they are neither counted nor trimmed."""
+    open_store("auto").table(LOOK, 4, np.uint8)
+    (home / "photos").mkdir()
+    (home / "photos" / "a.jpg").write_bytes(bytes(1000))
+    os.utime(home / "photos", (0, 0))
+    assert [table.name for table in sizes(home)] == [t.name for t in home.iterdir() if len(t.name) == 32]
+    trim(home, most=0)
+    assert (home / "photos" / "a.jpg").exists()
+
+
+def test_a_folder_of_other_things_becomes_no_store(home: Path, digits: Path, tmp_path: Path) -> None:
+    """The tag in it would tell backup programs to leave them out."""
+    home.mkdir(parents=True)
+    (home / "letter.txt").write_text("dear")
+    said = Said()
+    train(digits, out=tmp_path / "run", features="pixels", alpha=0.1, progress=said)
+    assert [line for line in said.lines if "letter.txt" in line]
+    assert [entry.name for entry in home.iterdir()] == ["letter.txt"]
+    before = sorted(digits.iterdir())
+    for words in (["train", "--features", "pixels", "--cache"], ["extract", "--features", "pixels", "--out"]):
+        done = CliRunner().invoke(cli, [words[0], str(digits), *words[1:], str(digits)])
+        assert done.exit_code == 4
+        assert "is no store: it holds 0, 1, 2, …" in done.stderr
+        assert sorted(digits.iterdir()) == before
+    (tmp_path / "disk" / "lost+found").mkdir(parents=True)
+    for _ in range(2):
+        train(digits, out=tmp_path / "run", force=True, features="pixels", alpha=0.1, cache=tmp_path / "disk")
+
+
 def test_where_no_folder_can_be_made_rows_stay_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "file" / "cache"))

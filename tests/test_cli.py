@@ -131,7 +131,7 @@ def test_evaluate_matches_classes_by_name(trained, digits, tmp_path):
     assert (got["found"], got["n"], got["skipped"]) == (80, 40, 40)
     assert got["accuracy"] > 0.8
     assert next(c for c in got["per_class"] if c["label"] == "9")["n"] == 40
-    assert "classes that the model does not know" in result.stderr
+    assert "40 pictures are of a class that the model does not know (10)" in result.stderr
     shutil.rmtree(tmp_path / "9")
     refused = run("evaluate", trained[0], tmp_path)
     assert refused.exit_code == 2

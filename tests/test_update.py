@@ -184,6 +184,20 @@ def test_the_command_prints_what_train_prints_and_the_passes(place, tmp_path):
     assert again.exit_code == 2
 
 
+def test_the_old_pictures_are_found_from_any_folder(place, tmp_path, monkeypatch):
+    monkeypatch.chdir(place)
+    train("old", out=tmp_path / "first", features="pixels", alpha=0.1)
+    monkeypatch.chdir(tmp_path)
+    outcome = update("first", place / "more", out="second")
+    monkeypatch.chdir("/")
+    assert outcome.run.data.found == 256
+    judged = evaluate(tmp_path / "second", place / "more", split="all")
+    assert f"trained pictures of {place / 'old'} + {place / 'more'}" in judged.compared
+    assert 0 < judged.duplicates.judged < 16  # of the new ones those that trained
+    again = update(tmp_path / "second", place / "nines", out=tmp_path / "third")
+    assert len(run_folder.load_model(again.folder).facts["parts"]) == 3
+
+
 def test_ctrl_c_after_the_fit_keeps_the_finished_classifier(place, tmp_path, monkeypatch):
     """Judged in brief, and it knows of which parts it is made, so that it can be updated again."""
     from linearhead.experiment import examine

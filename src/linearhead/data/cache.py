@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..files import discard
-from .feature_store import TAG_NAME, Store
+from .feature_store import TABLE, TAG_NAME, Store, strangers
 
 AUTO = "auto"  # `cache=` of the verbs: the folder below
 VARIABLE = "LINEARHEAD_CACHE"
@@ -41,6 +41,12 @@ def open_store(cache: str | os.PathLike[str] | None, say: Callable[[str], object
         return Store(None, say)
     new = not (folder / TAG_NAME).exists()
     try:
+        if others := strangers(folder):
+            say(
+                f"Nothing is kept: {folder} is no cache of linearhead's, it holds {others[0]}; "
+                f"{VARIABLE} names another."
+            )
+            return Store(None, say)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # shrunken photographs are nobody else's business
         trim(folder)
     except OSError:
@@ -55,7 +61,7 @@ def sizes(folder: Path) -> dict[Path, tuple[float, int]]:
     found: dict[Path, tuple[float, int]] = {}
     for table in folder.iterdir() if folder.is_dir() else ():
         with suppress(OSError):  # another process deletes it
-            if table.is_dir():
+            if TABLE.fullmatch(table.name) and table.is_dir():  # what else is there is not ours to delete
                 found[table] = table.stat().st_mtime, sum(file.stat().st_size for file in table.iterdir())
     return found
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import threading
 import time
@@ -35,6 +36,17 @@ TAG_NAME = "CACHEDIR.TAG"  # what backup programs leave out (bford.info/cachedir
 TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# A cache of linearhead: computed again when deleted.\n"
 NO_ROWS = np.empty((0, 0), np.uint8)  # of a shard of reasons alone
 PATIENCE = 60.0  # seconds without a new shard after which another process's work is not waited for any longer
+
+
+TABLE = re.compile("[0-9a-f]{32}")  # LOOK
+BESIDE = frozenset({TAG_NAME, "columns", "passes", "lost+found"})  # what else a store may hold; the last is the disk's
+
+
+def strangers(folder: Path) -> list[str]:
+    """What lies in a folder that is no store and no store would have there; [] in a new one, and in a store."""
+    if not folder.is_dir() or (folder / TAG_NAME).exists():
+        return []
+    return sorted(n for n in os.listdir(folder) if not n.startswith(".") and n not in BESIDE and not TABLE.fullmatch(n))
 
 
 class Place(NamedTuple):
@@ -69,6 +81,11 @@ class Store:
             return None
         key = sha256(json.dumps({"format": FORMAT, **look}, sort_keys=True).encode())[:32]
         with self.bearing(), explained("create", self.folder):
+            if others := strangers(self.folder):  # its tag would tell backups to leave them out
+                raise FileError(
+                    f"{self.folder} is no store: it holds {', '.join(others[:3])}{', …' if others[3:] else ''}. Name a "
+                    "folder that is new, empty, or a store already."
+                )
             (self.folder / key).mkdir(parents=True, exist_ok=True)
             os.utime(self.folder / key)  # of its last use
             if not (self.folder / TAG_NAME).exists():

@@ -107,7 +107,8 @@ def inputs(path: Path) -> np.ndarray:
     if path.suffix.lower() == ".npy":
         found = list(arrays.values())
     if not found:
-        raise DataError(f"{path} holds the arrays {listed(list(arrays), 10) or 'none'}; needed is {', '.join(INPUTS)}.")
+        held = f"the arrays {listed(list(arrays), 10)}" if arrays else "no array by a name that is known"
+        raise DataError(f"{path} holds {held}; needed is one of {', '.join(INPUTS)}.")
     return _joined([_inputs(x, path) for x in found], path)
 
 

@@ -13,7 +13,7 @@ from ..charts.words import of_rows
 from ..data import Data, Dataset
 from ..data.cache import AUTO, open_store
 from ..data.folder import hidden
-from ..errors import DataError, LinearheadError, UsageError
+from ..errors import DataError, FileError, LinearheadError, UsageError
 from ..features import Extractor
 from ..files import sha256
 from ..images import Preprocessing, decode_many, find_copies
@@ -232,18 +232,28 @@ def trained_pictures(model: Model, judged: Source) -> Source | str:
         return "the model does not say which they were"
     plan = Recipe.from_dict(recipe)
     try:
-        dataset = judged.dataset
-        if model.facts.get("fingerprint") != roles.fingerprint(dataset):
-            dataset = open_readable(source, plan.reader, rows=True)
-    except LinearheadError:
+        dataset, role = _as_trained(model, plan, judged.dataset)
+    except FileError:
         return f"{source} is not there"
-    if model.facts.get("fingerprint") != roles.fingerprint(dataset):
+    except LinearheadError:
         return f"{source} has changed since"
-    rows = np.flatnonzero(np.isin(roles.assign(roles.grouped(dataset, plan), plan), ("train", "valid")))
+    rows = np.flatnonzero(np.isin(role, ("train", "valid")))
     tolerance = Tolerance(len(rows), 1.0)
     if isinstance(judged, Given):
         return Given(dataset, rows, tolerance, judged.progress)
     return Pictures(dataset, rows, judged.preprocessing, tolerance, judged.progress, judged.store)
+
+
+def _as_trained(model: Model, plan: Recipe, judged: Dataset) -> tuple[Dataset, np.ndarray]:
+    """The data that made the model and its updates, and every picture's role; DataError where they have changed."""
+    from .updating import join, made_of
+
+    if model.facts.get("fingerprint") == roles.fingerprint(judged):
+        return judged, roles.assign(roles.grouped(judged, plan), plan)
+    parts = [part for part, _ in made_of(model, plan)]
+    if len(parts) > 1:
+        return join(parts, list(model.classes), plan)
+    return parts[0], roles.assign(roles.grouped(parts[0], plan), plan)
 
 
 def looks(model: Model) -> tuple[Extractor, Preprocessing]:
@@ -298,7 +308,11 @@ def _unknown(dataset: Dataset, model: Model, n: int) -> str:
     """What is said of the pictures left out; a class of the model without pictures may be one under another name."""
     strange = [name for name in dataset.classes if name not in set(model.classes)]
     idle = [name for name in model.classes if name not in set(dataset.classes)]
-    said = f"{n} pictures are of classes that the model does not know ({_few(strange)}); they are left out."
+    many = "pictures are" if n > 1 else "picture is"
+    said = (
+        f"{n} {many} of {'classes' if len(strange) > 1 else 'a class'} that the model does not know ({_few(strange)})"
+    )
+    said += f"; {'they are' if n > 1 else 'it is'} left out."
     return f"{said} Of its own there is no {_few(idle)}: classes are matched by name." if idle else said
 
 

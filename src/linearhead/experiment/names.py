@@ -27,6 +27,11 @@ def _escaped(c: str) -> str:
     return f"\\x{byte:02x}" if 0x80 <= byte <= 0xFF else c.encode("unicode_escape").decode("ascii")
 
 
+def lasting(source: str) -> str:
+    """Where data lie, as a path that holds in any folder; what is no path stays as it is."""
+    return os.path.abspath(source) if os.path.exists(source) else source
+
+
 def called(data: Data) -> str:
     """What a run on these data is called where nobody says."""
     return Path(data).absolute().name.split(".")[0] if isinstance(data, str | os.PathLike) else "arrays"

@@ -25,7 +25,7 @@ from .clustered import spreading
 from .environment import versions
 from .fitting import KEPT, Fit, Rows, fit
 from .judge import Answers, answer, evaluation, nearest_baseline
-from .names import readable, unnamed_run
+from .names import lasting, readable, unnamed_run
 from .preparing import Clock, Prepared, prepare
 from .progress import Progress
 from .recipe import Recipe
@@ -192,7 +192,7 @@ def build_model(prepared: Prepared, plan: Recipe, fitted: Fit) -> Model:
     facts = {
         "version": __version__,
         "created": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "source": dataset.source,
+        "source": lasting(dataset.source),
         "fingerprint": roles.fingerprint(dataset),
         "recipe": plan.to_dict(),
         "alpha": float(fitted.alpha),

@@ -24,7 +24,7 @@ from ..store import Model
 from . import given, ledger, mending, roles, run_folder
 from .extract import Tolerance
 from .fitting import KEPT, Fit, timed
-from .names import open_readable, unnamed_run
+from .names import lasting, open_readable, unnamed_run
 from .preparing import Clock, Prepared, described
 from .progress import Progress
 from .recipe import Recipe
@@ -59,7 +59,7 @@ def update(
     plan = replace(Recipe.from_dict(model.facts["recipe"]), alpha=float(model.facts["alpha"]))
     with new_folder(out or unnamed_run(data), force, marker=run_folder.RECORD) as folder:
         with clock.stage("list pictures"):
-            before, added = _made_of(model, plan), open_readable(data, reader, rows=True)
+            before, added = made_of(model, plan), open_readable(data, reader, rows=True)
             _check_new(added, [part for part, _ in before])
             parts = [*before, (added, reader)]
             for part, _ in parts:
@@ -71,7 +71,7 @@ def update(
 
         def make() -> Model:
             made = build_model(prepared, plan, fitted)
-            made.facts["parts"] = [{"source": part.source, "reader": how} for part, how in parts]
+            made.facts["parts"] = [{"source": lasting(part.source), "reader": how} for part, how in parts]
             made.facts["fingerprints"] = [roles.fingerprint(part) for part, _ in parts]
             return made
 
@@ -81,7 +81,7 @@ def update(
     return Outcome(folder.target, record, fitted.hurried)
 
 
-def _made_of(model: Model, plan: Recipe) -> list[tuple[Dataset, str]]:
+def made_of(model: Model, plan: Recipe) -> list[tuple[Dataset, str]]:
     """The pictures that made the model and its updates, which must be what they were; and how each is read."""
     facts = model.facts
     sources = facts.get("parts") or [{"source": facts.get("source", ""), "reader": plan.reader}]
