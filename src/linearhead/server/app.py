@@ -129,8 +129,8 @@ class Server:
         else:
             raise Refused(
                 415,
-                "A picture as the body, with the header Content-Type: application/octet-stream or image/jpeg, image/png "
-                "and so on, or files as multipart/form-data is needed.",
+                "A picture as the body, with the header Content-Type: application/octet-stream or image/jpeg "
+                "(image/png, …), or files as multipart/form-data is needed.",
             )
         start = time.perf_counter()
         with self._admitted(len(files)):

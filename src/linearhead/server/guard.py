@@ -43,7 +43,7 @@ class Refused(Exception):
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)
         self.status = status
-        self.body = json.dumps({"error": why}).encode()
+        self.body = json.dumps({"error": why}, ensure_ascii=False).encode()
 
     @property
     def headers(self) -> dict[str, str]:

@@ -108,8 +108,8 @@ def check(host: str, token: str | None) -> None:
 
 
 def allowed(host: str, port: int, names: Iterable[str]) -> set[str]:
-    """HOST:PORT as a Host header may say them; port 80 may be left out. Where it listens everywhere, the address at which
-    a connection came in is one more (`guard`)."""
+    """HOST:PORT as a Host header may say them; port 80 may be left out. Where it listens everywhere, the address at
+    which a connection came in is one more (`guard`)."""
     hosts = {*names} if is_everywhere(host) else {host, *names}
     if is_loopback(host) or is_everywhere(host):
         hosts |= {"localhost", "127.0.0.1", "::1"}
