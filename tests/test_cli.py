@@ -317,8 +317,8 @@ def test_doctor():
 
 def test_doctor_knows_the_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("LINEARHEAD_CACHE", str(tmp_path))
-    (tmp_path / "table").mkdir()
-    (tmp_path / "table" / "rows").write_bytes(bytes(1000))
+    (tmp_path / ("a1" * 16)).mkdir()
+    (tmp_path / ("a1" * 16) / "rows").write_bytes(bytes(1000))
     got = json.loads(run("doctor", "--json").stdout)["cache"]
     assert (got["folder"], got["bytes"]) == (str(tmp_path), 1000)
     assert f"Cache: {tmp_path}, 0 MB of at most 10 GB" in run("doctor").stdout
