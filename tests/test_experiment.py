@@ -450,3 +450,13 @@ def test_predict_passes_over_what_the_desktop_keeps_for_itself(tmp_path):
         place.write_bytes(b"")
     files, _ = list_files([tmp_path / "photos"])
     assert [file.name for file in files] == ["a.png", "c.png"]
+
+
+def test_predict_walks_through_links_to_folders_each_once(tmp_path):
+    for name in ("real/a.png", "elsewhere/b.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(b"")
+    for name, target in (("far", tmp_path / "elsewhere"), ("itself", tmp_path / "real"), ("lost", tmp_path / "gone")):
+        (tmp_path / "real" / name).symlink_to(target)
+    files, _ = list_files([tmp_path / "real"])
+    assert [file.name for file in files] == ["a.png", "b.png", "lost"]

@@ -31,10 +31,7 @@ READERS: dict[str, Reader] = {
     "parquet": Reader(parquet.recognises, parquet.read, "Parquet files with pictures inside and labels"),
     "folder": Reader(Path.is_dir, folder.read, "folders of pictures, one per class"),
 }
-UNPACKED = (
-    "idx",
-    "cifar",
-)  # what archives unpack into a folder of its own, as DATA/cifar-10-batches-py, DATA/MNIST/raw
+UNPACKED = ("idx", "cifar")  # what archives leave in a folder of its own: DATA/cifar-10-batches-py, DATA/MNIST/raw
 
 
 def open_dataset(path: Data, reader: str = "auto", min_classes: int = 1) -> Dataset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -357,15 +358,28 @@ def list_files(paths: Sequence[str | Path]) -> tuple[list[Path], list[Prediction
     predictions: list[Prediction] = []
     for path in map(Path, paths):
         if path.is_dir():
-            inside = sorted(
-                p for p in path.rglob("*") if not p.is_dir() and not any(map(hidden, p.relative_to(path).parts))
-            )
+            inside = _walked(path)
             files += inside
             predictions += [Prediction(str(p)) for p in inside]
         else:
             files.append(path)
             predictions.append(Prediction(str(path), error=None if path.exists() else "no such file or folder"))
     return files, predictions
+
+
+def _walked(folder: Path) -> list[Path]:
+    """Every file below a folder in name order, through links to folders as well, each folder once; nothing hidden."""
+    found: list[Path] = []
+    visited: set[tuple[int, int]] = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        about = os.stat(place)
+        if (about.st_dev, about.st_ino) in visited:
+            folders.clear()
+            continue
+        visited.add((about.st_dev, about.st_ino))
+        folders[:] = sorted(name for name in folders if not hidden(name))
+        found += [Path(place, name) for name in names if not hidden(name)]
+    return sorted(found)
 
 
 def predict_rows(model: Model, files: Sequence[Path], coverage: float | None) -> list[Prediction]:
