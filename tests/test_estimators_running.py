@@ -171,6 +171,7 @@ def test_probabilities_only_where_they_mean_something(loss):
     p = model.predict_proba(X)
     np.testing.assert_allclose(p.sum(axis=1), 1)
     np.testing.assert_allclose(np.exp(model.predict_log_proba(X)), p)
+    assert np.isfinite(model.predict_log_proba((1e3 * X).astype(np.float32))).all()  # where probabilities round to 0
     assert np.array_equal(model.classes_[p.argmax(axis=1)], model.predict(X))
 
 

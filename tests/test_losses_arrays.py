@@ -24,6 +24,7 @@ def calls(loss):
         "gradient of each row": lambda s, y, d: each_row(loss, s, y),
         "conjugate": lambda s, y, d: loss.conjugate(d, y),
         "probabilities": lambda s, y, d: loss.probabilities(s),
+        "log_probabilities": lambda s, y, d: loss.log_probabilities(s),
     }
     if loss.smoothness:
         found["hessian_product"] = lambda s, y, d: loss.hessian_product(s, y, d)

@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.special import log_expit, log_softmax
 
 from linearhead.errors import UsageError
 from linearhead.losses import LOSSES
@@ -291,7 +292,7 @@ def check_margin(loss):
 def check_probabilities(loss):
     """Rows of positive numbers that sum to 1 in the order of the scores, or None."""
     s, _ = rows(loss, 3)
-    assert (loss.probabilities(s) is not None) == loss.proper
+    assert (loss.probabilities(s) is not None) == (loss.log_probabilities(s) is not None) == loss.proper
     if not loss.proper:
         return
     for k in CLASSES:
@@ -302,6 +303,9 @@ def check_probabilities(loss):
         close(p.sum(axis=1), 1, rtol=1e-15)
         assert (p > 0).all()
         assert np.array_equal(np.argsort(p, axis=1), np.argsort(s, axis=1))
+        close(loss.log_probabilities(s), np.log(p), rtol=1e-14)
+        far = 1e4 * s  # e^-1e4 is no number
+        close(loss.log_probabilities(far), log_softmax(far if loss.name == "cross_entropy" else log_expit(far), axis=1))
 
 
 ALWAYS = [

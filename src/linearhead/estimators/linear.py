@@ -143,7 +143,8 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
         check_passes(objective.design, self.loss, self.penalty, self.solver_)
         if self.solver_ == "dual":
             solver = replace(solver, tol=self._tolerance(objective))
-        self.__dict__.pop("_calls", None)
+        for name in ("_calls", "path_"):  # of other fits
+            self.__dict__.pop(name, None)
         if (X_valid is None) != (y_valid is None):
             raise UsageError("X_valid and y_valid come together: rows and their labels; found one of the two.")
         if self.patience is not None and X_valid is None:
@@ -347,9 +348,8 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
 
     @available_if(_proper)
     def predict_log_proba(self, X):
-        """log of predict_proba."""
-        with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
+        """log of predict_proba, (n, k), from the scores: finite also where a probability is too small a number."""
+        return make_loss(self.loss).log_probabilities(self._scores(X))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -130,6 +130,10 @@ class Loss:
         """(n, k) → (n, k) rows that sum to 1, or None where the loss is no proper scoring rule."""
         return None
 
+    def log_probabilities(self, s: Array) -> Array | None:
+        """Their logarithms, finite also where a probability is too small a number for its type."""
+        return None
+
 
 def mean_by_probes(product: Any, s: Array, y: Array, w: Array) -> Array:
     """Σ_i w_i H_i from the k products with unit vectors; product(s, y, d) is a row-wise Hessian product."""

@@ -153,3 +153,10 @@ class CrossEntropy(Loss):
         e = shifted_exp(xp, s, row_max(xp, s)[:, None])
         e /= row_sum_of_units(xp, e)[:, None]
         return e
+
+    def log_probabilities(self, s: Array) -> Array:
+        xp = namespace(s)
+        s = columns(xp, s)
+        m = row_max(xp, s)[:, None]
+        others = row_sum_of_units(xp, shifted_exp(xp, s, m), less=1.0)
+        return s - m - xp.log1p(others)[:, None]

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..arrays import namespace
 from .contract import Array, Loss
-from .cross_entropy import shifted_exp, small_exp
+from .cross_entropy import CrossEntropy, shifted_exp, small_exp
 from .labels import Label, columns, indicator, infinite_outside, own, positive, row_max, row_sum, row_sum_of_units
 
 FACTORS = 64  # of at most 2 each: their product stays far below the largest float32, 2^128
@@ -118,3 +118,8 @@ class Logistic(Loss):
         p = shifted_exp(xp, -positive(xp, -s), top) / (1 + xp.exp(-xp.abs(s)))
         p /= row_sum_of_units(xp, p)[:, None]
         return p
+
+    def log_probabilities(self, s: Array) -> Array:
+        """The softmax of log σ(s_j) = −log(1 + exp(−s_j))."""
+        xp = namespace(s)
+        return CrossEntropy().log_probabilities(-positive(xp, -s) - xp.log1p(xp.exp(-xp.abs(s))))
