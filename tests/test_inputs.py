@@ -82,7 +82,7 @@ def test_labels_that_are_none(digits, y, words):
         ({"valid": lambda X, y: (X[:9, :5], y[:9])}, "5 columns, the training rows 64"),
         ({"valid": lambda X, y: X}, "a pair"),
         ({"valid": lambda X, y: (X, y + 5)}, r"classes that y lacks: \[10, 11, 12, 13, 14\]"),
-        ({"cv": 3.0}, "number of folds or 'loo'; found 3.0"),
+        ({"cv": 3.0}, "number of folds, 'loo', a splitter of scikit-learn or pairs of row numbers; found 3.0"),
         ({"alphas": "auto"}, "must be numbers ≥ 0; found 'auto'"),
         ({"give_up": 0}, "give_up must be a whole number ≥ 1"),
         ({"tol": -1}, "tol must be"),

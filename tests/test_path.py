@@ -42,7 +42,6 @@ def test_alphas_run_from_strong_to_weak_whatever_their_order(digits):
     X, y, *_ = digits
     path = regularization_path(X, y, alphas=[1e-3, 1.0, 0.1, 0.1])
     assert path.alphas.tolist() == [1.0, 0.1, 1e-3]
-    assert path.index_ == 2  # nothing held out: the weakest
     assert np.all(np.diff(path.train_loss) < 0)
 
 
@@ -253,6 +252,91 @@ def test_valid_and_cv_together_and_one_class(digits):
         regularization_path(X, np.zeros(len(y)))
     with pytest.raises(UsageError, match="one class has a single row"):
         regularization_path(X, np.r_[99, y[1:]], cv=3)
+
+
+def test_nothing_is_chosen_where_nothing_is_held_out(digits):
+    """By the rows that were fitted the weakest penalty always wins: no choice to be given without a word."""
+    X, y, *_ = digits
+    path = regularization_path(X, y, alphas=ALPHAS)
+    for ask in (lambda: path.alpha_, lambda: path.C_, lambda: path.index_, lambda: path.predict(X)):
+        with pytest.raises(UsageError, match=r"No rows were held out.*cv=5"):
+            ask()
+    assert "none chosen" in repr(path)
+    assert "chosen" not in path.plot().svg
+    assert len(path.coefs) == len(ALPHAS)
+    with pytest.raises(UsageError, match="nothing is held out"):
+        regularization_path(X, y, alphas=ALPHAS, refit=True)
+    alone = regularization_path(X, y, alphas=[0.1])
+    assert alone.alpha_ == 0.1
+    assert len(alone.predict(X)) == len(y)
+    with pytest.warns(ConvergenceWarning, match="has not converged") as told:
+        regularization_path(X, y, alphas=ALPHAS, max_iter=1)
+    assert len(told) == len(ALPHAS)
+
+
+def grouped(tracks=40, frames=8, d=40, k=3):
+    """Tracks of one class whose frames are nearly alike and lie as far apart as classes: X, y, groups."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(tracks), frames)
+    y = groups % k
+    X = rng.normal(size=(tracks, d))[groups] + 0.3 * np.eye(k, d)[y] + 0.01 * rng.normal(size=(len(y), d))
+    mixed = rng.permutation(len(y))
+    return X[mixed], y[mixed], groups[mixed]
+
+
+def test_folds_keep_groups_whole():
+    """A frame of a track that trained recalls its label by heart: one in three is right of new tracks."""
+    X, y, groups = grouped()
+    options = {"alphas": [1e-2, 1e-5], "cv": 5}
+    parted, whole = (regularization_path(X, y, groups=g, **options) for g in (None, groups))
+    assert parted.valid_accuracy[-1] > 0.7
+    assert whole.valid_accuracy[-1] < 0.5
+    named = regularization_path(X, y, groups=np.array([f"track {g:02}" for g in groups]), **options)
+    assert np.array_equal(named.valid_loss, whole.valid_loss)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_folds_by_a_splitter_are_its_own(weighted):
+    from sklearn.model_selection import LeaveOneGroupOut, StratifiedGroupKFold
+
+    X, y, groups = grouped(12)
+    w = np.random.default_rng(1).integers(0, 3, len(y)).astype(float) if weighted else None
+    cv = StratifiedGroupKFold(3)
+    splits = list(cv.split(X, y, groups))
+    options = {"alphas": [0.1], "tol": 1e-9, "sample_weight": w}
+    path = regularization_path(X, y, cv=cv, groups=groups, **options)
+    pairs = regularization_path(X, y, cv=(pair for pair in splits), **options)
+    assert path.valid_loss[0] == pairs.valid_loss[0]
+    total, losses = 0.0, 0.0
+    for train, held in splits:
+        own = np.ones(len(y)) if w is None else w
+        clf = SoftmaxClassifier(alpha=0.1, tol=1e-9).fit(X[train], y[train], own[train])
+        losses -= own[held] @ clf.predict_log_proba(X[held])[np.arange(len(held)), y[held]]
+        total += own[held].sum()
+    assert path.valid_loss[0] == pytest.approx(losses / total, rel=1e-7)
+    assert len(regularization_path(X, y, cv=LeaveOneGroupOut(), groups=groups, **options).points) == 1
+
+
+def test_groups_and_splits_that_cannot_be():
+    X, y, groups = grouped(12)
+    for options, error, words in (
+        ({"groups": groups}, UsageError, "cv=5"),
+        ({"groups": groups, "cv": "loo", "loss": "squared"}, UsageError, "number of folds"),
+        ({"groups": groups[1:], "cv": 3}, DataError, "a group for each row"),
+        ({"groups": groups, "cv": 3, "protocol": "clip"}, UsageError, "its own alphas and split"),
+        ({"cv": 2.5}, UsageError, "found 2.5"),
+        ({"cv": [(np.flatnonzero(y), np.flatnonzero(y == 0))]}, UsageError, "no row of class 0"),
+        ({"cv": [(np.arange(len(y)), np.zeros(0, int))]}, UsageError, "holds no row out"),
+    ):
+        with pytest.raises(error, match=words):
+            regularization_path(X, y, alphas=[0.1], **options)
+
+
+def test_a_fit_with_a_given_alpha_keeps_no_other_fits_path(digits):
+    X, y, *_ = digits
+    clf = SoftmaxClassifier(alpha="auto").fit(X[:200], y[:200])
+    assert len(clf.path_.points) > 3
+    assert not hasattr(clf.set_params(alpha=0.1).fit(X[:200], y[:200]), "path_")
 
 
 def test_the_picture_holds_the_chosen_point(digits):

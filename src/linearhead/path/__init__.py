@@ -9,7 +9,7 @@ published protocols do; "one_standard_error" the strongest penalty within one st
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral
 from typing import Any
 
@@ -19,7 +19,7 @@ from ..certificate import sentence
 from ..errors import ConvergenceWarning, UsageError
 from ..objective.checking import check_number
 from ..records import Status
-from .held import LEAVE_ONE_OUT, folds, held_out, hold_out, judges
+from .held import LEAVE_ONE_OUT, Parts, folds, held_out, hold_out, judges, parts_of
 from .least_squares import leave_one_out
 from .leaving_out import left_out
 from .protocols import PROTOCOLS, Protocol, protocol_of, random_part
@@ -37,7 +37,8 @@ def regularization_path(
     penalty: str = "l2",
     alphas: Sequence[float] | None = None,
     valid: tuple[Any, Any] | None = None,
-    cv: int | str | None = None,
+    cv: Any = None,
+    groups: Any = None,
     rule: str | None = None,
     protocol: str | None = None,
     refit: bool | None = None,
@@ -53,8 +54,11 @@ def regularization_path(
     random_state: int = 0,
     callback: Callable[[PathPoint], Any] | None = None,
 ) -> RegularizationPath:
-    """Fit X (n, d), y (n,) for every α; judge on `valid` = (Xv, yv), by `cv` stratified folds, or cv="loo".
+    """Fit X (n, d), y (n,) for every α; judge on `valid` = (Xv, yv), by `cv` stratified folds, or cv="loo". Where
+    nothing is held out nothing is chosen: the path is there to be looked at, and `alpha_` raises UsageError.
 
+    cv: a number of folds, "loo", one of scikit-learn's splitters, or pairs (training, held-out) of row numbers. groups
+    (n,): rows of one group, such as frames of one film, are never on both sides of a fold.
     alphas: default `default_alphas`. rule: one of RULES, "best" unless a protocol says otherwise. protocol: one of
     PROTOCOLS, which sets alphas, rule, split, give_up and refit. refit: fit the chosen strength to training and
     validation rows together. tol: the residual of every fit, as of the estimators; None: as exact as the choice needs.
@@ -67,11 +71,15 @@ def regularization_path(
     >>> path.alpha_, [row["alpha"] for row in path.rows()]
     (0.01, [10.0, 1.0, 0.1, 0.01])
     """
-    plan, rule = _checked(protocol, rule, alphas, valid, cv)
+    plan, rule = _checked(protocol, rule, alphas, valid, cv, groups)
     check_number("tol", tol, 0, optional=True)
     check_number("max_iter", max_iter, 0, whole=True, optional=True)
     check_number("give_up", give_up, 1, whole=True, optional=True)
     refit = plan is not None if refit is None else refit
+    if refit and plan is None and valid is None and cv is None:
+        raise UsageError(
+            "refit fits the chosen alpha, and nothing is held out to choose by: give valid=(X, y) or cv=5."
+        )
     make = Maker(loss, penalty, l1_ratio, margin, standardize, fit_intercept)
     whole, judging = Sample.of(X, y, sample_weight), None if valid is None else Sample.of(*valid)
     training = whole
@@ -81,9 +89,11 @@ def regularization_path(
         training, judging = (whole.take(rows) for rows in random_part(len(whole.y), plan.part, random_state))
     objective, classes = make.objective(training)
     path = RegularizationPath.of(objective, classes, rule)
+    if groups is not None or _splits(cv):
+        cv = _kept(parts_of(cv, y, groups, random_state), len(whole.y), sample_weight)
     held = judges(objective, classes, judging, cv, random_state)
     options = {"tol": tol, "max_iter": max_iter, "certificates": certificates}
-    if cv == LEAVE_ONE_OUT:
+    if isinstance(cv, str):
         follow_leaving_one_out(path, objective, alphas, tol, certificates, callback)
     elif plan is not None:
         follow_protocol(path, objective, held, plan, callback=callback, **options)
@@ -94,25 +104,46 @@ def regularization_path(
         alpha = path.alpha_ if plan is None else path.alpha_ * objective.total / again.total
         with again.design.session():
             path.refit = fit_at(Walk(again, [], tol, max_iter), alpha)
-    _warn(path.refit or path.points[path.index_])
+    _warn(path)
     return path
 
 
-def _warn(point: PathPoint) -> None:
-    """ConvergenceWarning where the fit that predicts has ended too early."""
-    proof = point.certificate
-    if point.status is not Status.CONVERGED and not (proof and proof.certified):
-        proven = "" if proof is None else f": {sentence(proof)}"
-        warnings.warn(
-            f"The fit at alpha = {point.alpha:.3g}, which the path predicts by, has not converged{proven}. "
-            f"Likely cause: {point.status.value}.",
-            ConvergenceWarning,
-            stacklevel=3,
-        )
+def _known(cv: Any) -> bool:
+    if isinstance(cv, str):
+        return cv == LEAVE_ONE_OUT
+    return cv is None or isinstance(cv, (Integral, Iterable)) or hasattr(cv, "split")
+
+
+def _splits(cv: Any) -> bool:
+    """Whether cv says itself which rows are held out."""
+    return not (cv is None or isinstance(cv, (Integral, str)))
+
+
+def _kept(parts: Parts, n: int, sample_weight: Any) -> Parts:
+    """The same of the n rows that are left when those without weight have gone."""
+    if n == len(parts[0][0]):
+        return parts
+    present = np.asarray(sample_weight) > 0
+    return [(train[present], held[present]) for train, held in parts]
+
+
+def _warn(path: RegularizationPath) -> None:
+    """ConvergenceWarning where the fit that predicts has ended too early; any fit, where none was chosen."""
+    chosen = path.judged or path.refit
+    for point in [path.refit or path.points[path.index_]] if chosen else path.points:
+        proof = point.certificate
+        if point.status is not Status.CONVERGED and not (proof and proof.certified):
+            proven = "" if proof is None else f": {sentence(proof)}"
+            warnings.warn(
+                f"The fit at alpha = {point.alpha:.3g}{', which the path predicts by,' if chosen else ''} has not "
+                f"converged{proven}. Likely cause: {point.status.value}.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
 
 
 def _checked(
-    protocol: str | None, rule: str | None, alphas: Any, valid: Any, cv: int | str | None
+    protocol: str | None, rule: str | None, alphas: Any, valid: Any, cv: Any, groups: Any
 ) -> tuple[Protocol | None, str]:
     """The protocol and the rule; UsageError where the options of a path contradict each other."""
     plan = None if protocol is None else protocol_of(protocol)
@@ -125,8 +156,13 @@ def _checked(
         raise UsageError("Give valid=(X, y) or cv=folds, not both: one set of held-out rows chooses alpha.")
     if valid is not None and not (isinstance(valid, (tuple, list)) and len(valid) == 2):
         raise UsageError(f"valid is a pair (X, y) of held-out rows and their labels; found {type(valid).__name__}.")
-    if not (cv is None or isinstance(cv, Integral) or (isinstance(cv, str) and cv == LEAVE_ONE_OUT)):
-        raise UsageError(f"cv is a number of folds or {LEAVE_ONE_OUT!r}; found {cv!r}.")
+    if not _known(cv):
+        raise UsageError(
+            f"cv is a number of folds, {LEAVE_ONE_OUT!r}, a splitter of scikit-learn or pairs of row numbers; found "
+            f"{cv!r}."
+        )
+    if groups is not None and (cv is None or isinstance(cv, str)):
+        raise UsageError("groups are rows that cv shall not part: give a number of folds, such as cv=5, with them.")
     return plan, rule
 
 

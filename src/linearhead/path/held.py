@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
+from ..arrays import to_host
 from ..design import design_of
 from ..errors import DataError, UsageError
 from ..objective import Objective, Shared
@@ -14,12 +16,15 @@ from ..objective.inputs import codes_of
 from .sample import Sample
 
 LEAVE_ONE_OUT = "loo"
+Parts = list[tuple[np.ndarray, np.ndarray]]  # (n,) bool each: which rows train, and which are held out
 
 
 def judges(
-    objective: Objective, classes: np.ndarray, judging: Sample | None, cv: int | str | None, seed: int
+    objective: Objective, classes: np.ndarray, judging: Sample | None, cv: int | str | Parts | None, seed: int
 ) -> list[tuple[Objective, Objective]]:
     """Pairs of a training and a held-out objective: given rows, one per fold, or none."""
+    if isinstance(cv, list):
+        return _whole(objective, classes, cv)
     if judging is not None:
         codes = codes_of(judging.y, classes, "The validation rows have classes that y lacks")
         return [(objective, held_out(objective, judging.X, codes))]
@@ -57,6 +62,38 @@ def folds(objective: Objective, cv: int, seed: int) -> list[tuple[Objective, Obj
     return _folds(objective, cv, seed)
 
 
+def parts_of(cv: Any, y: Any, groups: Any, seed: int) -> Parts:
+    """What scikit-learn's splitter, or pairs of row numbers, hold out of rows with labels y (n,); of a number of folds
+    such as keep groups (n,) whole and are else as stratified as can be."""
+    from sklearn.model_selection import StratifiedGroupKFold, check_cv
+
+    y, groups = np.asarray(to_host(y)).ravel(), None if groups is None else np.asarray(to_host(groups))
+    if groups is not None and groups.shape != y.shape:
+        raise DataError(f"groups has the shape {groups.shape}; needed is a group for each row, {y.shape}.")
+    if isinstance(cv, Integral):
+        cv = StratifiedGroupKFold(int(cv), shuffle=True, random_state=seed)
+    splitter: Any = check_cv(cv)
+    pairs = splitter.split(np.zeros((len(y), 1)), y, groups)
+    return [(_mask(train, len(y)), _mask(held, len(y))) for train, held in pairs]
+
+
+def _mask(rows: Any, n: int) -> np.ndarray:
+    mask = np.zeros(n, dtype=bool)
+    mask[rows] = True
+    return mask
+
+
+def _whole(objective: Objective, classes: np.ndarray, parts: Parts) -> list[tuple[Objective, Objective]]:
+    """The pairs of these parts; UsageError where one trains without a class, and so has no optimum, or judges none."""
+    pairs = _parted(objective, parts)
+    for f, (train, held) in enumerate(pairs):
+        lacking = np.flatnonzero(np.bincount(train.y, train.weights, train.k) == 0)
+        if len(lacking) or not held.total:
+            what = f"trains on no row of class {classes[lacking].tolist()[0]!r}" if len(lacking) else "holds no row out"
+            raise UsageError(f"Split {f} of cv {what}: give fewer folds, other groups, or valid=(X, y).")
+    return pairs
+
+
 def _present(objective: Objective) -> np.ndarray:
     """Labels (n,), −1 of rows without weight: on disk or on a device they lie among the others."""
     return objective.y if objective.weights is None else np.where(objective.weights > 0, objective.y, -1)
@@ -73,12 +110,17 @@ def _folds(objective: Objective, cv: int, seed: int) -> list[tuple[Objective, Ob
     for c in range(objective.k):
         rows = rng.permutation(np.flatnonzero(y == c))
         fold[rows] = (np.arange(len(rows)) + c) % cv
+    return _parted(objective, [(fold != f, fold == f) for f in range(cv)])
+
+
+def _parted(objective: Objective, parts: Parts) -> list[tuple[Objective, Objective]]:
+    """Training and held-out objectives: weights on the same rows, nothing copied."""
     weights = np.ones(objective.n) if objective.weights is None else objective.weights
     own = {"total": 0.0, "shared": Shared()}
     return [
         (
-            replace(objective, weights=weights * (fold != f), **own),
-            replace(objective, weights=weights * (fold == f), **own, alpha=0.0),
+            replace(objective, weights=weights * train, **own),
+            replace(objective, weights=weights * held, **own, alpha=0.0),
         )
-        for f in range(cv)
+        for train, held in parts
     ]

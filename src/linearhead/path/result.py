@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import UsageError
 from ..objective import Objective
 from ..objective.inputs import checked_rows, scores
 from ..records import Certificate, Status
@@ -79,10 +80,21 @@ class RegularizationPath:
         self.points.sort(key=lambda p: -p.alpha)
 
     @property
+    def judged(self) -> bool:
+        """Whether held-out rows judge the points: else nothing chooses among them."""
+        return bool(self.points) and self.points[0].valid_accuracy is not None
+
+    @property
     def index_(self) -> int:
-        """Which point the rule chooses; without held-out rows the weakest penalty."""
-        if not self.points or self.points[0].valid_accuracy is None:
-            return len(self.points) - 1
+        """Which point the rule chooses, or the only one; UsageError where nothing was held out to choose by."""
+        if len(self.points) == 1:
+            return 0
+        if not self.judged:
+            raise UsageError(
+                f"No rows were held out, so nothing chooses among these {len(self.points)} alphas: by the rows that "
+                "were fitted the weakest penalty always wins. Give valid=(X, y), cv=5 or a protocol; the fits are in "
+                "coefs and intercepts."
+            )
         accuracy = self.valid_accuracy
         best = int(np.argmax(accuracy))  # the first of equals: the strongest penalty
         if self.rule == "accuracy":
@@ -114,18 +126,20 @@ class RegularizationPath:
         return [{name: getattr(p, name) for name in names} for p in self.points]
 
     def plot(self, what: str = "accuracy") -> Any:
-        """A chart of train and validation accuracy (or "loss") against α with the chosen point."""
+        """A chart of train and validation accuracy (or "loss") against α with the chosen point, if there is one."""
         from ..charts import path_chart
 
-        return path_chart(self.rows(), self.alpha_, what)
+        return path_chart(self.rows(), self.alpha_ if self.judged else None, what)
 
     def __repr__(self) -> str:
         if not self.points:
             return "RegularizationPath(no point yet)"
-        chosen, tried = self.points[self.index_], self.alphas
-        judged = "" if chosen.valid_accuracy is None else f", validation accuracy {chosen.valid_accuracy:.3f}"
+        tried = self.alphas
         span = f"{len(tried)} alphas {tried[0]:.3g} to {tried[-1]:.3g}"
-        return f"RegularizationPath({span}; chosen {chosen.alpha:.3g}{judged})"
+        if not self.judged:
+            return f"RegularizationPath({span}; none chosen, as no rows were held out)"
+        chosen = self.points[self.index_]
+        return f"RegularizationPath({span}; chosen {chosen.alpha:.3g}, validation accuracy {chosen.valid_accuracy:.3f})"
 
     def _repr_html_(self) -> str:
         return self.plot()._repr_svg_()
