@@ -1,6 +1,7 @@
 """Pictures of one track are on one side of every random cut: hold-out, validation, leaderboard and folds."""
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,9 @@ from PIL import Image
 
 import linearhead
 from linearhead.data import open_dataset
+from linearhead.diagnose import shifted
 from linearhead.errors import DataError, UsageError
-from linearhead.experiment import Recipe, leaderboard, outside, roles
+from linearhead.experiment import Recipe, leaderboard, outside, probes, roles
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +86,57 @@ def test_groups_that_cannot_be(tracks, group, error, says):
 def test_a_class_of_one_group_is_in_no_fold():
     y, groups = np.repeat([0, 1], 10), np.repeat(["a", "b", "c", "d"], [4, 3, 3, 10])
     assert outside._folds(y, groups, 0, np.random.default_rng(0)) is None
+
+
+def tracks_of(sets, frames, d=20, shift=0.0, seed=0):
+    """Rows of tracks whose frames are nearly alike, those of the second set moved along one column: X, n, groups."""
+    rng, groups = np.random.default_rng(seed), np.repeat(np.arange(sum(sets)), frames)
+    X = rng.normal(size=(sum(sets), d))[groups] + 0.05 * rng.normal(size=(len(groups), d))
+    X[sets[0] * frames :, 0] += shift
+    return X, sets[0] * frames, groups
+
+
+def test_frames_of_one_track_do_not_tell_the_sets_apart():
+    """Beside the other frames of its track every frame is known: asked without them nobody can tell."""
+    seen = []
+    for seed in range(5):
+        X, n, groups = tracks_of((30, 15), 20, seed=seed)
+        alone, whole = (probes.told_apart(X, n, seed, g) for g in (None, groups))
+        assert alone["accuracy"] > 0.7
+        seen.append(whole["accuracy"])
+        assert whole["independent"] < 45 < alone["independent"] == alone["n"]
+        assert [finding is not None for finding in map(shifted_by, (alone, whole))] == [True, False]
+    assert 0.4 < np.mean(seen) < 0.6  # 15 tracks say little: 0.1 a set
+    X, n, groups = tracks_of((150, 80), 5, shift=3.0)
+    found = probes.told_apart(X, n, 0, groups)
+    assert found["accuracy"] > 0.85
+    assert shifted_by(found) is not None
+
+
+def shifted_by(told, name="told_apart"):
+    return shifted.check(SimpleNamespace(probes={name: told}, evaluations={}, unseen_accuracy=None))
+
+
+def test_leaving_groups_out_is_fitting_without_them():
+    rng = np.random.default_rng(0)
+    Z, y, groups = rng.normal(size=(60, 4)), np.arange(60) % 3, rng.integers(0, 9, 60)
+    Z[:, 0] += y
+    found = probes.leave_groups_out(Z, y, groups, ridge=0.1)
+    Z = (Z - Z.mean(axis=0)) / Z.std(axis=0)
+    A, T, penalty = np.c_[Z, np.ones(60)], np.eye(3)[y], 6.0 * np.diag([1, 1, 1, 1, 0])
+    for g in range(9):
+        rest = groups != g
+        W = np.linalg.solve(A[rest].T @ A[rest] + penalty, A[rest].T @ T[rest])
+        scores = A[~rest] @ W - T[rest].mean(axis=0)
+        assert np.array_equal(found[~rest], scores.argmax(axis=1))
+
+
+def test_rows_of_groups_say_as_much_as_fewer_rows():
+    assert probes.independent(np.arange(7)) == 7
+    assert probes.independent(np.repeat(np.arange(4), 5)) == pytest.approx(4)
+    assert probes.independent(np.zeros(9)) == 1
+
+
+def test_strange_frames_of_few_tracks_prove_no_shift():
+    for independent, told in (({}, True), ({"independent": 3.0}, False)):
+        assert (shifted_by({"n": 200, "share": 0.4} | independent, "unlike") is not None) == told

@@ -241,6 +241,8 @@ def test_every_row_is_scored_by_a_fit_on_nearly_all_others_that_had_not_seen_it(
     (50, 9000, True, "trained"),  # too few to calibrate by themselves
     (300, 500, False, "validation"),  # the folds' fits are optima, the model is not
     (None, 9000, True, "trained"),
+    (50, 500, False, "stopped as early"),
+    (None, 500, False, "stopped as early"),
 ])  # fmt: skip
 def test_who_calibrates(held, n_train, settled, who):
     from types import SimpleNamespace
@@ -248,13 +250,16 @@ def test_who_calibrates(held, n_train, settled, who):
     from linearhead.experiment.fitting import Fit
     from linearhead.experiment.outside import Outside
     from linearhead.experiment.trusting import unseen
-    from linearhead.records import LearningCurve
+    from linearhead.records import Certificate, LearningCurve
 
     n = n_train + (held or 0)
     seen = Outside(np.zeros((n, 3)), LearningCurve(), 5000, np.ones(n, bool))
-    fitted = Fit(SimpleNamespace(converged_=settled), held=None if held is None else np.ones((held, 3)))
-    found = unseen(seen, fitted, np.arange(n) % 3, n_train)
+    proof = Certificate(1.0, 1e-9 if settled else 0.3, 1e-3, 1e-7, settled, None)
+    fitted = Fit(SimpleNamespace(certificate_=proof), held=None if held is None else np.ones((held, 3)))
+    rounds = []
+    found = unseen(seen, fitted, np.arange(n) % 3, n_train, lambda times: rounds.append(times) or np.ones((n, 3)))
     assert who in found.source
+    assert rounds == ([1 if held is None else 2] if who == "stopped as early" else [])
     assert len(found.y) == len(found.scores) == (held if who == "validation" else n)
 
 
@@ -418,3 +423,18 @@ def test_a_fit_without_an_optimum_promises_nothing(tmp_path):
     assert {"label-errors", "miscalibrated"}.isdisjoint(codes)
     assert outcome.run.trust is None
     assert (outcome.run.fit.alpha, outcome.run.fit.alpha_from) == (0.0, "nothing is penalised")
+
+
+@pytest.mark.parametrize(("solver", "valid_share"), [("gd", 0.15), ("gd", 0.0), ("sgd", 0.15)])
+def test_a_model_stopped_early_is_calibrated_by_fits_stopped_as_early(tmp_path, solver, valid_share):
+    """Optima are surer of themselves than five steps are: by theirs no label was likely enough for any set."""
+    from linearhead import train
+
+    X, y = rows_of_digits(1000)
+    options = {"solver": solver, "max_iter": 5 if solver == "gd" else 1, "alpha": 0.001, "valid_share": valid_share}
+    trust = train((X, y), out=tmp_path / "run", **options).run.trust
+    assert trust is not None
+    assert "stopped as early" in trust.source
+    for row in trust.coverage:
+        assert row["covered"] > row["asked"] - 0.07, row
+        assert row["labels"] > row["covered"] - 1e-9, row

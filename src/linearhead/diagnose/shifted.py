@@ -1,9 +1,10 @@
 """Whether the test pictures differ from the trained ones: a classifier can tell which is which.
 
 Threshold: right on more than 57 % of as many of each (½ where they are alike), by four standard errors: a classifier
-two-sample test (Lopez-Paz & Oquab 2017) with exact leave-one-out answers. Where the trained pictures are not at hand,
-the model's own measure of what is usual: more than three times as many pictures as should be are stranger than 95 %
-of the trained ones, by four standard errors.
+two-sample test (Lopez-Paz & Oquab 2017) with exact answers for each row, or group of them, left out. Where the trained
+pictures are not at hand, the model's own measure of what is usual: more than three times as many pictures as should be
+are stranger than 95 % of the trained ones, by four standard errors. Pictures of one group count as those that say as
+much without one (`independent`): frames of a track are alike whatever set they are in.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ def check(run: Run) -> Finding | None:
     seen = run.probes.get("told_apart", {})
     found, n = seen.get("accuracy"), seen.get("n") or 0
     evidence = _unusual(run)
-    if found is not None and n and found >= max(APART, 0.5 + ERRORS * 0.5 / sqrt(n)):
+    if found is not None and n and found >= max(APART, 0.5 + ERRORS * 0.5 / sqrt(seen.get("independent") or n)):
         evidence = (
             f"A small classifier tells which of the two a picture belongs to on {found:.1%} of {n:.0f} pictures; where "
             "they are alike it would be right on half."
@@ -49,7 +50,9 @@ def _unusual(run: Run) -> str | None:
     """That too many of the judged pictures are unusual, where they are."""
     seen = run.probes.get("unlike", {})
     share, n = seen.get("share"), seen.get("n") or 0
-    if share is None or n == 0 or share < max(TIMES * RARE, RARE + ERRORS * sqrt(RARE * (1 - RARE) / n)):
+    if share is None or n == 0:
+        return None
+    if share < max(TIMES * RARE, RARE + ERRORS * sqrt(RARE * (1 - RARE) / (seen.get("independent") or n))):
         return None
     return (
         f"{share:.1%} of the {n:.0f} judged pictures are stranger than {1 - RARE:.0%} of the training pictures; where "

@@ -19,7 +19,7 @@ from . import gallery, probes, trusting
 from .curve import extended
 from .fitting import Fit
 from .judge import Answers, all_scores, answer_scores
-from .outside import outside
+from .outside import outside, stopped_early
 from .progress import Progress
 from .recipe import Recipe
 
@@ -54,7 +54,11 @@ def examine(prepared: Any, plan: Recipe, fitted: Fit, model: Model, run: Run) ->
     if fitted.held is not None and len(fitted.held) >= trusting.LEAST_HELD:
         extended(seen.curve, prepared.n_train, fitted.held.argmax(axis=1) == y[prepared.n_train : n])
     run.learning_curve = seen.curve
-    unseen = trusting.unseen(seen, fitted, y[:n], prepared.n_train)
+
+    def early(times: int) -> np.ndarray | None:
+        return stopped_early(X[:n], y[:n], plan, fitted.alpha, plan.seed, groups, times)
+
+    unseen = trusting.unseen(seen, fitted, y[:n], prepared.n_train, early)
     kinds, apart = (X[:n], groups) if single is None else (X[single], None)
     run.trust = trusting.calibrate(model, unseen, kinds, plan.seed, apart)
     told = np.flatnonzero(seen.unseen)  # all but a class's only row, whose label no other classifier can know
@@ -109,9 +113,13 @@ def judged(prepared: Any, plan: Recipe, model: Model, run: Run, answers: Answers
     p = None if train is None else trusting.uncalibrated(model, train)
     if p is not None and model.loss == "cross_entropy" and plan.class_weight is None:
         run.probes["intercept"] = probes.bias(p, y[:n])
+    groups = prepared.dataset.groups
+    groups = None if groups is None else groups[prepared.extracted.rows]
     if run.trust is not None:
         run.probes |= trusting.measure(run.trust, model, answers, X[n:], y[n:])
-    run.probes["told_apart"] = probes.told_apart(X, n, plan.seed)
+        if groups is not None and "unlike" in run.probes:
+            run.probes["unlike"]["independent"] = probes.independent(groups[n:])
+    run.probes["told_apart"] = probes.told_apart(X, n, plan.seed, groups)
 
 
 def audit(evaluation: Evaluation, name: str, run: Run) -> None:

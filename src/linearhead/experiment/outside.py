@@ -12,12 +12,14 @@ fit is in the rows' span.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ..data import split
+from ..errors import ConvergenceWarning
 from ..records import LearningCurve, Status
 from .curve import curve_of
 
@@ -90,6 +92,25 @@ def outside(
         scores[rows] = np.mean([_scores(X[rows], chain.links[-1]) for chain in chains], axis=0)
     fitted = len(kept) - round(float(np.mean([len(rows) for chain in chains for rows, _ in chain.ends])))
     return Outside(scores, _curve(A, y[kept], chains), fitted, amounts[y] > 1)
+
+
+def stopped_early(
+    X: np.ndarray, y: np.ndarray, recipe: Any, alpha: float, seed: int, groups: np.ndarray | None, times: int
+) -> np.ndarray | None:
+    """Scores (n, k) of the rows by the recipe's own solver on the other folds' rows, fitted `times` times, each from
+    the last: as far from its optimum as a model that was made so, and as sure of itself. None where `outside` is."""
+    fold = None if np.bincount(y).max() < 2 else _folds(y, groups, seed, np.random.default_rng(seed))
+    if fold is None:
+        return None
+    scores = np.zeros((len(y), int(y.max()) + 1))
+    for f in range(fold.max() + 1):
+        classifier, part = recipe.estimator(alpha).set_params(warm_start=True), fold != f
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            for _ in range(times):
+                classifier.fit(X[part], y[part])
+        scores[~part] = _scores(X[~part], np.vstack([classifier.coef_.T, classifier.intercept_]))
+    return scores
 
 
 def _chains(

@@ -1,7 +1,8 @@
 """Questions that only a measurement on the pictures answers, as plain numbers for the record; the checks judge them.
 
-Cues are judged by five nearest neighbours; the sets by ridge least squares with its exact leave-one-out answer
-ŷ₋ᵢ = (ŷᵢ − hᵢ yᵢ) / (1 − hᵢ), h the hat matrix's diagonal (Allen 1974, Technometrics 16): no split, no noise from one.
+Cues are judged by five nearest neighbours; the sets by ridge least squares with its exact answer for a group
+G of rows left out, y − ŷ₋ = (I − H_GG)⁻¹ (y − ŷ), H the hat matrix (Cook & Weisberg 1982, sec. 3.6): no split, no noise
+from one.
 """
 
 from __future__ import annotations
@@ -71,34 +72,50 @@ def neighbours(Z: np.ndarray, y: np.ndarray, k: int = 5) -> np.ndarray:
     return votes.argmax(axis=1)
 
 
-def leave_one_out(Z: np.ndarray, y: np.ndarray, ridge: float = 1e-3) -> np.ndarray:
-    """The class code of every row by ridge regression on all other rows, (n,); columns standardised."""
+def independent(groups: np.ndarray) -> float:
+    """How many rows that have nothing to do with one another say as much as these, whose groups (n,) are alike within:
+    the variance of a mean over them is that of a row, divided by this (Kish 1965, Survey Sampling)."""
+    counts = np.unique(groups, return_counts=True)[1].astype(np.float64)
+    return float(counts.sum() ** 2 / np.sum(counts**2))
+
+
+def leave_groups_out(Z: np.ndarray, y: np.ndarray, groups: np.ndarray, ridge: float = 1e-3) -> np.ndarray:
+    """The class code of every row by ridge regression on all rows of other groups (n,), exactly; columns standardised.
+    Scores less the classes' shares of those rows: what is left out makes its own class the rarer one."""
     _, codes = np.unique(y, return_inverse=True)
     Z = (Z - Z.mean(axis=0)) / np.maximum(Z.std(axis=0), 1e-9)
     A = np.c_[Z, np.ones(len(Z))]
     target = np.eye(codes.max() + 1)[codes]
     inverse = np.linalg.inv(A.T @ A + ridge * len(A) * np.diag(np.r_[np.ones(Z.shape[1]), 0]))
-    h = np.einsum("ij,jk,ik->i", A, inverse, A)[:, None]
-    fitted = A @ (inverse @ (A.T @ target))
-    return ((fitted - h * target) / np.maximum(1 - h, 1e-9)).argmax(axis=1)
+    residual, found = target - A @ (inverse @ (A.T @ target)), np.empty(len(A), dtype=int)
+    for rows in np.split(np.argsort(groups, kind="stable"), np.cumsum(np.unique(groups, return_counts=True)[1])[:-1]):
+        own = np.eye(len(rows)) - A[rows] @ inverse @ A[rows].T
+        scores = target[rows] - np.linalg.solve(own, residual[rows])
+        others = target.sum(axis=0) - target[rows].sum(axis=0)
+        found[rows] = (scores - others / others.sum()).argmax(axis=1)
+    return found
 
 
-def told_apart(X: np.ndarray, n: int, seed: int) -> dict[str, Any]:
+def told_apart(X: np.ndarray, n: int, seed: int, groups: np.ndarray | None = None) -> dict[str, Any]:
     """How often a classifier tells trained rows from the judged rows after them (a two-sample test, Lopez-Paz & Oquab
-    2017); ½ where they are alike."""
+    2017); ½ where they are alike. Rows of a group (len(X),) are alike whatever the set: each is asked of a classifier
+    that has seen none of its group, and they count as so many `independent` ones."""
     m = min(n, len(X) - n, TOLD_APART)
     if m < 20:
         return {}
     rng = np.random.default_rng(seed)
     rows = np.r_[rng.permutation(n)[:m], n + rng.permutation(len(X) - n)[:m]]
+    group = np.arange(2 * m) if groups is None else np.unique(groups[rows], return_inverse=True)[1]
+    if not group.any():
+        return {}
     A = X[rows].astype(np.float32)
     A = (A - A.mean(axis=0)) / np.maximum(A.std(axis=0), 1e-6)
     q = rng.standard_normal((A.shape[1], min(DIRECTIONS, A.shape[1], m // 4))).astype(np.float32)
     for _ in range(3):
         q, _ = np.linalg.qr(A.T @ (A @ q))
     which = np.repeat([0, 1], m)
-    right = leave_one_out((A @ q).astype(np.float64), which) == which
-    return {"n": 2 * m, "accuracy": float(right.mean())}
+    right = leave_groups_out((A @ q).astype(np.float64), which, group) == which
+    return {"n": 2 * m, "independent": independent(group), "accuracy": float(right.mean())}
 
 
 def bias(p: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> dict[str, Any]:
