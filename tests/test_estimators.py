@@ -300,3 +300,34 @@ def test_a_path_is_told_in_a_line():
     assert len(repr(path)) < 120
     assert f"chosen {path.alpha_:.3g}" in repr(path)
     assert "theta" not in repr(path.points[0])
+
+
+@pytest.mark.parametrize("exponent", [-14, -20, -34])
+@pytest.mark.parametrize(
+    ("loss", "penalty"),
+    [("cross_entropy", "l2"), ("logistic", "l2"), ("squared_hinge", "l2"), ("hinge", "l2"), ("cross_entropy", "l1")],
+)
+@pytest.mark.parametrize(("n", "d", "dtype"), [(400, 20, "f8"), (60, 90, "f8"), (400, 20, "f4")])
+def test_columns_of_tiny_numbers_are_fitted_as_in_other_units(exponent, loss, penalty, n, d, dtype):
+    """Their gradients are as small: θ = 0 was called an optimum, or nothing came of a thousand iterations."""
+    X, y = data(n, d, 4)
+    X, unit = X.astype(dtype), 2.0**exponent
+    alpha = 0.01 * (unit if penalty == "l1" else unit**2)
+    own, tiny = (
+        LinearClassifier(loss, penalty=penalty, alpha=a).fit(x, y)
+        for a, x in ((0.01, X), (alpha, X * X.dtype.type(unit)))
+    )
+    assert tiny.converged_
+    assert tiny.certificate_.gap < 1e-4 * tiny.certificate_.value
+    assert tiny.certificate_.value == pytest.approx(own.certificate_.value, rel=1e-4)
+    assert tiny.trace_.passes[-1] < 4 * own.trace_.passes[-1] + 20
+    np.testing.assert_allclose(unit * tiny.coef_, own.coef_, atol=3e-3 * np.abs(own.coef_).max())
+
+
+@pytest.mark.parametrize(("n", "d"), [(400, 20), (60, 90)])
+def test_the_strength_for_columns_of_tiny_numbers_is_that_of_other_units(n, d):
+    X, y = data(n, d, 4)
+    unit = 2.0**-24
+    own, tiny = (LinearClassifier(alpha="auto").fit(x, y) for x in (X, unit * X))
+    assert tiny.alpha_ == pytest.approx(unit**2 * own.alpha_)
+    assert tiny.converged_

@@ -51,8 +51,9 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
     solver : name in SOLVERS, or "auto": closed_form for squared, dual for hinges, proximal for L1, else lbfgs.
     fit_intercept : whether scores have an intercept, which is never penalised.
     standardize : penalise the weights of columns scaled to unit variance.
-    tol : the largest |∂F| entry at which a fit counts as converged, default 1e-7; for kinked losses the relative
-        duality gap, default 1e-4, and 1e-8 for small float64 problems (n·d·k up to 2²⁰).
+    tol : the largest |∂F| entry at which a fit counts as converged, default 1e-7, and where every column is smaller
+        than 0.01 so much less; for kinked losses the relative duality gap, default 1e-4, and 1e-8 for small float64
+        problems (n·d·k up to 2²⁰).
     max_iter : iterations (epochs for sgd); None: the solver's own limit.
     learning_rate : step size of gd and sgd; gd also takes "1/L" and "backtracking".
     momentum, nesterov, batch_size, schedule, averaging, patience : see solvers.SGD.
@@ -141,8 +142,7 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
         solver = self._make_solver()
         objective = self._objective(X, y, sample_weight)
         check_passes(objective.design, self.loss, self.penalty, self.solver_)
-        if self.solver_ == "dual":
-            solver = replace(solver, tol=self._tolerance(objective))
+        solver = replace(solver, tol=self._tolerance(objective))
         for name in ("_calls", "path_"):  # of other fits
             self.__dict__.pop(name, None)
         if (X_valid is None) != (y_valid is None):
@@ -171,7 +171,7 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
         if self.tol is not None:
             return self.tol
         if LOSSES[self.loss].smoothness:
-            return 1e-7
+            return 1e-7 if objective is None else 1e-7 * objective.unit
         if objective is None or self.solver_ != "dual" or objective.design.dtype != np.float64:
             return 1e-4
         return 1e-8 if objective.n * objective.design.d * objective.k <= SMALL else 1e-4

@@ -26,6 +26,7 @@ HALF_MOST = 6e4  # what half precision holds
 SLAB = 256  # rows handled at a time, so that nothing but the sample itself takes room
 FULL_EIGEN = 1600  # columns up to which a full eigendecomposition costs less than the passes that it saves
 SKETCH = 384  # leading directions otherwise
+FAR = 1e3  # times as large or small as the intercept's 1
 
 
 @dataclass(frozen=True)
@@ -234,12 +235,19 @@ def basis_of_rows(objective: Objective, rows: np.ndarray) -> Basis:
     return objective.basis().of(objective.design, rows)
 
 
+def unit_of(spread: float) -> float:
+    """1, or a power of two near the largest spread of a column that is of another size than the intercept's 1: what the
+    model adds against rounding is a part of the largest curvature, and would be all that bends in tiny columns."""
+    return 1.0 if not spread or 1 / FAR <= spread <= FAR else float(2.0 ** np.round(np.log2(spread)))
+
+
 def column_scale(spread: np.ndarray, alpha: float) -> np.ndarray:
-    """1 for columns of comparable spread. Where some dwarf the rest beyond an eigenbasis's digits: their spread, or
-    what makes αI no larger than the loss's curvature, ¼ or so, in columns too small to matter next to it."""
+    """One number, `unit_of` them, for columns of comparable spread. Where some dwarf the rest beyond an eigenbasis's
+    digits: their spread, or what makes αI no larger than the loss's curvature, ¼ or so, in columns too small to matter
+    next to it."""
     live = spread[spread > 0]
     if not live.size or live.max() <= 100 * np.median(live):
-        return np.ones_like(spread)
+        return np.full_like(spread, unit_of(float(live.max(initial=0.0))))
     return np.sqrt(np.where(spread > 0, spread**2, 1.0) + 4 * alpha)
 
 

@@ -23,6 +23,7 @@ from .point import Count, Point, Shared
 
 SAMPLE_ROWS, SAMPLE_PER_CLASS = 8192, 50  # below, the optimum of a sample says little about that of all rows
 FEW_ROWS = 512
+SMALL = 100.0
 
 
 @dataclass(frozen=True)
@@ -382,8 +383,15 @@ class Objective(MiniBatches):
 
     def column_metric(self) -> np.ndarray:
         """Mean squared entries of the columns and of the intercept's ones, (d+1, 1), never 0."""
-        energy = np.append(np.asarray(self.design.energy), 1.0)
-        return np.maximum(energy, 1e-12 * energy.max())[:, None]
+        energy = np.asarray(self.design.energy)
+        return np.append(np.maximum(energy, 1e-12 * (energy.max(initial=0.0) or 1.0)), 1.0)[:, None]
+
+    @property
+    def unit(self) -> float:
+        """1, or less where every column is smaller than 1/SMALL: gradients are of the columns' size, and a tolerance
+        that is not would call θ = 0 an optimum."""
+        largest = float(np.asarray(self.design.energy).max(initial=0.0)) ** 0.5
+        return min(1.0, SMALL * largest) or 1.0
 
     def weighted_rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """All rows (n, d) in the design's columns, one-hot targets (n, k) and weights that sum to 1, in float64."""

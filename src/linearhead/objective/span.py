@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..design import Rows
-from .basis import FULL_EIGEN, Basis, orthonormal, sketch
+from .basis import FULL_EIGEN, Basis, orthonormal, sketch, unit_of
 from .objective import Objective, Shared
 
 MOST_ROWS = 2048  # up to which the coordinates cost less than the passes that they save
@@ -58,10 +58,12 @@ class Span:
     def of(self, objective: Objective) -> Objective:
         """The same objective with W̃ for W; passes are still counted together."""
         design = Rows.of(self.Z, intercept=objective.design.intercept, threads=objective.design.threads)
-        design = replace(design, energy=np.mean(self.Z.astype(float) ** 2, axis=0))
-        basis = None
+        energy = np.mean(self.Z.astype(float) ** 2, axis=0)
+        design, basis = replace(design, energy=energy), None
         if objective.weights is None:  # else the weighted rows have another eigenbasis
-            basis = Basis(np.arange(len(self.Z)), None, None, np.ones(self.Z.shape[1]), self.Z, 0.0)
+            unit = unit_of(float(energy.max(initial=0.0)) ** 0.5)
+            scale = np.full(self.Z.shape[1], unit)
+            basis = Basis(np.arange(len(self.Z)), None, None, scale, self.Z if unit == 1 else self.Z / unit, 0.0)
         return replace(objective, design=design, shared=Shared(basis=basis))
 
 

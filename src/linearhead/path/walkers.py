@@ -99,7 +99,7 @@ class Warm:
             return replace(self.solver, tol=KINKED)
         F = self._begin(objective, objective.at(theta)) if self.value is None else self.value
         tol = np.sqrt(2 * objective.alpha * LOOSE * F / max(theta.size, 1))
-        return replace(self.solver, tol=float(min(np.clip(tol, 1e-9, 1e-4), self._level(objective))))
+        return replace(self.solver, tol=float(min(np.clip(tol, 1e-9 * objective.unit, 1e-4), self._level(objective))))
 
     def _begin(self, objective: Objective, point: Any) -> float:
         """F at the start; noted is the gain that its slope and its curvature promise."""
