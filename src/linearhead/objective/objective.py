@@ -23,7 +23,7 @@ from .point import Count, Point, Shared
 
 SAMPLE_ROWS, SAMPLE_PER_CLASS = 8192, 50  # below, the optimum of a sample says little about that of all rows
 FEW_ROWS = 512
-SMALL = 100.0
+SMALL = 100.0  # times smaller than 1, from which columns are tiny
 
 
 @dataclass(frozen=True)
