@@ -32,6 +32,7 @@ from reference import SMOOTH, Problem, optimum
 LOSSES = ("cross_entropy", "logistic", "squared", "squared_hinge", "hinge", "crammer_singer")
 TOLERANCES = {True: (None, 1e-3, 1e-5), False: (None, 1e-2, 1e-3)}  # smooth losses, hinges
 ROUNDING = 1e-13  # relative, of F by two float64 programs
+TINY = 1e-7  # times smaller are the columns of some problems
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ WAYS = {
     "coupled, many classes": "linearhead.objective.curvature:couple",
     "last digits in float64": "linearhead.solvers.lbfgs:LBFGS._polish",
     "Gram factor, corrected": "linearhead.solvers.closed_form:_refined",
-    "least squares by the rows": "linearhead.solvers.closed_form:_by_rows",
+    "least squares by n × n numbers": "linearhead.objective.normal:inverse_by_rows",
+    "least squares by all rows at once": "linearhead.solvers.closed_form:_by_rows",
     "Newton on the support of L1": "linearhead.solvers.proximal:support_newton",
     "intercept balanced for the bound": "linearhead.objective.duality:_balanced_bound",
 }
@@ -99,10 +101,12 @@ def draw(rng: np.random.Generator) -> tuple[str, str, Problem, np.ndarray]:
     n, d, k = SHAPES[shape].draw(rng)
     spread, turn = spectrum(rng, d), np.linalg.qr(rng.standard_normal((d, d)))[0]
     scale, offset = 10.0 ** rng.uniform(-2, 2), rng.choice([0.0, 1.0, 30.0])
+    if kind == "float32" and rng.random() < 0.1:
+        scale *= TINY
     rows = lambda m: ((rng.standard_normal((m, d)) * spread) @ turn + offset) * scale  # noqa: E731
     raw = rows(n), rows(300)
     X, fresh = (stored(Z, kind, np.abs(raw[0]).max()) for Z in raw)
-    deviation = np.sqrt(np.mean((X - X.mean(axis=0)) ** 2)) + 1e-6
+    deviation = np.sqrt(np.mean((X - X.mean(axis=0)) ** 2)) or 1e-6
     teacher = rng.standard_normal((d, k)) * rng.choice([0.3, 2.0, 20.0]) / deviation / np.sqrt(d / 7)
     skew = rng.choice([0.0, 3.0]) * np.arange(k) * min(1, 6 / k)
     y = ((X - X.mean(axis=0)) @ teacher + skew + rng.gumbel(size=(n, k))).argmax(axis=1)

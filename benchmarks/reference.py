@@ -214,11 +214,28 @@ def in_span(problem: Problem) -> tuple[Problem, np.ndarray]:
     return inside, V
 
 
+def in_units(problem: Problem) -> tuple[Problem, float]:
+    """The same problem in columns divided by a power of two near their size, and that: else what is small next to the
+    intercept's ones would be taken for rounding."""
+    size = float(np.sqrt(np.mean(problem.A[:, :-1] ** 2)))
+    unit = 2.0 ** np.round(np.log2(size)) if size else 1.0
+    inside = copy.copy(problem)
+    inside.A = np.hstack([problem.A[:, :-1] / unit, problem.A[:, -1:]])
+    inside.l1, inside.l2 = problem.l1 / unit, problem.l2 / unit**2
+    return inside, unit
+
+
 def optimum(problem: Problem) -> np.ndarray:
     """θ at the optimum, or for hinges close to it."""
+    inside, unit = in_units(problem)
+    theta = _optimum(inside)
+    return np.vstack([theta[:-1] / unit, theta[-1:]])
+
+
+def _optimum(problem: Problem) -> np.ndarray:
     if not problem.l1 and problem.A.shape[1] - 1 > len(problem.A):
         inside, V = in_span(problem)
-        theta = optimum(inside)
+        theta = _optimum(inside)
         return np.vstack([V @ theta[:-1], theta[-1:]])
     theta = np.zeros((problem.A.shape[1], problem.k))
     if problem.l1:
