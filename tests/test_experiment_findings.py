@@ -364,7 +364,7 @@ def test_the_nearest_picture_is_found_in_narrow_rows(dtype):
     X = np.rint(120 + 40 * rng.normal(size=(4, 300))[y] + 30 * rng.normal(size=(2800, 300))).clip(0, 255)
     X = (X if dtype == np.uint8 else X + 1500).astype(dtype)
     X[:, 0] = 7  # a column that never changes
-    judged = SimpleNamespace(intervals={})
+    judged = SimpleNamespace(intervals={}, independent=None)
     judge.nearest_baseline(judged, X, y, 2500, 0)
     unit = 1 / np.maximum(X[:2500].std(axis=0, dtype=float), 1e-9)
     unit[0] = 0

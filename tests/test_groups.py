@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import linearhead
+from linearhead import metrics
 from linearhead.data import open_dataset
 from linearhead.diagnose import shifted
 from linearhead.errors import DataError, UsageError
@@ -70,6 +71,8 @@ def test_train_and_evaluate_keep_tracks_together(tracks, tmp_path, monkeypatch):
     judged = linearhead.evaluate(tmp_path / "run", tracks, reader="folder")
     assert judged.evaluation.accuracy == outcome.run.evaluations["test"].accuracy
     assert judged.evaluation.n == outcome.run.evaluations["test"].n
+    assert judged.evaluation.independent == outcome.run.evaluations["test"].independent < judged.evaluation.n
+    assert judged.evaluation.accuracy_interval == outcome.run.evaluations["test"].accuracy_interval
     # frames of a track are copies of one another: none of them judges what another taught
     assert outcome.run.duplicates.judged == 0
 
@@ -132,9 +135,32 @@ def test_leaving_groups_out_is_fitting_without_them():
 
 
 def test_rows_of_groups_say_as_much_as_fewer_rows():
-    assert probes.independent(np.arange(7)) == 7
-    assert probes.independent(np.repeat(np.arange(4), 5)) == pytest.approx(4)
-    assert probes.independent(np.zeros(9)) == 1
+    assert metrics.independent(np.arange(7)) == 7
+    assert metrics.independent(np.repeat(np.arange(4), 5)) == pytest.approx(4)
+    assert metrics.independent(np.zeros(9)) == 1
+
+
+def test_intervals_count_rows_by_how_alike_a_group_is():
+    """Groups of 20 whose shares of right rows differ (a beta distribution of mean 0.8): of 400 draws the 95 % interval
+    that takes rows for independent holds the mean in far fewer, this one in as many as it says."""
+    rng, groups, y, held = np.random.default_rng(0), np.repeat(np.arange(30), 20), np.zeros(600, int), [0, 0]
+    for _ in range(400):
+        right = rng.random(600) < rng.beta(3.2, 0.8, 30)[groups]
+        for i, of in enumerate((groups, None)):
+            low, high = metrics.evaluate(y, 1 - right, ["a", "b"], groups=of).accuracy_interval
+            held[i] += low <= 0.8 <= high
+    assert 0.93 * 400 <= held[0] <= 0.99 * 400
+    assert held[1] <= 0.8 * 400
+
+
+def test_groups_that_are_all_right_or_no_groups_at_all():
+    y, groups = np.zeros(60, int), np.repeat(np.arange(6), 10)
+    assert metrics.independent(groups, y == 0) == pytest.approx(6 * (metrics.Z95 / 2.5706) ** 2, rel=0.01)
+    assert metrics.evaluate(y, y, ["a"], groups=groups).accuracy_interval[0] < 0.6
+    alone = metrics.evaluate(y, y, ["a"], groups=np.arange(60))
+    assert alone.independent == 60
+    assert alone.accuracy_interval == metrics.evaluate(y, y, ["a"]).accuracy_interval
+    assert metrics.independent(np.zeros(60), np.arange(60) % 2 == 0) == 1
 
 
 def test_strange_frames_of_few_tracks_prove_no_shift():

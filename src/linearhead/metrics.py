@@ -7,7 +7,8 @@ majority accuracy = share of the largest class judged, what the best constant an
 Intervals are Wilson's at 95 % (1927, JASA 22), sound for small n and at 0 and 1, where Wald's is not; a difference of
 two shares takes Newcombe's hybrid of them (1998, Stat. Med. 17, method 10); the mean recall the score interval for a
 sum of shares (Miettinen & Nurminen 1985, Stat. Med. 4), Wilson's kin. The log loss is no share and has the percentile
-bootstrap's (Efron & Tibshirani 1993).
+bootstrap's (Efron & Tibshirani 1993). Rows that come in groups count as the fewer that would say as much about the
+accuracy (`independent`), in every interval.
 Two classifiers on the same rows: McNemar's exact test on the rows that only one has right (1947, Psychometrika 12).
 """
 
@@ -54,6 +55,33 @@ def accuracy(y: np.ndarray, predicted: np.ndarray) -> float:
     return float(np.mean(np.asarray(y) == np.asarray(predicted)))
 
 
+def independent(groups: np.ndarray, right: np.ndarray | None = None) -> float:
+    """As how many rows that have nothing to do with one another rows count that are alike within groups (n,).
+
+    All rows of a group being the same one, as the variance of a mean over them says (Kish 1965, Survey Sampling). Where
+    it is known which are right (n,): p (1 − p) over the variance of their share p by the groups' sums, times (z/t)², t
+    for one degree of freedom less than there are groups (Korn & Graubard 1998, Survey Methodology 24), from the former
+    number to n; where all are right, or none, no sum tells how alike they are, and it is the former.
+    """
+    groups = np.unique(groups, return_inverse=True)[1]
+    counts = np.bincount(groups).astype(np.float64)
+    n, m = len(groups), len(counts)
+    least = n * n / float(np.sum(counts**2))
+    if right is None or m in (1, n):
+        return least
+    p = float(np.mean(right))
+    variance = m / (m - 1) * float(np.sum((np.bincount(groups, right) - p * counts) ** 2)) / n**2
+    found = p * (1 - p) / variance if variance > 0 else least
+    return min(max(found, least), n) * (Z95 / _t95(m - 1)) ** 2
+
+
+def _t95(df: int) -> float:
+    """Student's 97.5 % quantile, to 3 % from two degrees of freedom on (Fisher & Cornish 1960)."""
+    z, f = Z95, float(df)
+    terms = (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96, (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    return z + sum(term / f**i for i, term in enumerate(terms, 1))
+
+
 def confusion(y: np.ndarray, predicted: np.ndarray, k: int) -> np.ndarray:
     """(k, k) counts, [true][predicted]."""
     cells = np.asarray(y, dtype=np.int64) * k + np.asarray(predicted, dtype=np.int64)
@@ -73,8 +101,9 @@ def balanced_accuracy(counts: np.ndarray) -> float:
     return float(np.mean(np.diagonal(counts)[present] / totals[present]))
 
 
-def class_scores(counts: np.ndarray, classes: Sequence[str]) -> list[ClassScore]:
-    """Precision, recall, F1 per class; None where the denominator is 0 (never called so, never present)."""
+def class_scores(counts: np.ndarray, classes: Sequence[str], worth: float = 1.0) -> list[ClassScore]:
+    """Precision, recall, F1 per class; None where the denominator is 0 (never called so, never present). In intervals a
+    row counts as so much of one."""
     scores = []
     for i, label in enumerate(classes):
         hits, present, called = int(counts[i, i]), int(counts[i].sum()), int(counts[:, i].sum())
@@ -84,16 +113,16 @@ def class_scores(counts: np.ndarray, classes: Sequence[str]) -> list[ClassScore]
                 n=present,
                 precision=hits / called if called else None,
                 recall=hits / present if present else None,
-                recall_interval=wilson(hits, present) if present else None,
+                recall_interval=wilson(hits * worth, present * worth) if present else None,
                 f1=2 * hits / (present + called) if present + called else None,
-                precision_interval=wilson(hits, called) if called else None,
-                f1_interval=f1_interval(hits, present + called - hits),
+                precision_interval=wilson(hits * worth, called * worth) if called else None,
+                f1_interval=f1_interval(hits * worth, (present + called - hits) * worth),
             )
         )
     return scores
 
 
-def f1_interval(hits: int, either: int) -> list[float] | None:
+def f1_interval(hits: float, either: float) -> list[float] | None:
     """F1 = 2J / (1 + J) grows with J = hits / rows that are of the class or called so, a share of rows: Wilson's for J,
     carried over (Lam et al. 2023). None where there are no such rows."""
     return [2 * j / (1 + j) for j in wilson(hits, either)] if either else None
@@ -155,15 +184,17 @@ def _root(hits: np.ndarray, n: np.ndarray, lam: float) -> np.ndarray:
     )  # n is at least 1
 
 
-def log_loss_interval(p_label: np.ndarray) -> list[float]:
-    """Of the mean −ln p_label; beyond 20 000 rows the normal interval, which is then the same to two digits."""
+def log_loss_interval(p_label: np.ndarray, worth: float = 1.0) -> list[float]:
+    """Of the mean −ln p_label, a row counting as so much of one; beyond 20 000 rows the normal interval, which is then
+    the same to two digits."""
     p = np.asarray(p_label, dtype=np.float64)
     losses = -np.log(np.maximum(p, np.finfo(np.float64).tiny))
     n = len(losses)
     if n > 20_000:
-        half = Z95 * float(losses.std()) / sqrt(n)
+        half = Z95 * float(losses.std()) / sqrt(n * worth)
         return [float(losses.mean()) - half, float(losses.mean()) + half]
-    return resampled(lambda rng: float(losses[rng.integers(0, n, n)].mean()))
+    drawn = max(round(n * worth), 1)
+    return resampled(lambda rng: float(losses[rng.integers(0, n, drawn)].mean()))
 
 
 def top_k(ranks: np.ndarray, k: int) -> dict[str, float]:
@@ -186,9 +217,11 @@ def evaluate(
     classes: Sequence[str],
     probabilities: np.ndarray | None = None,
     ranks: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
 ) -> Evaluation:
     """All of the above for one set. `probabilities` (n, k), or only the label's of each row (n,); without them
     `log_loss` is None. `ranks` (n,): how many classes were preferred to the label; without them there is no top-k.
+    `groups` (n,): rows of one are alike.
     DataError when there are no rows or the shapes do not fit."""
     y, predicted = np.asarray(y), np.asarray(predicted)
     n, k = len(y), len(classes)
@@ -201,19 +234,22 @@ def evaluate(
         probabilities = probabilities[np.arange(n), y]
     counts = confusion(y, predicted, k)
     hits = int(np.trace(counts))
-    intervals = {"balanced_accuracy": balanced_interval(counts)}
+    alone = None if groups is None else independent(groups, y == predicted)
+    worth = 1.0 if alone is None else alone / n
+    intervals = {"balanced_accuracy": balanced_interval(counts * worth)}
     if probabilities is not None:
-        intervals["log_loss"] = log_loss_interval(probabilities)
+        intervals["log_loss"] = log_loss_interval(probabilities, worth)
     top = {} if ranks is None else top_k(ranks, k)
     return Evaluation(
         n=n,
         accuracy=hits / n,
-        accuracy_interval=wilson(hits, n),
+        accuracy_interval=wilson(hits * worth, n * worth),
         balanced_accuracy=balanced_accuracy(counts),
         log_loss=None if probabilities is None else log_loss(probabilities),
         majority_accuracy=float(counts.sum(axis=1).max() / n),
-        per_class=class_scores(counts, classes),
+        per_class=class_scores(counts, classes, worth),
         confusion=counts.tolist(),
-        intervals=intervals | {f"top_{m}": wilson(round(share * n), n) for m, share in top.items()},
+        intervals=intervals | {f"top_{m}": wilson(round(share * n) * worth, n * worth) for m, share in top.items()},
         top=top,
+        independent=alone,
     )

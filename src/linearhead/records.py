@@ -153,6 +153,7 @@ class Evaluation:
     nearest_accuracy: float | None = None  # what the nearest training picture's label would score on the same features
     nearest: str = ""  # how that was found, in words
     audit: dict[str, str] = field(default_factory=dict)  # 'trained' | 'chose' | 'judged' -> which pictures
+    independent: float | None = None  # where they come in groups: the pictures as which they count in the intervals
 
 
 @dataclass

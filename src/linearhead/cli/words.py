@@ -32,9 +32,11 @@ def percent(share: float) -> str:
 def accuracy_line(name: str, judged: Evaluation) -> str:
     low, high = judged.accuracy_interval
     loss = "" if judged.log_loss is None else f"; log loss {judged.log_loss:.3f}"
+    count = judged.independent
+    alike = "" if count is None else f" in groups, which count as {max(round(count), 1)}"
     return (
         f"{name} accuracy {percent(judged.accuracy)} (95 % interval {100 * low:.1f} to {100 * high:.1f} %) on "
-        f"{judged.n} pictures{loss}; always the largest class: {percent(judged.majority_accuracy)}"
+        f"{judged.n} pictures{alike}{loss}; always the largest class: {percent(judged.majority_accuracy)}"
     )
 
 

@@ -68,9 +68,11 @@ def leaked(copies: Copies, judged: np.ndarray, trained: np.ndarray) -> np.ndarra
     return judged & np.isin(copies.group, copies.group[trained])
 
 
-def without(model: Model, answers: Answers, y: np.ndarray, leaks: np.ndarray, found: Duplicates) -> None:
+def without(
+    model: Model, answers: Answers, y: np.ndarray, groups: np.ndarray | None, leaks: np.ndarray, found: Duplicates
+) -> None:
     """Adds the judged numbers without the pictures that `leaks` (m,) marks, where some are left."""
     if leaks.any() and not leaks.all():
         columns = (getattr(answers, f.name) for f in dataclasses.fields(answers))
         rest = Answers(*(None if column is None else column[~leaks] for column in columns))  # pyright: ignore
-        found.without = evaluation(model, rest, y[~leaks])
+        found.without = evaluation(model, rest, y[~leaks], None if groups is None else groups[~leaks])

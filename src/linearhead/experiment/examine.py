@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import DataError, UsageError
 from ..features.regions import contributions
+from ..metrics import independent
 from ..records import Evaluation, Run, Status
 from ..store import Model
 from . import gallery, probes, trusting
@@ -97,8 +98,8 @@ def together(prepared: Any) -> tuple[np.ndarray | None, np.ndarray | None]:
     where they are many; and then the rows without those copies. A copy in another fold is no unseen picture: scores of
     such would call the classifier surer than it may be, and every new picture strange."""
     n = prepared.n_trained
-    if prepared.dataset.groups is not None:
-        return prepared.dataset.groups[prepared.extracted.rows[:n]], None
+    if (groups := prepared.groups) is not None:
+        return groups[:n], None
     copies, y = prepared.copies.group[:n], prepared.y[:n]
     kinds, single = np.unique(copies, return_index=True)
     if n - len(kinds) < COPIED * n or np.bincount(y[single], minlength=int(y.max()) + 1).min() < 2:
@@ -113,12 +114,11 @@ def judged(prepared: Any, plan: Recipe, model: Model, run: Run, answers: Answers
     p = None if train is None else trusting.uncalibrated(model, train)
     if p is not None and model.loss == "cross_entropy" and plan.class_weight is None:
         run.probes["intercept"] = probes.bias(p, y[:n])
-    groups = prepared.dataset.groups
-    groups = None if groups is None else groups[prepared.extracted.rows]
+    groups = prepared.groups
     if run.trust is not None:
         run.probes |= trusting.measure(run.trust, model, answers, X[n:], y[n:])
         if groups is not None and "unlike" in run.probes:
-            run.probes["unlike"]["independent"] = probes.independent(groups[n:])
+            run.probes["unlike"]["independent"] = independent(groups[n:])
     run.probes["told_apart"] = probes.told_apart(X, n, plan.seed, groups)
 
 

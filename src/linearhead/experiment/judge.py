@@ -83,9 +83,9 @@ def all_scores(model: Model, X: np.ndarray) -> np.ndarray:
     return by_blocks(lambda X: (model.scores(X),), X)[0]
 
 
-def evaluation(model: Model, answers: Answers, y: np.ndarray) -> Evaluation:
-    """The numbers about these answers to labels y."""
-    return metrics.evaluate(y, answers.predicted, model.classes, answers.label_confidence, answers.rank)
+def evaluation(model: Model, answers: Answers, y: np.ndarray, groups: np.ndarray | None = None) -> Evaluation:
+    """The numbers about these answers to labels y; groups (n,) of rows that are alike, where they are known."""
+    return metrics.evaluate(y, answers.predicted, model.classes, answers.label_confidence, answers.rank, groups)
 
 
 SPREAD = 2000  # rows that tell a column's standard deviation
@@ -113,7 +113,8 @@ def nearest_baseline(judged: Evaluation, X: np.ndarray, y: np.ndarray, n: int, s
             nearest[asking][closer], least[asking][closer] = rows[best[closer]], found[closer]
     hits = int(np.sum(y[nearest] == y[asked]))
     judged.nearest_accuracy = hits / len(asked)
-    judged.intervals["nearest_accuracy"] = metrics.wilson(hits, len(asked))
+    worth = 1.0 if judged.independent is None else judged.independent / judged.n
+    judged.intervals["nearest_accuracy"] = metrics.wilson(hits * worth, len(asked) * worth)
     judged.nearest = f"the label of the nearest of {len(trained)} training pictures, asked for {len(asked)} of them"
 
 

@@ -150,9 +150,10 @@ def evaluate(
     extracted = pictures.features(model.extractor)  # pyright: ignore[reportArgumentType]
     y = y[np.isin(known, extracted.rows)]
     answers = answer(model, extracted.X, y)
-    judged = evaluation(model, answers, y)
+    groups = _groups(dataset, model, extracted.rows)
+    judged = evaluation(model, answers, y, groups)
     skipped = [*skipped, *extracted.skipped]
-    found, compared = look_for_copies(model, pictures, extracted.rows, y, answers)
+    found, compared = look_for_copies(model, pictures, extracted.rows, y, answers, groups)
     out = Judged(model_path(run).absolute(), which, sentence, judged, len(rows), skipped, found, compared)
     from . import second_look  # not for `predict`, which starts faster without
 
@@ -198,8 +199,23 @@ def counted(folder: Path, pictures: str, model: Model, judged: Evaluation) -> di
     return before
 
 
+def _groups(dataset: Dataset, model: Model, rows: np.ndarray) -> np.ndarray | None:
+    """Of these rows: the data's own, or what the model was told to find in names; None where there are none."""
+    if dataset.groups is None and (recipe := model.facts.get("recipe")):
+        try:
+            dataset = roles.grouped(dataset, Recipe.from_dict(recipe), added=True)
+        except DataError:  # these pictures have other names
+            return None
+    return None if dataset.groups is None else dataset.groups[rows]
+
+
 def look_for_copies(
-    model: Model, pictures: Source, judged: np.ndarray, y: np.ndarray, answers: Answers
+    model: Model,
+    pictures: Source,
+    judged: np.ndarray,
+    y: np.ndarray,
+    answers: Answers,
+    groups: np.ndarray | None,
 ) -> tuple[Duplicates, str]:
     """Copies among the judged pictures and of trained ones, where those are still what they were; and which these are.
 
@@ -222,7 +238,7 @@ def look_for_copies(
     seen = find_copies(blocks, keys) if pixels else copies.equal(keys)
     asked = np.arange(len(keys)) < len(judged)
     found = copies.duplicates(seen, np.concatenate(labels), names, asked, ~asked)
-    copies.without(model, answers, y, copies.leaked(seen, asked, ~asked)[: len(judged)], found)
+    copies.without(model, answers, y, groups, copies.leaked(seen, asked, ~asked)[: len(judged)], found)
     return found, compared
 
 

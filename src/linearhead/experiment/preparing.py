@@ -62,6 +62,11 @@ class Prepared:
     copies: Copies  # of the rows of X
     keys: list[bytes]  # SHA-256 of each picture, of the rows of X
 
+    @property
+    def groups(self) -> np.ndarray | None:
+        """Of the rows of X, those of one are alike; None where there are none."""
+        return None if self.dataset.groups is None else self.dataset.groups[self.extracted.rows]
+
 
 def prepare(
     data: Data, plan: Recipe, store: Store, progress: Progress, clock: Clock, spread: Spread | None = None

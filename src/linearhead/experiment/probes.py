@@ -14,6 +14,7 @@ import numpy as np
 
 from ..data import Dataset
 from ..images import Preprocessing, decode_many
+from ..metrics import independent
 from .extract import Sources
 
 GLANCED = 800  # trained pictures looked at for cues
@@ -70,13 +71,6 @@ def neighbours(Z: np.ndarray, y: np.ndarray, k: int = 5) -> np.ndarray:
     votes = np.zeros((len(Z), codes.max() + 1))
     np.add.at(votes, (np.arange(len(Z))[:, None], nearest), 1)
     return votes.argmax(axis=1)
-
-
-def independent(groups: np.ndarray) -> float:
-    """How many rows that have nothing to do with one another say as much as these, whose groups (n,) are alike within:
-    the variance of a mean over them is that of a row, divided by this (Kish 1965, Survey Sampling)."""
-    counts = np.unique(groups, return_counts=True)[1].astype(np.float64)
-    return float(counts.sum() ** 2 / np.sum(counts**2))
 
 
 def leave_groups_out(Z: np.ndarray, y: np.ndarray, groups: np.ndarray, ridge: float = 1e-3) -> np.ndarray:

@@ -259,14 +259,15 @@ def record(
     with clock.stage("examine"):
         doubted = examining.examine(prepared, plan, fitted, model, run)
     with clock.stage("judge"):
-        run.evaluations["train"] = evaluation(model, answer(model, X[:n], y[:n]), y[:n])
+        alike, apart = (None, None) if (groups := prepared.groups) is None else (groups[:n], groups[n:])
+        run.evaluations["train"] = evaluation(model, answer(model, X[:n], y[:n]), y[:n], alike)
         answers = answer(model, X[n:], y[n:])
         if len(y) > n:
-            run.evaluations["test"] = evaluation(model, answers, y[n:])
+            run.evaluations["test"] = evaluation(model, answers, y[n:], apart)
             nearest_baseline(run.evaluations["test"], X, y, n, plan.seed)
             run.judged_pictures = sha256(b"".join(prepared.keys[n:]))
             run.judged_right = "".join("01"[int(hit)] for hit in answers.predicted == y[n:])
-        run.duplicates = copied(prepared, model, answers)
+        run.duplicates = copied(prepared, model, answers, apart)
         for name, judged in run.evaluations.items():
             examining.audit(judged, name, run)
         examining.judged(prepared, plan, model, run, answers)
@@ -278,13 +279,13 @@ def record(
     return run, answers, doubted
 
 
-def copied(prepared: Prepared, model: Model, answers: Answers) -> Duplicates:
+def copied(prepared: Prepared, model: Model, answers: Answers, groups: np.ndarray | None) -> Duplicates:
     """What copies there are, and the test numbers without those of trained pictures."""
     y, n, copies = prepared.y, prepared.n_trained, prepared.copies
     trained = np.arange(len(y)) < n
     names = [prepared.dataset.names[row] for row in prepared.extracted.rows]
     found = copying.duplicates(copies, y, names, ~trained, trained)
-    copying.without(model, answers, y[n:], copying.leaked(copies, ~trained, trained)[n:], found)
+    copying.without(model, answers, y[n:], groups, copying.leaked(copies, ~trained, trained)[n:], found)
     return found
 
 

@@ -60,8 +60,10 @@ def how_good(name: str, judged: Evaluation) -> str:
 
 
 def how_sure(judged: Evaluation) -> str:
+    count = judged.independent
+    alike = "" if count is None else f", which count as {number(max(round(count), 1))} as those of a group are alike,"
     return (
-        f"With {pictures(judged.n)} the accuracy on more pictures of this kind lies in this range "
+        f"With {pictures(judged.n)}{alike} the accuracy on more pictures of this kind lies in this range "
         f"(95{THIN}% interval, Wilson)."
     )
 
