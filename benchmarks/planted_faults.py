@@ -203,6 +203,12 @@ def rate(t: Trial, factor: float) -> None:
     t.options |= {"solver": "gd", "learning_rate": factor / L, "max_iter": 60}
 
 
+def batch_rate(t: Trial, factor: float) -> None:
+    """SGD in batches of 32 at `factor` times 1/L, its schedule as it comes."""
+    rate(t, factor)
+    t.options |= {"solver": "sgd", "max_iter": 30}
+
+
 def overconfident(t: Trial, factor: float) -> Any:
     def after(fitted: Any, X: np.ndarray, y: np.ndarray) -> None:
         fitted.best.coef_ = fitted.best.coef_ * np.float32(factor)
@@ -290,6 +296,8 @@ FAULTS: dict[str, tuple[str, Any, tuple[float, float, float], tuple[str, ...]]] 
     "batches in the order of the classes, step": ("no-shuffling", in_order, (0.02, 0.05, 0.1), ALL),
     "learning rate times 1/L": ("learning-rate-large", rate, (8, 30, 100), ALL),
     "learning rate times 1/L ": ("learning-rate-small", rate, (0.1, 0.01, 0.001), ALL),
+    "learning rate of SGD times 1/L": ("learning-rate-small", batch_rate, (0.1, 0.01, 0.001), ALL),
+    "learning rate of SGD times 1/L ": ("learning-rate-large", batch_rate, (8, 30, 100), ALL),
     "iterations allowed": ("not-converged", option("max_iter"), (8, 4, 1), ALL),
     "pictures memorised": ("overfitting", memorised, (300, 150, 80), HARD),
     "penalty": ("underfitting", option("alpha"), (10, 30, 100), HARD),
@@ -313,7 +321,7 @@ def trial_of(fault: str, level: int, i: int, seed: int) -> tuple[Run, str]:
 
 def clean(i: int, seed: int) -> tuple[list[str], str]:
     """The codes told of a run in which nothing was planted, less those that the data set deserves."""
-    name, options = ALL[i % 3], {"solver": "sgd"} if i // 3 % 3 == 2 else {}
+    name, options = ALL[i % 3], {"solver": "sgd", "max_iter": 100} if i // 3 % 3 == 2 else {}
     size = 1000 if name == "digits" else 600
     found = run(draw(name, size, np.random.default_rng([seed, 999, i]), alpha="auto", **options))
     # raw pixels of clothes and hands do overfit, underfit and ask for more pictures, and SGD does end before its
