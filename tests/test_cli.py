@@ -15,7 +15,8 @@ from PIL import Image
 from linearhead import metrics, store
 from linearhead.cli import cli
 from linearhead.cli.words import judged_lines, prediction_lines
-from linearhead.experiment.judging import Judged, Prediction
+from linearhead.experiment.judging import Judged
+from linearhead.experiment.predicting import Prediction
 
 EVALUATION = {"n", "accuracy", "log_loss"}
 

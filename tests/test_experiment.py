@@ -16,7 +16,7 @@ from linearhead.data import Dataset, open_dataset
 from linearhead.errors import DataError, FileError, UsageError
 from linearhead.experiment import Progress, Recipe, extract, fitting, gallery, judge, roles
 from linearhead.experiment.extract import Pictures, Tolerance, choose_pictures
-from linearhead.experiment.judging import list_files
+from linearhead.experiment.predicting import list_files
 from linearhead.features import Patches, make
 from linearhead.losses import CrossEntropy
 from linearhead.records import Run, from_json, to_json
@@ -231,7 +231,7 @@ def test_train_predict_and_evaluate_see_byte_equal_features(tmp_path, monkeypatc
         seen.setdefault(verb, []).append(X.copy())
         return answer(model, X, y)
 
-    for module in ("training", "judging"):
+    for module in ("training", "judging", "predicting"):
         monkeypatch.setattr(f"linearhead.experiment.{module}.answer", spying)
     for spec in ("hog+color", "patches(quality=fast)"):
         verb = "train"

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .comparing import compare
     from .exporting import Exported, export
-    from .judging import Judged, Prediction, evaluate, predict
+    from .judging import Judged, evaluate
     from .planning import Planned, plan
+    from .predicting import Prediction, predict
     from .progress import Progress
     from .racing import Raced, race
     from .recipe import Recipe
@@ -32,7 +33,7 @@ _HOMES = {
     "Judged": "judging",
     "Outcome": "training",
     "Planned": "planning",
-    "Prediction": "judging",
+    "Prediction": "predicting",
     "Progress": "progress",
     "Raced": "racing",
     "Recipe": "recipe",
@@ -41,7 +42,7 @@ _HOMES = {
     "evaluate": "judging",
     "export": "exporting",
     "plan": "planning",
-    "predict": "judging",
+    "predict": "predicting",
     "race": "racing",
     "rewrite_report": "run_folder",
     "train": "training",

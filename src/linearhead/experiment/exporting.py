@@ -16,7 +16,7 @@ from ..export import FORMS
 from ..features import Joined
 from ..files import write_atomic
 from ..store import Model
-from .judging import looks
+from .predicting import looks
 from .run_folder import load_model, load_record, model_path
 
 CHECKED = 48  # pictures, half of them noise, half smooth: every branch of the features sees something

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..features.regions import contributions
 from .judge import by_blocks
-from .judging import looks
+from .predicting import looks
 from .run_folder import load_model, model_path
 
 
