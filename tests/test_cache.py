@@ -1,6 +1,7 @@
 """The cache that nobody named: used by itself, of bounded size, private, and never a reason for a run to fail."""
 
 import errno
+import json
 import os
 import shutil
 import time
@@ -172,10 +173,39 @@ def test_a_folder_of_other_things_becomes_no_store(home: Path, digits: Path, tmp
 
 def test_where_no_folder_can_be_made_rows_stay_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
-    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "file" / "cache"))
-    assert open_store("auto").folder is None
+    said: list[str] = []
+    for named, why in (
+        (str(tmp_path / "file" / "cache"), "a part of the path is a file"),
+        (
+            str(tmp_path / ("a" * 300)),
+            "the name is too long",
+        ),  # as one that may not be looked into
+        ("~nobody-of-that-name/cache", "no home folder"),
+    ):
+        monkeypatch.setenv(cache.VARIABLE, named)
+        assert open_store("auto", said.append).folder is None
+        assert "Nothing is kept" in said[-1]
+        assert why in said[-1]
+        assert len(said.pop()) < 600
+        assert not said
     monkeypatch.setenv(cache.VARIABLE, "")
-    assert open_store("auto").folder is None
+    assert open_store("auto", said.append).folder is None
+    assert not said
+
+
+def test_a_user_without_a_home_is_told_and_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A number of no user, as containers have them, and no HOME: nobody knows where such a one's files lie."""
+    monkeypatch.delenv(cache.VARIABLE, raising=False)
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+    said: list[str] = []
+    assert open_store("auto", said.append).folder is None
+    assert "no home folder" in said[0]
+    done = CliRunner().invoke(cli, ["doctor", "--json"])
+    assert done.exit_code == 0
+    assert "no home folder" in json.loads(done.stdout)["cache"]["error"]
+    assert "Cache: none. There is no home folder" in CliRunner().invoke(cli, ["doctor"]).stdout
 
 
 def test_other_source_code_means_other_rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -163,6 +163,37 @@ def test_predict_json_and_text(trained, digits, tmp_path):
     assert "broken.png" in text.stderr
 
 
+def test_predict_names_what_it_was_given_and_counts_what_lies_in_folders(trained, digits, tmp_path, monkeypatch):
+    shutil.copy(digits / "3" / "0003.png", tmp_path / "three.png")
+    (tmp_path / "closed").mkdir()
+    for i in range(7):
+        (tmp_path / f"note{i}.txt").write_text("not a picture")
+    np.savez(tmp_path / "rows.npz", x=np.zeros((3, 8, 8)))
+    scandir = os.scandir
+
+    def closed(place):
+        if str(place).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(place))
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    long = "a" * 300 + ".png"
+    words = (trained[0], tmp_path, tmp_path / "rows.npz", tmp_path / "note6.txt", long)
+    text = run("predict", *words)
+    assert text.exit_code == 0, text.stderr
+    told = text.stderr.splitlines()
+    given = [line for line in told if line.startswith(str(tmp_path / "rows.npz"))]
+    assert "this model looks at pictures" in given[0]
+    assert f"{long}: no such file: the name is too long" in told
+    assert sum("note6.txt" in line for line in told) == 2  # in the folder, and by its own name
+    assert told[-1] == "and 2 more without a label (--json names each)"
+    got = json.loads(run("predict", *words, "--json").stdout)
+    assert len(got) == 10 + 3
+    by_name = {Path(p["path"]).name: p["error"] for p in got}
+    assert by_name["closed"] == "a folder that cannot be read (Permission denied)"
+    assert by_name["three.png"] is None
+
+
 def test_one_long_name_does_not_push_all_columns_away():
     told = [Prediction(f"{name}.png", name, 0.5, "b", 0.4) for name in ("a", "b" * 200)]
     short, long = prediction_lines(told)

@@ -160,6 +160,17 @@ def test_a_file_too_large_for_the_system(photos, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_a_result_that_nobody_can_be_told(more):
+    words = [sys.executable, "-c", "from linearhead.cli import main; main()", "doctor", *more]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120)
+        assert done.returncode == 4
+        assert done.stderr.startswith("Error: Could not write the result to standard output: no space left")
+        assert subprocess.run(words, stdout=subprocess.DEVNULL, stderr=full, timeout=120).returncode == 0
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

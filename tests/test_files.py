@@ -475,6 +475,26 @@ def test_every_errno_becomes_a_sentence():
         assert re.fullmatch(r"Could not write a/b: [a-z.].+\. [A-Z].+\.", text), text
 
 
+def test_whether_a_file_could_be_written_is_known_before(tmp_path):
+    files.check_writable(tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "a").write_bytes(b"old")
+    files.check_writable(tmp_path / "a")
+    for path, words in (("nowhere/b", "no such file"), ("a/b", "a part of the path is a file"), (".", "a folder")):
+        with pytest.raises(FileError, match=words):
+            files.check_writable(tmp_path / path)
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_folder_that_cannot_be_is_refused_before_the_work_for_it(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    for path, words in (("a" * 300, "the name is too long"), ("file/run", "a file is where a folder has to be")):
+        with pytest.raises(FileError, match=words), files.new_folder(tmp_path / path):
+            pytest.fail("the work began")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
 def test_sha256(tmp_path):
     (tmp_path / "a").write_bytes(NEW)
     assert files.sha256(NEW) == files.sha256_file(tmp_path / "a") == hashlib.sha256(NEW).hexdigest()

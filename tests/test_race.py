@@ -117,3 +117,10 @@ def test_the_command(tmp_path):
     assert "--force" in again.stderr
     text = CliRunner().invoke(cli, [*words, "--force"])
     assert text.stdout.count("(F - F*)/F* = ") == 10
+
+
+def test_a_page_that_cannot_be_written_is_refused_before_the_race(tmp_path, monkeypatch):
+    monkeypatch.setattr("linearhead.experiment.racing.prepare", lambda *_: pytest.fail("pictures were read"))
+    done = CliRunner().invoke(cli, ["race", str(tmp_path), "--out", str(tmp_path / "nowhere" / "a.html")])
+    assert done.exit_code == 4, done.stderr
+    assert "Could not write" in done.stderr

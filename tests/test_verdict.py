@@ -126,6 +126,16 @@ def test_comparing_counts_and_says_by_how_much_the_best_flatters(runs):
     assert "have judged 7 models" in text
 
 
+def test_a_judgement_that_cannot_be_kept_is_said(runs, digits, tmp_path):
+    folder = shutil.copytree(runs[0] / "run0", tmp_path / "run")
+    (folder / ledger.FILE).unlink()
+    (folder / ledger.FILE).mkdir()  # as one that may not be written
+    told = CliRunner().invoke(cli, ["evaluate", str(folder), str(digits), "--json"])
+    assert told.exit_code == 0
+    assert "have judged once more is not kept. Could not write" in told.stderr
+    assert json.loads(told.stdout)["judged_before"]["times"] == 0
+
+
 def test_a_replaced_run_is_not_forgotten(digits, tmp_path):
     for i in range(2):
         outcome = train(digits, out=tmp_path / "run", force=True, features="pixels", alpha=1.0 + i, tol=1e-3)

@@ -38,6 +38,7 @@ _MEANINGS = {
     errno.EROFS: ("the file system is read-only", "Choose a place that can be written."),
     errno.ENOENT: ("no such file or folder", "Check the spelling; a missing folder has to be created first."),
     errno.ENOTDIR: ("a part of the path is a file, not a folder", "Check the path."),
+    errno.EEXIST: ("a file is where a folder has to be", "Check the path."),
     errno.EISDIR: ("it is a folder, not a file", "Name a file."),
     errno.ENAMETOOLONG: ("the name is too long", "Choose a shorter name."),
     errno.ELOOP: ("its symbolic links go round in a circle", "Mend the links or choose another place."),
@@ -97,6 +98,16 @@ def write_atomic(path: str | os.PathLike[str], data: bytes | Callable[[BinaryIO]
         finally:
             _close(descriptor)
         _sync(target.parent)
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """FileError where `write_atomic` could not put a file at `path`; to be asked before long work for it."""
+    target = Path(os.path.realpath(path))
+    with explained("write", path):
+        _replaceable(target)
+        temp, descriptor = _claim(target.parent, _create_file)
+        _remove(temp)
+        _close(descriptor)
 
 
 class NewFolder(os.PathLike[str]):
@@ -246,8 +257,11 @@ def _replaceable(target: Path) -> int | None:
 
 
 def _check_free(target: Path, path: str | os.PathLike[str], force: bool, marker: str | None) -> bool:
-    """Whether a folder is there that may be replaced; UsageError for one that may not."""
-    if not os.path.lexists(target):
+    """Whether a folder is there that may be replaced; UsageError for one that may not, OSError for a name that none
+    can have."""
+    try:
+        os.lstat(target)
+    except (FileNotFoundError, NotADirectoryError):
         return False
     if not force:
         raise UsageError(f"{os.fspath(path)} exists already; choose another folder, or --force to replace it.")

@@ -88,7 +88,11 @@ READER = click.option(
 
 
 class Place(click.Path):
-    """A path that is not empty: Python takes an empty one for the folder that it runs in."""
+    """A path that is not empty: Python takes an empty one for the folder that it runs in. Whether it can be read is
+    seen, and said, by whoever reads it."""
+
+    def __init__(self, file_okay: bool = True, dir_okay: bool = True) -> None:
+        super().__init__(file_okay=file_okay, dir_okay=dir_okay, readable=False)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not str(value).strip():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -12,7 +13,12 @@ import click
 def put(text: str, err: bool = False) -> None:
     """One line; characters that the stream cannot write (a file name that is no UTF-8, × in ASCII) are escaped."""
     encoding = getattr(sys.stderr if err else sys.stdout, "encoding", None) or "utf-8"
-    click.echo(text.encode(encoding, "backslashreplace").decode(encoding), err=err)
+    text = text.encode(encoding, "backslashreplace").decode(encoding)
+    if err:
+        with suppress(OSError):  # a message that nobody can be shown is no reason to end the work
+            click.echo(text, err=True)
+    else:
+        _print(text)
 
 
 def put_json(value: Any) -> None:
@@ -22,4 +28,16 @@ def put_json(value: Any) -> None:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeEncodeError:
         text = json.dumps(value, indent=1)
-    click.echo(text)
+    _print(text)
+
+
+def _print(text: str) -> None:
+    """Onto stdout; FileError where that is a file that cannot grow, while a reader who has gone is click's affair."""
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        from ..files import file_error
+
+        raise file_error("write the result to", "standard output", error) from error

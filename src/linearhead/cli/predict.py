@@ -22,13 +22,13 @@ from .output import put, put_json
 def predict(run: str, paths: tuple[str, ...], coverage: float | None, as_json: bool) -> None:
     """Say what each picture in PATHS shows, according to the model of RUN (a run folder or its model.safetensors).
 
-    Folders are walked. A file that is no readable picture gets an error instead of a label; the exit code is 2 only
-    where no picture at all could be read. A model of features computed elsewhere takes .npy and .npz files of rows.
+    Folders are walked. A file that is no readable picture gets an error instead of a label, and of those in folders the
+    text names the first few; the exit code is 2 only where no picture at all could be read. A model of features
+    computed elsewhere takes .npy and .npz files of rows.
     """
     from ..experiment import predict as run_prediction
-    from ..experiment.names import readable
     from .progress import Bars
-    from .words import prediction_lines
+    from .words import prediction_lines, unlabelled_lines
 
     predictions = run_prediction(run, paths, coverage=coverage, progress=Bars())
     if as_json:
@@ -36,8 +36,7 @@ def predict(run: str, paths: tuple[str, ...], coverage: float | None, as_json: b
     else:
         for line in prediction_lines(predictions):
             put(line)
-    bad = [p for p in predictions if p.error is not None]
-    for p in bad if not as_json else ():
-        put(f"{readable(p.path)}: {p.error}", err=True)
-    if len(bad) == len(predictions):
+        for line in unlabelled_lines(predictions, paths):
+            put(line, err=True)
+    if all(p.error is not None for p in predictions):
         raise click.exceptions.Exit(2)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 RARE = 0.01  # below this share of training pictures at least as unusual, a picture is called unlike them
 COLOURS = {"good": "green", "note": "blue", "warning": "yellow", "problem": "red"}
 COLUMN = 48  # characters of a name that others are brought in line with
-LISTED = 5  # classes named in `evaluate`'s text
+LISTED = 5  # classes named in `evaluate`'s text, files without a label in that of `predict`
 SET = 0.95  # coverage of the sets of labels that the text tells of
 
 
@@ -152,6 +152,19 @@ def prediction_lines(predictions: Sequence[Prediction]) -> Iterator[str]:
         yield line + ("  unlike the training pictures" if p.unlike is not None and p.unlike < RARE else "")
 
 
+def unlabelled_lines(predictions: Sequence[Prediction], named: Sequence[str]) -> Iterator[str]:
+    """A line for every path of `named` that got no label; of what else lies in folders the first, and a count."""
+    from ..experiment.names import readable
+
+    bad = [p for p in predictions if p.error is not None]
+    asked = [p for p in bad if p.path in named]
+    found = [p for p in bad if p.path not in named]
+    for p in asked + found[:LISTED]:
+        yield f"{readable(p.path)}: {p.error}"
+    if len(found) > LISTED:
+        yield f"and {len(found) - LISTED} more without a label (--json names each)"
+
+
 def compared_lines(found: dict[str, Any]) -> Iterator[str]:
     """A line per run, then a line per pair."""
     from ..experiment.names import readable
@@ -270,8 +283,11 @@ def doctor_lines(found: dict[str, Any]) -> Iterator[str]:
         state = "installed" if extra["installed"] else f"lacks {', '.join(extra['missing'])}; {extra['install']}"
         yield f"Extra {name}: {state}"
     if (kept := found["cache"]) is not None:
-        size, most = kept["bytes"] / 2**20, kept["most"] / 2**30
-        yield f"Cache: {kept['folder']}, {size:.0f} MB of at most {most:.0f} GB; it may be deleted"
+        if kept["error"] is None:
+            size, most = kept["bytes"] / 2**20, kept["most"] / 2**30
+            yield f"Cache: {kept['folder']}, {size:.0f} MB of at most {most:.0f} GB; it may be deleted"
+        else:
+            yield f"Cache: none. {kept['error']}"
     yield from (click.style("problem: ", fg="red") + problem for problem in found["problems"])
     yield "Everything needed is here." if not found["problems"] else "Mend the problems above first."
 

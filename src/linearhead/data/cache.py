@@ -12,7 +12,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from ..files import discard
+from ..errors import FileError
+from ..files import discard, file_error
 from .feature_store import TABLE, TAG_NAME, Store, strangers
 
 AUTO = "auto"  # `cache=` of the verbs: the folder below
@@ -23,24 +24,27 @@ SPARED = 6 * 3600.0  # seconds since its last use for which a table is not delet
 
 
 def default_folder() -> Path | None:
-    """Where features are kept from run to run; None: nowhere."""
+    """Where features are kept from run to run; None: nowhere. FileError for a user who has no home to keep them in."""
     named = os.environ.get(VARIABLE)
-    if named is not None:
-        return Path(named).expanduser().absolute() if named else None
-    from platformdirs import user_cache_path
+    try:
+        if named is not None:
+            return Path(named).expanduser().absolute() if named else None
+        from platformdirs import user_cache_path
 
-    return user_cache_path("linearhead", appauthor=False)
+        return user_cache_path("linearhead", appauthor=False)
+    except RuntimeError as error:
+        raise FileError(f"There is no home folder for a cache; {VARIABLE} names a folder ('' for none).") from error
 
 
 def open_store(cache: str | os.PathLike[str] | None, say: Callable[[str], object] = lambda text: None) -> Store:
     """The store in the folder `cache`, in that of the user's cache ("auto"), or in memory (None)."""
     if cache != AUTO:
         return Store(cache, say)
-    folder = default_folder()
-    if folder is None:
-        return Store(None, say)
-    new = not (folder / TAG_NAME).exists()
     try:
+        folder = default_folder()
+        if folder is None:
+            return Store(None, say)
+        new = not (folder / TAG_NAME).exists()
         if others := strangers(folder):
             say(
                 f"Nothing is kept: {folder} is no cache of linearhead's, it holds {others[0]}; "
@@ -49,7 +53,9 @@ def open_store(cache: str | os.PathLike[str] | None, say: Callable[[str], object
             return Store(None, say)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # shrunken photographs are nobody else's business
         trim(folder)
-    except OSError:
+    except OSError as error:
+        told = error if isinstance(error, FileError) else file_error("use", error.filename or "the cache", error)
+        say(f"Nothing is kept from run to run. {told}")
         return Store(None, say)
     if new:
         say(f"Pixels and features are kept in {folder} for the next runs; --no-cache keeps none.")

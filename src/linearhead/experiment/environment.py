@@ -71,13 +71,22 @@ def _extra(extra: str, packages: list[str]) -> dict[str, Any]:
 
 
 def _cache() -> dict[str, Any] | None:
-    """Where features are kept from run to run, and how many bytes they take."""
+    """Where features are kept from run to run, and how many bytes they take, or why none can be."""
     from ..data.cache import MOST, default_folder, sizes
+    from ..errors import FileError
+    from ..files import explained
 
-    folder = default_folder()
-    if folder is None:
-        return None
-    return {"folder": str(folder), "bytes": sum(size for _, size in sizes(folder).values()), "most": MOST}
+    found: dict[str, Any] = {"folder": None, "bytes": None, "most": MOST, "error": None}
+    try:
+        folder = default_folder()
+        if folder is None:
+            return None
+        with explained("look into", folder):
+            size = sum(size for _, size in sizes(folder).values())
+            found |= {"folder": str(folder), "bytes": size}
+    except FileError as error:
+        found["error"] = str(error)
+    return found
 
 
 def _blas() -> list[dict[str, Any]]:

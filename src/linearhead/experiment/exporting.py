@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import runpy
 import tempfile
 from dataclasses import dataclass
@@ -46,9 +47,9 @@ def export(run: str | Path, *, to: str, out: str | Path | None = None, force: bo
         raise UsageError(f"--to is '{to}', but one of {', '.join(FORMS)} is needed.")
     form, place = FORMS[to], model_path(run)
     path = Path(out) if out is not None else place.parent / form.file
-    if path.is_dir():
+    if os.path.isdir(path):
         path = path / form.file
-    if path.exists() and not force:
+    if os.path.lexists(path) and not force:
         raise UsageError(f"{path} exists already; choose another --out, or --force to replace it.")
     model = load_model(place)
     if to != "card" and model.extractor is None:

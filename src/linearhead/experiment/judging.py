@@ -128,7 +128,7 @@ def evaluate(
         shown = sha256(b"".join(pictures.keys[row] for row in extracted.rows.tolist()))
         if shown == record.judged_pictures and "test" in record.evaluations:
             remember_nearest(judged, record.evaluations["test"])
-        out.reuse = counted(out.model.parent, shown, model, judged)
+        out.reuse = counted(out.model.parent, shown, model, judged, progress)
         out.findings, out.trust = second_look.look(record, model, judged, answers, (extracted.X, y), found, out.reuse)
     return out if model.extractor is not None else said_of_rows(out)
 
@@ -155,12 +155,14 @@ def audited(record: Run, sentence: str, which: str) -> dict[str, str]:
     return {**parts, "judged": f"{sentence}.{flatters}"}
 
 
-def counted(folder: Path, pictures: str, model: Model, judged: Evaluation) -> dict[str, float | None]:
+def counted(
+    folder: Path, pictures: str, model: Model, judged: Evaluation, progress: Progress
+) -> dict[str, float | None]:
     """How often these pictures have judged before; this time is written down, where the model lies in a run folder."""
     own = ledger.identity(model)
     before = ledger.seen(folder, pictures, own)
     if (folder / RECORD).is_file():
-        ledger.note(folder, ledger.line("evaluate", pictures, judged.n, {own: judged.accuracy}))
+        ledger.note(folder, ledger.line("evaluate", pictures, judged.n, {own: judged.accuracy}), progress.say)
     return before
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -46,10 +46,12 @@ def kept(folder: Path) -> bytes:
     return text if not text or text.endswith(b"\n") else text + b"\n"
 
 
-def note(folder: Path, entry: bytes) -> None:
-    """Adds a line to a run folder; one that cannot be written to stays as it is."""
-    with suppress(FileError):
+def note(folder: Path, entry: bytes, say: Callable[[str], object] = lambda text: None) -> None:
+    """Adds a line to a run folder; one that cannot be written to stays as it is, which is said."""
+    try:
         write_atomic(folder / FILE, kept(folder) + entry)
+    except FileError as error:
+        say(f"That these pictures have judged once more is not kept. {error}")
 
 
 def seen(folder: Path, pictures: str, own: str) -> dict[str, float | None]:

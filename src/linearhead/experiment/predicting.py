@@ -20,6 +20,7 @@ from .judge import answer, by_blocks
 from .progress import Progress
 from .run_folder import load_model
 
+ARRAYS = (".npy", ".npz")
 RARE = 0.01  # below this share of training pictures at least as unusual, a picture is called unlike them
 
 
@@ -101,29 +102,49 @@ def list_files(paths: Sequence[str | Path]) -> tuple[list[Path], list[Prediction
     files: list[Path] = []
     predictions: list[Prediction] = []
     for path in map(Path, paths):
-        if path.is_dir():
+        if os.path.isdir(path):
             inside = _walked(path)
             files += inside
-            predictions += [Prediction(str(p)) for p in inside]
+            predictions += inside.values()
         else:
             files.append(path)
-            predictions.append(Prediction(str(path), error=None if path.exists() else "no such file or folder"))
+            predictions.append(Prediction(str(path), error=_why_not(path)))
     return files, predictions
 
 
-def _walked(folder: Path) -> list[Path]:
-    """Every file below a folder in name order, through links to folders as well, each folder once; nothing hidden."""
-    found: list[Path] = []
+def _why_not(path: Path) -> str | None:
+    """What is wrong with a path before it is opened."""
+    if path.suffix.lower() in ARRAYS and os.path.isfile(path):
+        return "an array file, but this model looks at pictures; give picture files"
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return "no such file or folder"
+    except (OSError, ValueError):  # who opens it says why
+        pass
+    return None
+
+
+def _walked(folder: Path) -> dict[Path, Prediction]:
+    """Every file below a folder in name order, through links to folders as well, each folder once; nothing hidden. A
+    folder that cannot be read is one with an error."""
+    found: dict[Path, Prediction] = {}
+
+    def closed(error: OSError) -> None:
+        place = str(error.filename or folder)
+        found[Path(place)] = Prediction(place, error=f"a folder that cannot be read ({error.strerror or error})")
+
     visited: set[tuple[int, int]] = set()
-    for place, folders, names in os.walk(folder, followlinks=True):
+    for place, folders, names in os.walk(folder, onerror=closed, followlinks=True):
         about = os.stat(place)
         if (about.st_dev, about.st_ino) in visited:
             folders.clear()
             continue
         visited.add((about.st_dev, about.st_ino))
         folders[:] = sorted(name for name in folders if not hidden(name))
-        found += [Path(place, name) for name in names if not hidden(name)]
-    return sorted(found)
+        for path in (Path(place, name) for name in names if not hidden(name)):
+            found[path] = Prediction(str(path), error=_why_not(path))
+    return dict(sorted(found.items()))
 
 
 def predict_rows(model: Model, files: Sequence[Path], coverage: float | None) -> list[Prediction]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..data import Data
 from ..data.cache import AUTO, open_store
 from ..errors import UsageError
-from ..files import explained, write_atomic
+from ..files import check_writable, write_atomic
 from .names import called
 from .preparing import Clock, prepare
 from .progress import Progress
@@ -56,8 +57,9 @@ def race(
     plan = Recipe(features=features, alpha=alpha, valid_share=0.0, **recipe)
     plan.check()
     path = Path(out or f"{called(data)}-race.html")
-    if path.exists() and not force:
+    if os.path.lexists(path) and not force:
         raise UsageError(f"{path} exists already; name another file with --out, or give --force to replace it.")
+    check_writable(path)  # the race takes minutes
     prepared = prepare(data, plan, open_store(cache, progress.say), progress, Clock())
     X, y, n = prepared.extracted.X, prepared.y, prepared.n_trained
     done = run(
@@ -74,6 +76,5 @@ def race(
         said=progress.say,
     )
     raced = Raced(path.absolute(), prepared.dataset.source, prepared.plan.features, done)
-    with explained("write", path):
-        write_atomic(path, page(done, raced.source, raced.features).encode("utf-8"))
+    write_atomic(path, page(done, raced.source, raced.features).encode("utf-8"))
     return raced

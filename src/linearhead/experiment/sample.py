@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ def write_digits(folder: str | Path, force: bool = False) -> Path:
     from PIL import Image
     from sklearn.datasets import load_digits
 
-    if Path(folder).exists() and not force:
+    if os.path.lexists(folder) and not force:
         raise UsageError(f"{folder} exists already; name a folder that does not, or give --force to replace a sample.")
     digits: Any = load_digits()
     pictures = np.round(digits.images * (255 / 16)).astype(np.uint8)
