@@ -11,7 +11,7 @@ once more. Paid once for all α and folds, which are weights on the same rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any
@@ -25,7 +25,6 @@ from .objective import Objective, Shared
 MOST_ROWS = 2048  # up to which the coordinates cost less than the passes that they save
 PER_COLUMN = 4  # rows per column up to which products with U would cost as much as half a pass
 BYTES = 256 << 20  # of Z and U together
-COLUMNS = 1024  # at a time in float64
 LEADING = 128  # directions that are told apart, or a fourth of the rows: all of them cost the cube of the rows
 
 
@@ -93,7 +92,7 @@ def span(objective: Objective) -> Span:
             values, V = np.linalg.eigh(wide.T @ wide)
             U, least = V[:, ::-1].astype(design.dtype), np.finfo(np.float64).tiny
             return Span(dense @ U, lambda: U, lambda: float(np.sum(1 / np.maximum(values, least))))
-        gram: Any = sum(part @ part.T for part in _columns(dense))
+        gram: Any = sum(part @ part.T for _, part in Rows.of(dense).columns())
         Z, energy, inverse = _factor(gram, _noise(design, gram))
         # up to there U is orthonormal to the rounding of its type
         digits = np.finfo(np.float64).eps / np.finfo(design.dtype).eps
@@ -139,15 +138,9 @@ def _factor(gram: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray, Cal
     return np.hstack([first, rest]), np.append(values[kept], L.diagonal() ** 2), inverse
 
 
-def _columns(dense: np.ndarray) -> Iterator[np.ndarray]:
-    """Some columns at a time, float64."""
-    for start in range(0, dense.shape[1], COLUMNS):
-        yield dense[:, start : start + COLUMNS].astype(np.float64)
-
-
 def _adjoint(dense: np.ndarray, a: np.ndarray) -> np.ndarray:
     """Xcᵀ a, summed in float64."""
-    return np.vstack([(part.T @ a).astype(dense.dtype) for part in _columns(dense)])
+    return np.vstack([(part.T @ a).astype(dense.dtype) for _, part in Rows.of(dense).columns()])
 
 
 def _noise(design: Any, gram: np.ndarray) -> float:

@@ -19,7 +19,7 @@ from ..certificate import sentence
 from ..errors import ConvergenceWarning, UsageError
 from ..objective.checking import check_number
 from ..records import Status
-from .held import LEAVE_ONE_OUT, Parts, folds, held_out, hold_out, judges, parts_of
+from .held import LEAVE_ONE_OUT, folds, held_out, hold_out, judges, parts_of
 from .least_squares import leave_one_out
 from .leaving_out import left_out
 from .protocols import PROTOCOLS, Protocol, protocol_of, random_part
@@ -71,28 +71,18 @@ def regularization_path(
     >>> path.alpha_, [row["alpha"] for row in path.rows()]
     (0.01, [10.0, 1.0, 0.1, 0.01])
     """
-    plan, rule = _checked(protocol, rule, alphas, valid, cv, groups)
-    check_number("tol", tol, 0, optional=True)
-    check_number("max_iter", max_iter, 0, whole=True, optional=True)
-    check_number("give_up", give_up, 1, whole=True, optional=True)
-    refit = plan is not None if refit is None else refit
-    if refit and plan is None and valid is None and cv is None:
-        raise UsageError(
-            "refit fits the chosen alpha, and nothing is held out to choose by: give valid=(X, y) or cv=5."
-        )
+    plan, rule, refit = _checked(protocol, rule, alphas, valid, cv, groups, refit)
+    options = {"tol": tol, "max_iter": max_iter, "certificates": certificates}
+    _check_numbers(tol, max_iter, give_up)
     make = Maker(loss, penalty, l1_ratio, margin, standardize, fit_intercept)
-    whole, judging = Sample.of(X, y, sample_weight), None if valid is None else Sample.of(*valid)
-    training = whole
-    if judging is not None:
-        whole = whole.joined(judging) if refit else whole
-    elif plan is not None:
-        training, judging = (whole.take(rows) for rows in random_part(len(whole.y), plan.part, random_state))
+    given, judging = Sample.of(X, y, sample_weight), None if valid is None else Sample.of(*valid)
+    training = given
+    if judging is None and plan is not None:
+        training, judging = (given.take(rows) for rows in random_part(len(given.y), plan.part, random_state))
     objective, classes = make.objective(training)
     path = RegularizationPath.of(objective, classes, rule)
-    if groups is not None or _splits(cv):
-        cv = _kept(parts_of(cv, y, groups, random_state), len(whole.y), sample_weight)
+    cv = _parted(cv, y, groups, random_state, sample_weight, len(given.y))
     held = judges(objective, classes, judging, cv, random_state)
-    options = {"tol": tol, "max_iter": max_iter, "certificates": certificates}
     if isinstance(cv, str):
         follow_leaving_one_out(path, objective, alphas, tol, certificates, callback)
     elif plan is not None:
@@ -100,10 +90,10 @@ def regularization_path(
     else:
         follow(path, objective, held, alphas, give_up=give_up, callback=callback, **options)
     if refit:
-        again, _ = make.objective(whole)
-        alpha = path.alpha_ if plan is None else path.alpha_ * objective.total / again.total
+        again, _ = make.objective(given if valid is None or judging is None else given.joined(judging))
+        share = 1.0 if plan is None else objective.total / again.total  # the C of a protocol stays, which is of a sum
         with again.design.session():
-            path.refit = fit_at(Walk(again, [], tol, max_iter), alpha)
+            path.refit = fit_at(Walk(again, [], tol, max_iter), path.alpha_ * share)
     _warn(path)
     return path
 
@@ -114,13 +104,11 @@ def _known(cv: Any) -> bool:
     return cv is None or isinstance(cv, (Integral, Iterable)) or hasattr(cv, "split")
 
 
-def _splits(cv: Any) -> bool:
-    """Whether cv says itself which rows are held out."""
-    return not (cv is None or isinstance(cv, (Integral, str)))
-
-
-def _kept(parts: Parts, n: int, sample_weight: Any) -> Parts:
-    """The same of the n rows that are left when those without weight have gone."""
+def _parted(cv: Any, y: Any, groups: Any, seed: int, sample_weight: Any, n: int) -> Any:
+    """cv itself, or where it or groups say which rows are held out, those `Parts` of the n rows that have weight."""
+    if groups is None and (cv is None or isinstance(cv, (Integral, str))):
+        return cv
+    parts = parts_of(cv, y, groups, seed)
     if n == len(parts[0][0]):
         return parts
     present = np.asarray(sample_weight) > 0
@@ -143,9 +131,9 @@ def _warn(path: RegularizationPath) -> None:
 
 
 def _checked(
-    protocol: str | None, rule: str | None, alphas: Any, valid: Any, cv: Any, groups: Any
-) -> tuple[Protocol | None, str]:
-    """The protocol and the rule; UsageError where the options of a path contradict each other."""
+    protocol: str | None, rule: str | None, alphas: Any, valid: Any, cv: Any, groups: Any, refit: bool | None
+) -> tuple[Protocol | None, str, bool]:
+    """The protocol, the rule and whether to refit; UsageError where the options of a path contradict each other."""
     plan = None if protocol is None else protocol_of(protocol)
     rule = rule or ("best" if plan is None else "accuracy")
     if plan is not None and (alphas is not None or cv is not None):
@@ -163,7 +151,17 @@ def _checked(
         )
     if groups is not None and (cv is None or isinstance(cv, str)):
         raise UsageError("groups are rows that cv shall not part: give a number of folds, such as cv=5, with them.")
-    return plan, rule
+    if refit and plan is None and valid is None and cv is None:
+        raise UsageError(
+            "refit fits the chosen alpha, and nothing is held out to choose by: give valid=(X, y) or cv=5."
+        )
+    return plan, rule, plan is not None if refit is None else refit
+
+
+def _check_numbers(tol: float | None, max_iter: int | None, give_up: int | None) -> None:
+    check_number("tol", tol, 0, optional=True)
+    check_number("max_iter", max_iter, 0, whole=True, optional=True)
+    check_number("give_up", give_up, 1, whole=True, optional=True)
 
 
 __all__ = [

@@ -22,13 +22,6 @@ from ..objective import Objective
 COLUMNS = 4096  # of scores formed at a time: α's × classes
 
 
-def _targets(objective: Objective) -> tuple[np.ndarray, np.ndarray]:
-    """Weights that sum to 1, (n,), and one-hot targets less their weighted mean if there is an intercept, (n, k)."""
-    w = row_weights(objective)
-    Y = one_hot(objective.y, objective.k)
-    return w, Y - _mean_target(objective, w)
-
-
 def _mean_target(objective: Objective, w: np.ndarray) -> np.ndarray:
     shares = np.bincount(objective.y, w, minlength=objective.k)
     return shares if objective.design.intercept else 0 * shares
@@ -57,10 +50,7 @@ def spectrum(objective: Objective) -> tuple[np.ndarray, np.ndarray, np.ndarray, 
         with design.session():
             values, U = np.linalg.eigh(gram)
         return np.maximum(values, 0), U, U.T @ moment, (mean, target)
-    values, V, root = _rows_side(objective, mean)
-    kept = values > 1e-13 * values[-1]
-    U = _adjoint(objective, root[:, None] * V[:, kept])[:-1] - np.outer(mean, root @ V[:, kept])
-    U /= np.sqrt(values[kept])
+    values, _, _, kept, U = _rows_side(objective, mean)
     return values[kept], U, U.T @ moment, (mean, target)
 
 
@@ -71,16 +61,21 @@ def _adjoint(objective: Objective, G: np.ndarray) -> np.ndarray:
     return design.from_rows(design.sweep(lambda block: (block.adjoint(G[block.rows]),))[0])
 
 
-def _rows_side(objective: Objective, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(λ (n,), V (n, n), √(w/Σw)) of √D (Z − mean)(Z − mean)ᵀ √D / Σw."""
+def _rows_side(
+    objective: Objective, mean: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """(λ (n,), V (n, n), √(w/Σw) (n,)) of √D (Z − mean)(Z − mean)ᵀ √D / Σw, which λ (n,) are no rounding of 0, and the
+    columns' side U (d, r) of those."""
     design: Any = objective.design.precise()
-    w, _ = _targets(objective)
-    root = np.sqrt(w)
+    root = np.sqrt(row_weights(objective))
     Z = (np.asarray(design.dense(), dtype=np.float64) - mean) * root[:, None]
     objective.count.passes += 1
     with design.session():
         values, V = np.linalg.eigh(Z @ Z.T)
-    return np.maximum(values, 0), V, root
+    values = np.maximum(values, 0)
+    kept = values > 1e-13 * values[-1]
+    U = _adjoint(objective, root[:, None] * V[:, kept])[:-1] - np.outer(mean, root @ V[:, kept])
+    return values, V, root, kept, U / np.sqrt(values[kept])
 
 
 def leave_one_out(objective: Objective, alphas: np.ndarray) -> tuple[list, np.ndarray]:
@@ -141,16 +136,13 @@ def _by_columns(objective: Objective, alphas: np.ndarray) -> tuple[list, np.ndar
 
 def _by_rows(objective: Objective, alphas: np.ndarray) -> tuple[list, np.ndarray]:
     """n < d: everything is in V, the eigenvectors of the rows' side."""
-    w, Y = _targets(objective)
+    w = row_weights(objective)
     sums = _adjoint(objective, w[:, None])
     mean = sums[:-1, 0] if objective.design.intercept else 0 * sums[:-1, 0]
-    values, V, root = _rows_side(objective, mean)
-    kept = values > 1e-13 * values[-1]
-    targets = V.T @ (root[:, None] * Y)  # (n, k)
-    U = _adjoint(objective, root[:, None] * V[:, kept])[:-1] - np.outer(mean, root @ V[:, kept])
-    U /= np.sqrt(values[kept])
-    moment = np.sqrt(values[kept])[:, None] * targets[kept]
+    values, V, root, kept, U = _rows_side(objective, mean)
     means = (mean, _mean_target(objective, w))
+    targets = V.T @ (root[:, None] * (one_hot(objective.y, objective.k) - means[1]))  # (n, k)
+    moment = np.sqrt(values[kept])[:, None] * targets[kept]
     left = alphas / (values[:, None] + alphas)  # (n, m): what shrinking leaves of each direction
     rest = np.square(V) @ left - float(objective.design.intercept) * w[:, None]
     judged = np.empty((4, len(alphas)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -67,15 +67,23 @@ def follow(
     with objective.design.session():
         walk = Walk(objective, held, tol, max_iter, certificates, turn=bool(grid[-1]), rough=rough)
         within = give_up if alphas is None and held else None
-        for alpha in _downwards(path, grid, give_up) if within is None else _from_within(walk, path, grid, within):
-            point = fit_at(walk, float(alpha))
-            path.add(point)
-            stop = callback is not None and callback(point) is True
-            if point.status is Status.INTERRUPTED:
-                raise KeyboardInterrupt
-            if stop:
-                break
+        order = _downwards(path, grid, give_up) if within is None else _from_within(walk, path, grid, within)
+        _fill(path, walk, order, callback)
     path.abandoned = [float(a) for a in grid if a not in path.alphas]
+
+
+def _fill(
+    path: RegularizationPath, walk: Walk, alphas: Iterable[float], callback: Callable[[PathPoint], Any] | None
+) -> None:
+    """A point for each of these α's, unless the callback returns True."""
+    for alpha in alphas:
+        point = fit_at(walk, float(alpha))
+        path.add(point)
+        stop = callback is not None and callback(point) is True
+        if point.status is Status.INTERRUPTED:
+            raise KeyboardInterrupt
+        if stop:
+            break
 
 
 def _downwards(path: RegularizationPath, grid: np.ndarray, give_up: int | None) -> Iterator[float]:
@@ -118,13 +126,8 @@ def follow_protocol(
     """Fit the protocol's values of C in its order; the points stay sorted, strong to weak."""
     with objective.design.session():
         walk = Walk(objective, held, tol, max_iter, certificates)
-        for power in plan.values(lambda: path):
-            point = fit_at(walk, path.unit / (10.0**power * path.n_rows))
-            path.add(point)
-            if point.status is Status.INTERRUPTED:
-                raise KeyboardInterrupt
-            if callback is not None and callback(point) is True:
-                break
+        alphas = (path.unit / (10.0**power * path.n_rows) for power in plan.values(lambda: path))
+        _fill(path, walk, alphas, callback)
 
 
 def follow_leaving_one_out(
@@ -198,25 +201,19 @@ def fit_at(walk: Walk, alpha: float) -> PathPoint:
     start, before = time.perf_counter(), walk.objective.count.passes
     found = {id(w): w.go(alpha) for w in walk.walkers}
     whole = found[id(walk.walkers[0])]
-    judged = walk.judge(found)
-    certificate, loss, accuracy = None, None, None
+    judged, certificate = walk.judge(found), None
     if walk.certificates:
-        tol = walk.tol
-        if tol is None:
-            tol = LOOSE if whole.objective.loss.smoothness else KINKED
-        relative = walk.tol is None and alpha > 0
+        loose = LOOSE if whole.objective.loss.smoothness else KINKED
+        tol, relative = (loose, alpha > 0) if walk.tol is None else (walk.tol, False)
         certificate = certify(whole.objective, whole.theta, tol, whole.multipliers, relative)
-    point = whole.point
-    if point is None:
-        point = whole.objective.at(whole.theta)
-    loss, accuracy = point.loss, point.accuracy
+    point = whole.objective.at(whole.theta) if whole.point is None else whole.point
     return PathPoint(
         alpha,
         whole.objective.design.stored(whole.theta),
         whole.status,
         certificate,
-        loss,
-        float(accuracy if accuracy is not None else np.nan),
+        point.loss,
+        np.nan if point.accuracy is None else float(point.accuracy),
         judged.loss,
         judged.accuracy,
         judged.error,

@@ -8,7 +8,7 @@ that couples the classes the last digits cost a few passes, less than asking whi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from ..objective import Objective
 from ..objective.span import Span, span, worth_spanning
 from ..records import Status
 from ..solvers import SOLVERS
+from .least_squares import spectrum, thetas_of
 
 LOOSE, KINKED = 1e-6, 1e-4  # relative duality gaps, smooth losses and hinges
 LEVEL = 1e-3  # of what scores differ by: how wrong intercepts may be
@@ -136,27 +137,17 @@ class Spanned(Warm):
         return replace(found, objective=replace(self.whole, alpha=alpha), theta=self.rows.back(found.theta))
 
 
-@dataclass
 class Solved:
     """Least squares by one eigendecomposition."""
 
-    objective: Objective
-    values: np.ndarray = field(init=False)
-    U: np.ndarray = field(init=False)
-    moment: np.ndarray = field(init=False)  # Uᵀ XcᵀD(Y − ȳ)/Σw, (r, k)
-    means: tuple = field(init=False)
-
-    def __post_init__(self) -> None:
-        from .least_squares import spectrum
-
-        self.values, self.U, self.moment, self.means = spectrum(self.objective)
+    def __init__(self, objective: Objective) -> None:
+        self.objective, self.spectrum = objective, spectrum(objective)
 
     def turn(self) -> None:
         """Every α is as far as any other."""
 
     def go(self, alpha: float) -> Found:
-        W = self.U @ (self.moment / (self.values + alpha)[:, None])
-        theta = np.vstack([W, self.means[1] - self.means[0] @ W])
+        (theta,) = thetas_of(self.objective, *self.spectrum, np.array([alpha]))
         return Found(replace(self.objective, alpha=alpha), theta, Status.CONVERGED)
 
 

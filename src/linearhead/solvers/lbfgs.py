@@ -54,7 +54,7 @@ class LBFGS(Solver):
         for iteration in range(self.max_iter + 1):
             progress.record(iteration, point)
             if point.residual <= self.tol:
-                if self.rough or problem.precise() is problem:
+                if self.rough or problem.design.exact:
                     return Status.CONVERGED
                 problem, point = self._polish(problem, point, progress)
                 if point.residual <= self.tol:
@@ -67,14 +67,14 @@ class LBFGS(Solver):
                 continue
             if self._too_long(progress.trace):
                 break
-            if progress.resting(50) and problem.precise() is problem:
+            if progress.resting(50) and problem.design.exact:
                 return Status.STALLED
             if self.preconditioned and (old or _due(iteration)) and (self.model is None or iteration >= self.serves):
                 progress.extras["model"] = apply = None  # the old model makes room first
                 progress.extras["model"] = apply = problem.preconditioner(point.theta, fine=iteration >= LONG)
                 old = False
             step = self._step(problem, point, pairs, apply, few)
-            if step is None and not self.rough and problem.precise() is not problem:
+            if step is None and not self.rough and not problem.design.exact:
                 problem, point = self._polish(problem, point, progress)
                 step = self._step(problem, point, pairs, apply, few)
             if step is None and pairs:
@@ -136,7 +136,7 @@ class LBFGS(Solver):
         p = -two_loop(point.gradient, pairs, apply)
         slope = dot(p, point.gradient)
         slack = noise(problem, point)
-        if not slope < 0 or (-slope < 64 * slack and problem.precise() is not problem):
+        if not slope < 0 or (-slope < 64 * slack and not problem.design.exact):
             return None
 
         def at(t: float) -> tuple[Any, float]:
@@ -145,7 +145,7 @@ class LBFGS(Solver):
 
         first = 1.0 if self.preconditioned or pairs else min(1.0, 1.0 / np.sqrt(-slope))
         if few is not None:
-            first = _stride(few if problem.precise() is not problem else few.precise(), point.theta, p, slope)
+            first = _stride(few.precise() if problem.design.exact else few, point.theta, p, slope)
         found = search(at, point.value, slope, slack, first)
         return found[1] if found else None
 
