@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from linearhead import metrics
 from linearhead.data import Dataset
 from linearhead.experiment import Recipe, leaderboard
 from linearhead.experiment.extract import Pictures, Tolerance
@@ -185,6 +186,7 @@ def test_groups_stay_on_one_side(monkeypatch):
     parts = sample.part.reshape(-1, 4)
     assert (parts == parts[:, :1]).all()
     assert set(sample.part) == {0, 1, 2}
+    assert np.array_equal(sample.alike, np.concatenate([sample.groups[sample.part == part] for part in range(3)]))
 
 
 # ── the rule ──────────────────────────────────────────────────────────────────────────────────────
@@ -194,8 +196,8 @@ def tried(spec, dimension, right, cost):
     return Tried(spec, "cross_entropy", dimension, 0.1, np.asarray(right), np.asarray(cost, float), 0.0, True)
 
 
-def contest(*candidates):
-    return Contest(SimpleNamespace(), Recipe(), 0.0, [], list(candidates))
+def contest(*candidates, groups=None):
+    return Contest(SimpleNamespace(alike=groups), Recipe(), 0.0, [], list(candidates))
 
 
 def test_the_rule_prefers_few_numbers_only_where_chance_cannot_tell():
@@ -210,6 +212,17 @@ def test_the_rule_prefers_few_numbers_only_where_chance_cannot_tell():
     fewer = right.copy()
     fewer[np.flatnonzero(right)[:12]] = False
     assert contest(large, tried("tiny", 10, fewer, cost - 0.01)).winner() is large  # accuracy counts first
+
+
+def test_frames_of_few_tracks_count_as_what_they_show():
+    """Wrong on one of ten tracks: of 300 pictures much, of ten tracks within a standard error; so the interval."""
+    right, groups = np.ones(300, dtype=bool), np.repeat(np.arange(10), 30)
+    large, small = tried("pixels", 5000, right, np.full(300, 0.2)), tried("hog", 100, groups > 0, 0.2 + (groups == 0))
+    assert contest(large, small).winner() is large
+    assert contest(large, small, groups=groups).winner() is small
+    alone, whole = (small.record(False, g).accuracy_interval for g in (None, groups))
+    assert whole == metrics.evaluate(groups * 0, groups == 0, ["a", "b"], groups=groups).accuracy_interval
+    assert whole[0] < 0.6 < 0.85 < alone[0]
 
 
 def test_the_rule_does_not_overfit_the_judges():

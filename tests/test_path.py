@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 from scipy.special import log_softmax
+from scipy.stats import t as student
 from sklearn.datasets import load_digits
 
 from linearhead.errors import ConvergenceWarning, DataError, UsageError
@@ -293,6 +294,20 @@ def test_folds_keep_groups_whole():
     assert whole.valid_accuracy[-1] < 0.5
     named = regularization_path(X, y, groups=np.array([f"track {g:02}" for g in groups]), **options)
     assert np.array_equal(named.valid_loss, whole.valid_loss)
+    errors = [path.points[-1].valid_error for path in (parted, whole, named)]
+    assert errors[2] == errors[1] > 2 * errors[0]  # 40 tracks of 8 frames
+
+
+def test_held_out_rows_count_once_and_by_their_weights():
+    from sklearn.model_selection import RepeatedStratifiedKFold
+
+    X, y, _ = grouped(12)
+    options = {"alphas": [10.0], "cv": RepeatedStratifiedKFold(n_splits=3, n_repeats=5, random_state=0)}
+    w = np.where(np.arange(len(y)) % 2, 1.0, 0.1)
+    for weights, rows in ((None, len(y)), (w, w.sum() ** 2 / (w**2).sum())):
+        point = regularization_path(X, y, sample_weight=weights, **options).points[0]
+        middle = (point.valid_accuracy * rows + 2) / (rows + 4)
+        assert point.valid_error == pytest.approx((middle * (1 - middle) / (rows + 4)) ** 0.5)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -588,7 +603,8 @@ def test_it_goes_on_while_a_worse_loss_is_more_often_right(accuracies, fitted):
 
 @pytest.mark.parametrize("library", ["numpy", "strict"])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_how_much_higher_a_loss_is_comes_with_its_standard_error(digits, library, weighted):
+@pytest.mark.parametrize("alike", [False, True])
+def test_how_much_higher_a_loss_is_comes_with_its_standard_error(digits, library, weighted, alike):
     import array_api_strict
 
     X, y, _, _ = digits
@@ -599,9 +615,17 @@ def test_how_much_higher_a_loss_is_comes_with_its_standard_error(digits, library
     objective = SoftmaxClassifier()._objective(rows, y, w if weighted else None)
     own = [objective.design.to_rows(theta) for theta in thetas]
     losses = [-log_softmax(X[w > 0] @ t[:-1] + t[-1], axis=1)[np.arange(np.sum(w > 0)), y[w > 0]] for t in own]
-    more, error = objective.excess(*thetas)
+    groups = (np.arange(len(y)) // 25)[w > 0] if alike else None
+    codes = groups if groups is None or objective.n == len(groups) else np.arange(len(y)) // 25  # rows of no weight
+    more, error = objective.excess(*thetas, codes)
     difference, share = losses[0] - losses[1], w[w > 0]
     mean = np.average(difference, weights=share)
     assert more == pytest.approx(mean, rel=1e-9)
-    spread = np.average((difference - mean) ** 2, weights=share)
-    assert error == pytest.approx((spread / len(share)) ** 0.5, rel=1e-6)
+    deviations, factor = share * (difference - mean), 1.0
+    if alike:
+        deviations = np.bincount(groups, deviations)
+        factor = (len(deviations) / (len(deviations) - 1)) ** 0.5 * student.ppf(0.975, len(deviations) - 1) / 1.96
+    assert error == pytest.approx(factor * np.linalg.norm(deviations) / share.sum(), rel=1e-4)
+    tally = objective.tally(thetas[0], codes)
+    assert tally.loss == pytest.approx(share @ losses[0])
+    assert tally.weights == pytest.approx(np.bincount(groups, share) if alike else [share.sum()])

@@ -55,24 +55,47 @@ def accuracy(y: np.ndarray, predicted: np.ndarray) -> float:
     return float(np.mean(np.asarray(y) == np.asarray(predicted)))
 
 
-def independent(groups: np.ndarray, right: np.ndarray | None = None) -> float:
+def independent(groups: np.ndarray, values: np.ndarray | None = None) -> float:
     """As how many rows that have nothing to do with one another rows count that are alike within groups (n,).
 
     All rows of a group being the same one, as the variance of a mean over them says (Kish 1965, Survey Sampling). Where
-    it is known which are right (n,): p (1 − p) over the variance of their share p by the groups' sums, times (z/t)², t
-    for one degree of freedom less than there are groups (Korn & Graubard 1998, Survey Methodology 24), from the former
-    number to n; where all are right, or none, no sum tells how alike they are, and it is the former.
+    it is known what the mean is of, which are right say, values (n,): the count of `effective`; where all values are
+    the same, no sum tells how alike they are, and it is the former.
     """
     groups = np.unique(groups, return_inverse=True)[1]
     counts = np.bincount(groups).astype(np.float64)
-    n, m = len(groups), len(counts)
-    least = n * n / float(np.sum(counts**2))
-    if right is None or m in (1, n):
+    if values is None or len(counts) == len(groups):
+        return kish(counts)
+    return effective(np.bincount(groups, values), counts, float(np.var(values)), len(groups))
+
+
+def kish(counts: np.ndarray) -> float:
+    """(Σ c)² / Σ c²: as how many a mean of weights c counts."""
+    return float(np.sum(counts)) ** 2 / float(np.sum(np.square(counts)))
+
+
+def effective(sums: np.ndarray, counts: np.ndarray, variance: float, most: float) -> float:
+    """Of groups' sums (m,) over rows of so much weight (m,): the values' variance over that of their mean by the sums,
+    from `kish` to `most`, times (z/t)², t for one degree of freedom less than there are groups (Korn & Graubard 1998,
+    Survey Methodology 24)."""
+    sums, counts = sums[counts > 0], counts[counts > 0]
+    n, m, least = float(counts.sum()), len(counts), kish(counts)
+    if m == 1:
         return least
-    p = float(np.mean(right))
-    variance = m / (m - 1) * float(np.sum((np.bincount(groups, right) - p * counts) ** 2)) / n**2
-    found = p * (1 - p) / variance if variance > 0 else least
-    return min(max(found, least), n) * (Z95 / _t95(m - 1)) ** 2
+    of_mean = m / (m - 1) * float(np.sum((sums - counts * (sums.sum() / n)) ** 2)) / n**2
+    found = variance / of_mean if of_mean > 0 else least
+    return min(max(found, least), most) / student(m) ** 2
+
+
+def student(m: int) -> float:
+    """How much wider the 95 % interval of a mean of m groups is, as of so few little is known of their spread."""
+    return _t95(m - 1) / Z95 if m > 1 else 1.0
+
+
+def standard_error(values: np.ndarray, groups: np.ndarray | None = None) -> float:
+    """Of the mean of values (n,), of which those of one group (n,) may be alike."""
+    count = len(values) if groups is None else independent(groups, values)
+    return float(np.std(values, dtype=np.float64)) / sqrt(count)
 
 
 def _t95(df: int) -> float:

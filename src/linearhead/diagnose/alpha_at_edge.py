@@ -7,8 +7,6 @@ error. A plateau that reaches the end is no reason to look further, nor are prob
 
 from __future__ import annotations
 
-from math import sqrt
-
 from ..records import Finding, Run
 from .next_command import again, plain
 
@@ -20,13 +18,12 @@ def check(run: Run) -> Finding | None:
     tried = sorted((p for p in run.fit.path if p.get("valid_accuracy") is not None), key=lambda p: p["alpha"] or 0)
     if len(tried) < 3:
         return None
-    n = sum(run.data.counts.get("valid", []))
-    error = 0.5 / sqrt(n) if n else 0.0  # of an accuracy, at most
     for end, neighbour, side in ((0, 1, "smallest"), (-1, -2, "largest")):
         best, next_to = tried[end], tried[neighbour]
         accuracies = (best["valid_accuracy"] or 0.0, next_to["valid_accuracy"] or 0.0)
+        least = accuracies[1] - (next_to.get("valid_error") or 0.0)
         losses = (best.get("valid_loss") or 0.0, next_to.get("valid_loss") or 0.0)
-        falling = losses[0] < losses[1] - max(FALLING * losses[1], LEAST) and accuracies[0] >= accuracies[1] - error
+        falling = losses[0] < losses[1] - max(FALLING * losses[1], LEAST) and accuracies[0] >= least
         if best["alpha"] == run.fit.alpha and (accuracies[0] > accuracies[1] or falling):
             beyond = plain(run.fit.alpha / 10 if end == 0 else run.fit.alpha * 10)
             return Finding(

@@ -95,8 +95,8 @@ class Fit:
         )
 
 
-def fit(rows: Rows, recipe: Recipe, progress: Progress) -> Fit:
-    """Steps 1 to 3. KeyboardInterrupt only where there is nothing to keep yet."""
+def fit(rows: Rows, recipe: Recipe, progress: Progress, groups: np.ndarray | None = None) -> Fit:
+    """Steps 1 to 3; rows of one group (n,) are alike. KeyboardInterrupt only where there is nothing to keep yet."""
     state = Fit(recipe.estimator(DEFAULT_ALPHA).set_params(warm_start=True))
     with warnings.catch_warnings(record=True) as caught:
         # how the last fit ended is said by the findings
@@ -104,7 +104,7 @@ def fit(rows: Rows, recipe: Recipe, progress: Progress) -> Fit:
         warnings.simplefilter("ignore", ConvergenceWarning)
         try:
             if recipe.alpha == "auto":
-                timed(state, "choose alpha", lambda: choose_alpha(rows, recipe, state, progress))
+                timed(state, "choose alpha", lambda: choose_alpha(rows, recipe, state, progress, groups))
             else:
                 state.alpha = float(recipe.alpha)
             timed(state, "fit", lambda: _final(rows, recipe, state, progress))
@@ -117,7 +117,7 @@ def fit(rows: Rows, recipe: Recipe, progress: Progress) -> Fit:
     return state
 
 
-def choose_alpha(rows: Rows, recipe: Recipe, state: Fit, progress: Progress) -> None:
+def choose_alpha(rows: Rows, recipe: Recipe, state: Fit, progress: Progress, groups: np.ndarray | None = None) -> None:
     """Step 1: sets state.alpha and state.path, and state.best in case the work is interrupted."""
     state.alpha_from = DEFAULT
     if rows.valid is None:
@@ -143,8 +143,10 @@ def choose_alpha(rows: Rows, recipe: Recipe, state: Fit, progress: Progress) -> 
             done(1)
 
         judges = [(objective, classifier._held_out(objective, *rows.valid))]
+        alike = None if groups is None else np.unique(groups[rows.n_train :], return_inverse=True)[1]
         tol, rough = (PATH_TOL, HELD) if objective.k <= MANY_CLASSES else (MANY_TOL, math.inf)
-        follow(path, objective, judges, None, tol=tol, certificates=False, rough=rough, callback=keep)
+        options: dict[str, Any] = {"tol": tol, "certificates": False, "rough": rough, "groups": alike, "callback": keep}
+        follow(path, objective, judges, None, **options)
     state.directions.keep(objective.shared)
 
 

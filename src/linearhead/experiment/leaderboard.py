@@ -18,6 +18,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from ..data import split
 from ..errors import DataError, UsageError
 from ..features import FEATURES, make, split_spec
 from ..losses import LOSSES
-from ..metrics import wilson
+from ..metrics import independent, standard_error, wilson
 from ..records import Candidate, Leaderboard
 from .extract import Pictures
 from .progress import Progress
@@ -57,10 +58,11 @@ class Tried:
     seconds: float
     proper: bool
 
-    def record(self, chosen: bool) -> Candidate:
+    def record(self, chosen: bool, groups: np.ndarray | None = None) -> Candidate:
         right, n = int(self.right.sum()), len(self.right)
         cost = float(self.cost.mean()) if self.proper else None
-        bounds = wilson(right, n)
+        count = n if groups is None else independent(groups, self.right)
+        bounds = wilson(right * count / n, count)
         spec = make(self.spec, QUALITY).spec
         return Candidate(spec, self.loss, self.dimension, self.alpha, n, right / n, bounds, cost, self.seconds, chosen)
 
@@ -74,7 +76,15 @@ class Sample:
     part: np.ndarray  # (n,) 0, 1, 2
     judges: tuple[int, ...]
     seed: int
+    groups: np.ndarray | None = None  # (n,) pictures of one are alike
     blocks: dict[str, np.ndarray] = field(default_factory=dict)  # features by part of a specification
+
+    @cached_property
+    def alike(self) -> np.ndarray | None:
+        """(m,) the groups of the judged pictures, in their order."""
+        if self.groups is None:
+            return None
+        return np.concatenate([self.groups[self.judged(part)] for part in self.judges])
 
     def judged(self, part: int) -> np.ndarray:
         """(n,) the rows of the part that say something about a fit to the others: some of them are of their class."""
@@ -107,7 +117,7 @@ def hold(pictures: Pictures, among: np.ndarray, plan: Recipe, progress: Progress
         contest.run(done)
     winner = contest.winner()
     board = Leaderboard(
-        candidates=[tried.record(tried is winner) for tried in contest.ranked()],
+        candidates=[tried.record(tried is winner, sample.alike) for tried in contest.ranked()],
         not_tried=contest.left_out,
         pictures=len(sample.y),
         rule=RULE,
@@ -197,7 +207,7 @@ def draw(pictures: Pictures, among: np.ndarray, plan: Recipe, specs: list[str]) 
     groups = None if dataset.groups is None else dataset.groups[rows]
     part = split(y, {"0": 1.0, "1": 1.0, "2": 1.0}, plan.seed + 1, groups).astype(int)
     judges = tuple(p for p in range(3 if len(rows) <= THRICE else 1) if _judges(y, part == p))
-    return Sample(held, np.unique(y, return_inverse=True)[1], part, judges, plan.seed) if judges else None
+    return Sample(held, np.unique(y, return_inverse=True)[1], part, judges, plan.seed, groups) if judges else None
 
 
 def _judges(y: np.ndarray, held: np.ndarray) -> bool:
@@ -276,22 +286,22 @@ class Contest:
     def best(self) -> Tried:
         """The lowest cost among those whose accuracy chance cannot tell from the highest."""
         top = max(self.tried, key=lambda t: t.right.mean())
-        return min((t for t in self.tried if _close(t.right, top.right, -1)), key=lambda t: t.cost.mean())
+        return min((t for t in self.tried if self._close(t.right, top.right, -1)), key=lambda t: t.cost.mean())
 
     def winner(self) -> Tried:
         """The fewest numbers within one standard error of the best; ties: the lower cost."""
         best = self.best()
-        tied = [t for t in self.tried if _close(t.cost, best.cost, 1) and _close(t.right, best.right, -1)]
+        tied = [t for t in self.tried if self._close(t.cost, best.cost, 1) and self._close(t.right, best.right, -1)]
         return min(tied, key=lambda t: (t.dimension, t.cost.mean()))
 
     def ranked(self) -> list[Tried]:
         return sorted(self.tried, key=lambda t: (-t.right.mean(), t.cost.mean()))
 
-
-def _close(values: np.ndarray, best: np.ndarray, sign: int) -> bool:
-    """Whether the mean of `values` is worse (larger, for sign 1) than that of `best` by at most one standard error."""
-    worse = sign * (values.astype(np.float64) - best)
-    return bool(worse.mean() <= worse.std() / np.sqrt(len(worse)))
+    def _close(self, values: np.ndarray, best: np.ndarray, sign: int) -> bool:
+        """Whether the mean of `values` is worse (larger, for sign 1) than that of `best` by at most one standard error,
+        in which pictures of a group count by how alike their differences are."""
+        worse = sign * (values.astype(np.float64) - best)
+        return bool(worse.mean() <= standard_error(worse, self.sample.alike))
 
 
 def varied(spec: str, options: dict[str, Any]) -> Iterator[str]:

@@ -142,7 +142,7 @@ def train(
                 rows = Rows(prepared.extracted.X[:n], prepared.y[:n], prepared.n_train)
             else:
                 rows = spread.rows(prepared.extracted.stored, prepared.y[:n], prepared.n_train)
-            fitted = fit(rows, plan, progress)
+            fitted = fit(rows, plan, progress, None if prepared.groups is None else prepared.groups[:n])
         make = partial(build_model, prepared, plan, fitted)
         model, run, doubted = conclude(make, prepared, plan, fitted, progress, clock, command, folder.target)
         labels = mending.sheet(prepared, run, doubted, folder.target)

@@ -13,11 +13,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..arrays import namespace, one_hot, to_host
+from ..arrays import one_hot, to_host
 from ..design import Block, Design, LentSlabs, Rows
 from ..losses import Loss
 from ..penalties import Penalty
 from .coupled import CLASSES
+from .judging import Judging
 from .minibatches import MiniBatches
 from .point import Count, Point, Shared
 
@@ -27,7 +28,7 @@ SMALL = 100.0  # times smaller than 1, from which columns are tiny
 
 
 @dataclass(frozen=True)
-class Objective(MiniBatches):
+class Objective(Judging, MiniBatches):
     """loss, penalty and alpha on a design with labels y (n,) in 0..k−1 and weights (n,) or None for equal ones."""
 
     design: Design
@@ -141,39 +142,6 @@ class Objective(MiniBatches):
         value, correct, gradient = self.design.sweep(lambda block: self._share(block, stored))
         self.count.passes += self.share
         return self._point(theta, value, correct, gradient)
-
-    def judge(self, theta: np.ndarray) -> tuple[float, float]:
-        """Mean loss and accuracy at θ without ∇F: half a pass, where the rows are."""
-        there = self.placed()
-        if there is not self:
-            return there.judge(there.into(theta))
-        stored = self.design.to_rows(theta)
-        value, correct = self.design.sweep(lambda block: self._seen(block, stored)[:2])
-        self.count.passes += self.share / 2
-        return float(value) / self.total, float(correct) / self.total
-
-    def excess(self, theta: np.ndarray, other: np.ndarray) -> tuple[float, float]:
-        """How much higher the mean loss is at θ than at another, and the standard error of that over the rows, each
-        against itself."""
-        there = self.placed()
-        if there is not self:
-            return there.excess(there.into(theta), there.into(other))
-        stored = [self.design.to_rows(t) for t in (theta, other)]
-
-        def share(block: Block) -> tuple:
-            here, there = (self.score_terms(block.forward(t), block.rows)[0] for t in stored)
-            more, w = here - there, 1 if self.weights is None else self.weights[block.rows]
-            xp = namespace(more)
-            return xp.sum(w * more), xp.sum(w * more * more)
-
-        mean, square = (float(found) / self.total for found in self.design.sweep(share))
-        self.count.passes += self.share
-        return mean, float(np.sqrt(max(square - mean * mean, 0.0) / self.judged))
-
-    @property
-    def judged(self) -> int:
-        """Rows that have weight."""
-        return self.n if self.weights is None else int(to_host(self.weights > 0).sum())
 
     def observed(self, theta: np.ndarray, look: Callable[..., tuple]) -> tuple[Point, list, list]:
         """The point at θ; what look(objective, block, scores, slopes) → (anything, *what is summed) finds in that pass,

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import to_host
 from ..certificate import sentence
 from ..errors import ConvergenceWarning, UsageError
 from ..objective.checking import check_number
@@ -58,7 +59,8 @@ def regularization_path(
     nothing is held out nothing is chosen: the path is there to be looked at, and `alpha_` raises UsageError.
 
     cv: a number of folds, "loo", one of scikit-learn's splitters, or pairs (training, held-out) of row numbers. groups
-    (n,): rows of one group, such as frames of one film, are never on both sides of a fold.
+    (n,): rows of one group, such as frames of one film, are never on both sides of a fold, and count in the standard
+    error by how alike they are.
     alphas: default `default_alphas`. rule: one of RULES, "best" unless a protocol says otherwise. protocol: one of
     PROTOCOLS, which sets alphas, rule, split, give_up and refit. refit: fit the chosen strength to training and
     validation rows together. tol: the residual of every fit, as of the estimators; None: as exact as the choice needs.
@@ -88,7 +90,8 @@ def regularization_path(
     elif plan is not None:
         follow_protocol(path, objective, held, plan, callback=callback, **options)
     else:
-        follow(path, objective, held, alphas, give_up=give_up, callback=callback, **options)
+        alike = None if groups is None else _codes(groups, len(whole.y), sample_weight)
+        follow(path, objective, held, alphas, give_up=give_up, groups=alike, callback=callback, **options)
     if refit:
         again, _ = make.objective(given if valid is None or judging is None else given.joined(judging))
         share = 1.0 if plan is None else objective.total / again.total  # the C of a protocol stays, which is of a sum
@@ -113,6 +116,14 @@ def _parted(cv: Any, y: Any, groups: Any, seed: int, sample_weight: Any, n: int)
         return parts
     present = np.asarray(sample_weight) > 0
     return [(train[present], held[present]) for train, held in parts]
+
+
+def _codes(groups: Any, n: int, sample_weight: Any) -> np.ndarray:
+    """0 … m − 1 of the n rows that are left."""
+    groups = np.asarray(to_host(groups))
+    if n < len(groups):
+        groups = groups[np.asarray(sample_weight) > 0]
+    return np.unique(groups, return_inverse=True)[1]
 
 
 def _warn(path: RegularizationPath) -> None:

@@ -122,7 +122,16 @@ class RegularizationPath:
 
     def rows(self) -> list[dict[str, float | None]]:
         """One dict per α, for records and charts."""
-        names = ("alpha", "train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "passes", "seconds")
+        names = (
+            "alpha",
+            "train_loss",
+            "train_accuracy",
+            "valid_loss",
+            "valid_accuracy",
+            "valid_error",
+            "passes",
+            "seconds",
+        )
         return [{name: getattr(p, name) for name in names} for p in self.points]
 
     def plot(self, what: str = "accuracy") -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..certificate import certify
 from ..errors import UsageError
+from ..metrics import effective, kish
 from ..objective import Objective, check_passes, choose_solver
 from ..records import Status
 from .least_squares import leave_one_out
@@ -55,17 +56,19 @@ def follow(
     give_up: int | None = GIVE_UP,
     certificates: bool = True,
     rough: float | None = None,
+    groups: np.ndarray | None = None,
     callback: Callable[[PathPoint], Any] | None = None,
 ) -> None:
     """Fill the path, whose points lie strong to weak; Ctrl-C leaves the points so far in it and raises.
 
-    `held` pairs a training with a held-out objective: one pair, or one per fold. tol None: as exact as choosing needs;
-    rough: the residual of a fit is so many α at most, and none is looked at in float64. Given alphas are walked from
-    strong to weak; the default ones from within, both ways, until no α to come can win.
+    `held` pairs a training with a held-out objective: one pair, or one per fold; held-out rows of one of the `groups`
+    (n,), codes 0 … m − 1, are alike. tol None: as exact as choosing needs; rough: the residual of a fit is so many α at
+    most, and none is looked at in float64. Given alphas are walked from strong to weak; the default ones from within,
+    both ways, until no α to come can win.
     """
     grid = checked_alphas(objective, alphas)
     with objective.design.session():
-        walk = Walk(objective, held, tol, max_iter, certificates, turn=bool(grid[-1]), rough=rough)
+        walk = Walk(objective, held, tol, max_iter, certificates, bool(grid[-1]), rough, groups)
         within = give_up if alphas is None and held else None
         order = _downwards(path, grid, give_up) if within is None else _from_within(walk, path, grid, within)
         _fill(path, walk, order, callback)
@@ -169,11 +172,14 @@ class Walk:
         certificates: bool = True,
         turn: bool = True,
         rough: float | None = None,
+        groups: np.ndarray | None = None,
     ) -> None:
         self.objective, self.tol, self.certificates = objective, tol, certificates
         kind = choose_solver(objective.loss.name, objective.penalty.name)
         check_passes(objective.design, objective.loss.name, objective.penalty.name, kind)
         self.walkers = walkers_of(objective, held, kind, tol, max_iter, turn, rough)
+        self.groups = groups if groups is None or not held else held[0][1].design.column(groups)
+        self.rows = _rows([h for _, h in held])
         self.last: list[tuple[Objective, np.ndarray]] = []  # every judge, and the θ that it saw last
         self.lowest: tuple[float, list[np.ndarray]] = (np.inf, [])  # held-out loss so far, and every judge's θ there
         own = [i for i, (o, _) in enumerate(held) if o is not objective]
@@ -184,14 +190,16 @@ class Walk:
     def judge(self, found: dict[int, Any]) -> Judgement:
         """What the held-out rows say of each walker's find."""
         self.last = [(h, found[id(w)].theta) for w, h in self.judges]
-        judged = Judgement.of(self.last)
+        judged = Judgement.of(self.last, self.rows, self.groups)
         if judged.loss is not None and judged.loss <= self.lowest[0]:
             self.lowest = judged.loss, [theta for _, theta in self.last]
         return judged
 
     def behind(self) -> float:
         """Standard errors of the last point's held-out loss above the lowest, row against row."""
-        more = [(h.total, *h.excess(t, low)) for (h, t), low in zip(self.last, self.lowest[1], strict=True)]
+        more = [
+            (h.total, *h.excess(t, low, self.groups)) for (h, t), low in zip(self.last, self.lowest[1], strict=True)
+        ]
         error = sum((total * error) ** 2 for total, _, error in more) ** 0.5
         return sum(total * mean for total, mean, _ in more) / error if error else 0.0
 
@@ -231,17 +239,27 @@ class Judgement:
     error: float | None = None
 
     @classmethod
-    def of(cls, judges: list[tuple[Objective, np.ndarray]]) -> Judgement:
+    def of(cls, judges: list[tuple[Objective, np.ndarray]], rows: float, groups: np.ndarray | None = None) -> Judgement:
+        """Of all held-out rows together, which count as so many; or by their groups (n,), as `effective` says."""
         if not judges:
             return cls()
-        seen = [(h.total, *h.judge(theta)) for h, theta in judges]
-        total = sum(t for t, _, _ in seen)
-        loss = sum(t * loss for t, loss, _ in seen) / total
-        accuracy = sum(t * accuracy for t, _, accuracy in seen) / total
-        return cls(loss, accuracy, standard_error(accuracy, sum(h.judged for h, _ in judges)))
+        seen = [h.tally(theta, groups) for h, theta in judges]
+        total = sum(h.total for h, _ in judges)
+        right, weights = (np.sum([getattr(t, name) for t in seen], axis=0) for name in ("right", "weights"))
+        loss, accuracy = sum(t.loss for t in seen) / total, float(right.sum()) / total
+        if groups is not None:
+            rows = effective(right, weights, accuracy * (1 - accuracy), rows)
+        return cls(loss, accuracy, standard_error(accuracy, rows))
 
 
-def standard_error(accuracy: float, rows: int) -> float:
+def _rows(held: list[Objective]) -> float:
+    """As how many the held-out rows count by their weights; one that several folds hold out is one row."""
+    if not held or all(h.weights is None for h in held):
+        return float(sum(h.n for h in held))
+    return kish(np.sum([h.weights for h in held], axis=0))
+
+
+def standard_error(accuracy: float, rows: float) -> float:
     """Of an accuracy on so many rows; honest near 0 and 1, too (Agresti & Coull 1998)."""
     middle = (accuracy * rows + 2) / (rows + 4)
     return float(np.sqrt(middle * (1 - middle) / (rows + 4)))
