@@ -68,13 +68,33 @@ def test_train_and_evaluate_keep_tracks_together(tracks, tmp_path, monkeypatch):
     ((groups, fold),) = folds
     assert all(len(set(fold[groups == g].tolist())) == 1 for g in np.unique(groups))
     assert "groups kept together" in outcome.run.data.roles["judged"]
+    looked, look = [], roles._in_names
+    monkeypatch.setattr(roles, "_in_names", lambda *a: looked.append(a) or look(*a))
     judged = linearhead.evaluate(tmp_path / "run", tracks, reader="folder")
+    assert len(looked) == 1
     assert judged.evaluation.accuracy == outcome.run.evaluations["test"].accuracy
     assert judged.evaluation.n == outcome.run.evaluations["test"].n
     assert judged.evaluation.independent == outcome.run.evaluations["test"].independent < judged.evaluation.n
     assert judged.evaluation.accuracy_interval == outcome.run.evaluations["test"].accuracy_interval
     # frames of a track are copies of one another: none of them judges what another taught
     assert outcome.run.duplicates.judged == 0
+
+
+def test_evaluate_counts_by_the_groups_that_train_was_told(tracks, tmp_path):
+    """Not by other groups that the data name themselves; by those where the model's are not to be found."""
+    lines = [json.loads(line) for line in (tracks / "metadata.jsonl").read_text().splitlines()]
+    table = tmp_path / "all.jsonl"
+    for line in lines:
+        line |= {"file_name": str(tracks / line["file_name"]), "group": line["file_name"]}  # every frame by itself
+    table.write_text("\n".join(map(json.dumps, lines)))
+    options = {"features": "pixels", "loss": "squared", "alpha": 1.0, "group": "camera"}
+    test = linearhead.train(table, out=tmp_path / "run", **options).run.evaluations["test"]
+    judged = linearhead.evaluate(tmp_path / "run", table).evaluation
+    assert judged.independent == test.independent < judged.n
+    for line in lines:
+        del line["camera"]
+    table.write_text("\n".join(map(json.dumps, lines)))
+    assert linearhead.evaluate(tmp_path / "run", table, split="all").evaluation.independent == len(lines)
 
 
 @pytest.mark.parametrize(

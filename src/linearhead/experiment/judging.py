@@ -103,7 +103,7 @@ def evaluate(
     if split not in SPLITS:
         raise UsageError(f"--split is '{split}', but one of {', '.join(SPLITS)} is needed.")
     model = load_model(run)
-    dataset = open_readable(data, reader, rows=True)
+    dataset = _grouped(open_readable(data, reader, rows=True), model)
     given.match(dataset, model.extractor, model.dimension)
     which, rows, sentence = choose_rows(dataset, model, split)
     y, known, skipped = match_classes(dataset, rows, model)
@@ -115,7 +115,7 @@ def evaluate(
     extracted = pictures.features(model.extractor)  # pyright: ignore[reportArgumentType]
     y = y[np.isin(known, extracted.rows)]
     answers = answer(model, extracted.X, y)
-    groups = _groups(dataset, model, extracted.rows)
+    groups = None if dataset.groups is None else dataset.groups[extracted.rows]
     judged = evaluation(model, answers, y, groups)
     skipped = [*skipped, *extracted.skipped]
     found, compared = look_for_copies(model, pictures, extracted.rows, y, answers, groups)
@@ -166,14 +166,13 @@ def counted(
     return before
 
 
-def _groups(dataset: Dataset, model: Model, rows: np.ndarray) -> np.ndarray | None:
-    """Of these rows: the data's own, or what the model was told to find in names; None where there are none."""
-    if dataset.groups is None and (recipe := model.facts.get("recipe")):
-        try:
-            dataset = roles.grouped(dataset, Recipe.from_dict(recipe), added=True)
-        except DataError:  # these pictures have other names
-            return None
-    return None if dataset.groups is None else dataset.groups[rows]
+def _grouped(dataset: Dataset, model: Model) -> Dataset:
+    """With the groups that the model was told to look for, where these pictures have such; else with their own."""
+    recipe = model.facts.get("recipe")
+    try:
+        return roles.grouped(dataset, Recipe.from_dict(recipe), added=True) if recipe else dataset
+    except (DataError, UsageError):  # these pictures have other names, or no such column
+        return dataset
 
 
 def look_for_copies(
@@ -233,7 +232,7 @@ def _as_trained(model: Model, plan: Recipe, judged: Dataset) -> tuple[Dataset, n
     from .updating import join, made_of
 
     if model.facts.get("fingerprint") == roles.fingerprint(judged):
-        return judged, roles.assign(roles.grouped(judged, plan), plan)
+        return judged, roles.assign(judged, plan)
     parts = [part for part, _ in made_of(model, plan)]
     if len(parts) > 1:
         return join(parts, list(model.classes), plan)
@@ -241,7 +240,7 @@ def _as_trained(model: Model, plan: Recipe, judged: Dataset) -> tuple[Dataset, n
 
 
 def choose_rows(dataset: Dataset, model: Model, split: str) -> tuple[str, np.ndarray, str]:
-    """(name, rows, why) of the pictures to judge on."""
+    """(name, rows, why) of the pictures to judge on, which have the model's groups."""
     n = len(dataset.labels)
     if split == "all":
         return "all", np.arange(n), f"all {n} pictures, whether trained on or not"
@@ -249,7 +248,7 @@ def choose_rows(dataset: Dataset, model: Model, split: str) -> tuple[str, np.nda
     role = dataset.splits
     if recipe and roles.part_of(model.facts, dataset):
         plan = Recipe.from_dict(recipe)
-        role, why = roles.held_out(roles.grouped(dataset, plan), plan), "these are the data of train, split as there"
+        role, why = roles.held_out(dataset, plan), "these are the data of train, split as there"
     wanted = "test" if split == "auto" else split
     rows = np.flatnonzero(role == wanted)
     if len(rows):
