@@ -22,8 +22,8 @@ from ..design import design_of
 from ..errors import ConvergenceWarning, DataError, DataWarning, UsageError
 from ..losses import LOSSES, make_loss
 from ..objective import Objective, check_combination, check_passes, choose_solver
-from ..objective.checking import check_drowned, check_scale, combine_weights
-from ..objective.inputs import checked_weights, codes_of, scores, without_absent
+from ..objective.checking import check_drowned, check_scale, combine_weights, weights_of_classes
+from ..objective.inputs import checked_weights, codes_of, present_weights, scores, without_absent
 from ..path import RegularizationPath, follow, follow_leaving_one_out, held_out, hold_out, solvable
 from ..penalties import make_penalty
 from ..records import Status, Trace
@@ -33,6 +33,7 @@ from .by_lbfgs import by_lbfgs
 from .inputs import checked_pair, checked_rows
 from .leaving_out import LeavingOut
 from .options import check_options
+from .whole import whole_or_nothing
 
 SMALL = 2**20  # multiply-adds of a pass, up to which a hinge is solved to 1e-8 unless told otherwise
 SHARED_OPTIONS = ("tol", "max_iter", "learning_rate", "momentum", "nesterov", "batch_size", "schedule", "averaging")
@@ -57,7 +58,7 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
     max_iter : iterations (epochs for sgd); None: the solver's own limit.
     learning_rate : step size of gd and sgd; gd also takes "1/L" and "backtracking".
     momentum, nesterov, batch_size, schedule, averaging, patience : see solvers.SGD.
-    class_weight : None, "balanced" or {class: weight}.
+    class_weight : None, "balanced" or {class: weight}; of rows that are held out as well.
     warm_start : begin from the previous coef_ and intercept_.
     random_state : seed of the shuffling.
     callback : called with every row of the trace as a dict; return True to stop.
@@ -137,34 +138,42 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
         """Minimise F on X (n, d), y (n,), weights (n,). X_valid (m, d), y_valid (m,) add their loss and accuracy to
         `trace_`, choose the strength where alpha="auto", and are what `patience` watches; they are never fitted.
 
-        Ctrl-C sets every attribute to the best parameters so far, then raises KeyboardInterrupt.
+        What is held out is judged by what is minimised: in loss and accuracy its rows count by class_weight, "balanced"
+        being so on the rows fitted, and those that alpha="auto" holds out by sample_weight, too.
+
+        Ctrl-C sets every attribute to the best parameters so far, then raises KeyboardInterrupt. A fit that fails, is
+        refused or has no parameters yet leaves every attribute as it was.
         """
-        solver = self._make_solver()
-        objective = self._objective(X, y, sample_weight)
-        check_passes(objective.design, self.loss, self.penalty, self.solver_)
-        solver = replace(solver, tol=self._tolerance(objective))
-        for name in ("_calls", "path_"):  # of other fits
-            self.__dict__.pop(name, None)
+        with whole_or_nothing(self):
+            solver = self._make_solver()
+            objective = self._objective(X, y, sample_weight)
+            check_passes(objective.design, self.loss, self.penalty, self.solver_)
+            solver = replace(solver, tol=self._tolerance(objective))
+            for name in ("_calls", "path_"):  # of other fits
+                self.__dict__.pop(name, None)
+            self._check_valid(X_valid, y_valid)
+            held = None if X_valid is None else self._held_out(objective, X_valid, y_valid, sample_weight)
+            monitor = None if held is None else _monitor(held)
+            objective = replace(objective, watch=held is not None)  # training accuracy is then counted as well
+            theta, solution = self._start(objective), None
+            if self._directions is not None and (basis := self._directions.basis) is not None:
+                objective.shared.basis = basis.of(objective.design, basis.rows)
+            if self.alpha == "auto" and objective.alpha:
+                objective, theta, solution = self._choose_alpha(objective, held)
+            if solution is None and self.solver_ == "lbfgs":
+                solution = by_lbfgs(solver, objective, theta, self.callback, monitor)
+            elif solution is None:
+                solution = solver(objective, theta, self.callback, monitor)
+            self._finish(objective, solution)
+        if self.status_ is Status.INTERRUPTED:
+            raise KeyboardInterrupt
+        return self
+
+    def _check_valid(self, X_valid: Any, y_valid: Any) -> None:
         if (X_valid is None) != (y_valid is None):
             raise UsageError("X_valid and y_valid come together: rows and their labels; found one of the two.")
         if self.patience is not None and X_valid is None:
             raise UsageError("patience watches the validation loss: pass X_valid and y_valid to fit, or patience=None.")
-        held = None if X_valid is None else self._held_out(objective, X_valid, y_valid)
-        monitor = None if held is None else _monitor(held)
-        objective = replace(objective, watch=held is not None)  # training accuracy is then counted as well
-        theta = self._start(objective)
-        if self._directions is not None and (basis := self._directions.basis) is not None:
-            objective.shared.basis = basis.of(objective.design, basis.rows)
-        if self.alpha == "auto" and objective.alpha:
-            objective, theta = self._choose_alpha(objective, held)
-        if self.solver_ == "lbfgs":
-            solution = by_lbfgs(solver, objective, theta, self.callback, monitor)
-        else:
-            solution = solver(objective, theta, self.callback, monitor)
-        self._finish(objective, solution)
-        if solution.status is Status.INTERRUPTED:
-            raise KeyboardInterrupt
-        return self
 
     def _tolerance(self, objective: Objective | None = None) -> float:
         """`tol`, or what suits the loss; a hinge's optimum to the last digits where they cost next to nothing."""
@@ -224,12 +233,21 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
             )
         return objective.design.from_stored(np.vstack([self.coef_.T, self.intercept_[None]]).astype(np.float64))
 
-    def _held_out(self, objective: Objective, X: Any, y: Any) -> Objective:
+    def _held_out(self, objective: Objective, X: Any, y: Any, sample_weight: Any = None) -> Objective:
+        """These rows, judged with the class weights of the fit to rows with those weights."""
         X, y = checked_pair(self, X, y, reset=False)
-        return held_out(objective, X, codes_of(y, self.classes_, "y_valid has classes that y lacks"))
+        codes = codes_of(y, self.classes_, "y_valid has classes that y lacks")
+        weights = None
+        if self.class_weight is not None:
+            own = present_weights(sample_weight, objective.n)
+            weights = weights_of_classes(self.class_weight, self.classes_, objective.y, own)[codes]
+        return held_out(objective, X, codes, weights)
 
-    def _choose_alpha(self, objective: Objective, held: Objective | None) -> tuple[Objective, np.ndarray]:
-        """alpha="auto": by X_valid; else least squares by leaving each row out, others by one row in seven."""
+    def _choose_alpha(
+        self, objective: Objective, held: Objective | None
+    ) -> tuple[Objective, np.ndarray, Solution | None]:
+        """alpha="auto": by X_valid; else least squares by leaving each row out, others by one row in seven. The problem
+        with that strength, θ to begin from, and where Ctrl-C ended the search, the best so far as what was found."""
         watching = replace(objective, watch=True)
         if held is None and self.loss == "squared" and self.penalty == "l2" and solvable(objective):
             self.path_ = RegularizationPath.of(objective, self.classes_)
@@ -241,15 +259,15 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
         try:
             follow(self.path_, train, [(train, judge)], None, certificates=False)
         except KeyboardInterrupt:
-            if self.path_.points:
-                chosen, theta = self._chosen(objective)
-                self._finish(chosen, Solution(chosen.at(theta), Status.INTERRUPTED, np.inf, Trace(), 0))
-            raise
+            if not self.path_.points:
+                raise
+            chosen, theta, _ = self._chosen(objective)
+            return chosen, theta, Solution(chosen.at(theta), Status.INTERRUPTED, np.inf, Trace(), 0)
         return self._chosen(objective)
 
-    def _chosen(self, objective: Objective) -> tuple[Objective, np.ndarray]:
+    def _chosen(self, objective: Objective) -> tuple[Objective, np.ndarray, None]:
         point = self.path_.points[self.path_.index_]
-        return replace(objective, alpha=point.alpha), objective.design.from_stored(point.theta)
+        return replace(objective, alpha=point.alpha), objective.design.from_stored(point.theta), None
 
     def _finish(self, objective: Objective, solution: Any) -> None:
         self.trace_, self.status_, self.n_iter_ = solution.trace, solution.status, max(1, solution.iterations)
@@ -257,23 +275,33 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
         if self._directions is not None and not objective.design.apart:
             self._directions.keep(objective.shared)
         objective.shared.basis = solution.extras["model"] = None  # certificates need their room, and no curvature model
-        with objective.design.session():
-            single = objective.design.dtype == np.float32
-            returned = self._keep(objective, solution, np.float32 if single else np.float64)
-            if single and solution.status is Status.CONVERGED and not self.certificate_.certified:
-                returned = self._keep(objective, solution, np.float64)  # the optimum within tol has more digits
-            proof = self._separation(objective, returned)
+        kind, proof = np.float32 if objective.design.dtype == np.float32 else np.float64, None
+        stored = self._keep(objective, solution, kind)
+        try:
+            with objective.design.session():
+                returned = self._prove(objective, solution, stored)
+                if kind is np.float32 and solution.status is Status.CONVERGED and not self.certificate_.certified:
+                    stored = self._keep(objective, solution, np.float64)  # the optimum within tol has more digits
+                    returned = self._prove(objective, solution, stored)
+                proof = self._separation(objective, returned)
+        except KeyboardInterrupt:  # the weights are kept, with nothing proven
+            self.status_, self.certificate_, self._reach = Status.INTERRUPTED, None, None
         if proof is not None and objective.loss.proper:
             self.status_ = Status.UNBOUNDED
-        self.converged_ = self.certificate_.certified and self.status_ is not Status.UNBOUNDED
+        certified = self.certificate_ is not None and self.certificate_.certified
+        self.converged_ = certified and self.status_ is not Status.UNBOUNDED
         if not self.converged_ and self.status_ is Status.CONVERGED:
             self.status_ = Status.STALLED
         self._warn(proof)
 
     def _keep(self, objective: Objective, solution: Any, kind: Any) -> np.ndarray:
-        """Weights of this type, and what is proven of them, rounding included; θ as it is returned."""
+        """θ in the units of X, (d + 1, k), as weights of this type."""
         stored = objective.design.stored(solution.point.theta).astype(kind)
         self.coef_, self.intercept_ = np.ascontiguousarray(stored[:-1].T), stored[-1].copy()
+        return stored
+
+    def _prove(self, objective: Objective, solution: Any, stored: np.ndarray) -> np.ndarray:
+        """What is proven of these weights, rounding included; θ as it is returned."""
         returned = objective.design.from_stored(stored.astype(np.float64))
         multipliers = solution.extras.get("multipliers")
         self.certificate_, self._reach = prove(objective, returned, self._tolerance(objective), multipliers)

@@ -24,12 +24,19 @@ from ..penalties import make_penalty
 from ..records import Status, Trace
 from ..solvers import SGD
 from .inputs import checked_pair
+from .whole import whole_or_nothing
 
 FAR = 5  # spreads of the first batch between a column and 0, beyond which it is centred
 SETTLE = 3  # calls after which the step size has fallen to 1/√2 of the first
 
 
 def partial_fit(estimator: Any, X: Any, y: Any, classes: Any, sample_weight: Any) -> Any:
+    with whole_or_nothing(estimator):
+        _partial_fit(estimator, X, y, classes, sample_weight)
+    return estimator
+
+
+def _partial_fit(estimator: Any, X: Any, y: Any, classes: Any, sample_weight: Any) -> None:
     fresh = not hasattr(estimator, "classes_")
     if fresh and classes is None:
         raise UsageError("The first call of partial_fit needs classes: later batches may bring classes this one lacks.")
@@ -39,17 +46,19 @@ def partial_fit(estimator: Any, X: Any, y: Any, classes: Any, sample_weight: Any
         raise UsageError(f"classes differ from those of the first call or of fit, {estimator.classes_.tolist()}.")
     known = np.unique(np.asarray(classes)) if fresh else estimator.classes_
     objective = _objective(estimator, X, y, sample_weight, known, fresh)
-    estimator.classes_ = known
     with objective.design.session():
         solution = _pass(estimator, objective, fresh)
+    if solution.status is Status.INTERRUPTED:
+        raise KeyboardInterrupt
     kind = np.float32 if objective.design.dtype == np.float32 else np.float64
     stored = objective.design.stored(solution.point.theta).astype(kind)
+    estimator.classes_ = known
     estimator.coef_, estimator.intercept_ = np.ascontiguousarray(stored[:-1].T), stored[-1].copy()
-    estimator.trace_ = solution.trace if fresh else _joined(estimator.trace_, solution.trace)
+    newest = Trace(**{name: values[-1:] for name, values in vars(solution.trace).items()})
+    estimator.trace_ = solution.trace if fresh else estimator.trace_.followed_by(newest)
     estimator.status_, estimator.converged_, estimator.n_iter_ = Status.MAX_ITER, False, estimator._calls
     estimator.alpha_, estimator.solver_, estimator.certificate_ = objective.alpha, "sgd", None
     estimator._reach = None
-    return estimator
 
 
 def _pass(estimator: Any, objective: Objective, fresh: bool) -> Any:
@@ -106,12 +115,3 @@ def _objective(estimator: Any, X: Any, y: Any, sample_weight: Any, classes: np.n
     design = design.centred(estimator._centre if estimator._centre.any() else None, deviation, None, squares(away))
     loss, penalty = make_loss(estimator.loss, estimator.margin), make_penalty(estimator.penalty, estimator.l1_ratio)
     return Objective(design, codes, len(classes), loss, penalty, estimator._strength(), sample_weight)
-
-
-def _joined(before: Trace, after: Trace) -> Trace:
-    """The newest row of `after` added to `before`."""
-    row = after.rows()[-1]
-    last = before.rows()[-1]
-    row |= {name: row[name] + last[name] for name in ("iteration", "passes", "seconds")}
-    before.append(**row)
-    return before

@@ -104,6 +104,13 @@ def without_absent(X: Any, y: np.ndarray, weights: np.ndarray | None) -> tuple[A
     return X[present], y[present], weights[present]  # type: ignore[index]
 
 
+def present_weights(sample_weight: Any, n: int) -> np.ndarray | None:
+    """Of the n rows that are left when those without weight have gone, where they have; None: one for all."""
+    if sample_weight is None or np.ndim(weights := np.asarray(to_host(sample_weight), dtype=np.float64)) == 0:
+        return None
+    return weights if len(weights) == n else weights[weights > 0]
+
+
 def codes_of(y: np.ndarray, classes: np.ndarray, what: str) -> np.ndarray:
     """Places (n,) of the labels in `classes`; DataError naming those that are not there, `what` being said of y."""
     strange = np.setdiff1d(y, classes)

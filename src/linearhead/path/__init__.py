@@ -65,6 +65,7 @@ def regularization_path(
     PROTOCOLS, which sets alphas, rule, split, give_up and refit. refit: fit the chosen strength to training and
     validation rows together. tol: the residual of every fit, as of the estimators; None: as exact as the choice needs.
     give_up: end after that many α's in a row that lose to the best (None: never). cv="loo": least squares only, exact.
+    sample_weight (n,): in fits and folds alike; rows of `valid` count one each.
     Raises UsageError for options that do not fit, DataError for rows that cannot be used.
 
     >>> from sklearn.datasets import load_digits
@@ -122,7 +123,7 @@ def _codes(groups: Any, n: int, sample_weight: Any) -> np.ndarray:
     """0 … m − 1 of the n rows that are left."""
     groups = np.asarray(to_host(groups))
     if n < len(groups):
-        groups = groups[np.asarray(sample_weight) > 0]
+        groups = groups[np.asarray(to_host(sample_weight)) > 0]
     return np.unique(groups, return_inverse=True)[1]
 
 

@@ -31,15 +31,15 @@ def judges(
     return [] if cv is None or cv == LEAVE_ONE_OUT else folds(objective, int(cv), seed)
 
 
-def held_out(objective: Objective, X: Any, codes: np.ndarray) -> Objective:
-    """Checked rows (m, d) with codes (m,), held out, as an objective in the same columns, without penalty."""
+def held_out(objective: Objective, X: Any, codes: np.ndarray, weights: np.ndarray | None = None) -> Objective:
+    """Checked rows (m, d) with codes and weights (m,), held out: an objective in the same columns, without penalty."""
     mine, design = objective.design, design_of(X, intercept=objective.design.intercept)
     if design.d != mine.d:
         raise DataError(f"The validation rows have {design.d} columns, the training rows {mine.d}.")
     names = ("shift", "scale", "centre_blocks")  # sparse rows are centred through θ alone
     same = {name: getattr(mine, name) for name in names if hasattr(mine, name) and hasattr(design, name)}
     design = replace(design, **same)
-    return Objective(design, codes, objective.k, objective.loss, objective.penalty, 0.0, watch=True)
+    return Objective(design, codes, objective.k, objective.loss, objective.penalty, 0.0, weights, watch=True)
 
 
 def hold_out(objective: Objective, seed: int, one_in: int = 7) -> tuple[Objective, Objective]:

@@ -149,7 +149,7 @@ def follow_leaving_one_out(
     for alpha, theta, (loss, accuracy, held_loss, held_accuracy) in zip(grid, thetas, judged.T, strict=True):
         at = replace(objective, alpha=float(alpha))
         proof = certify(at, theta, tol or 1e-7) if certificates else None
-        error = standard_error(held_accuracy, objective.n)
+        error = standard_error(held_accuracy, _rows([objective]))
         path.points.append(
             PathPoint(
                 float(alpha), objective.design.stored(theta), Status.CONVERGED, proof, float(loss),
