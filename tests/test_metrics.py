@@ -90,15 +90,30 @@ def test_interval_of_the_mean_recall_of_even_classes_is_nearly_wilsons():
         assert got == pytest.approx(metrics.wilson(10 * hits, 360), abs=8e-4)
 
 
-def test_likeliest_recalls_have_the_mean_and_one_multiplier():
-    hits, n = np.array([3.0, 8, 36, 0]), np.array([5.0, 10, 36, 7])
-    for mean in (0.02, 0.3, 0.5, 0.9, 0.99):
-        p = metrics.likeliest(hits, n, mean)
-        assert p.mean() == pytest.approx(mean, abs=1e-6)
+@pytest.mark.parametrize("worth", [1.0, 0.05])  # rows that count as less than one leave classes of less than one row
+def test_likeliest_recalls_have_one_multiplier_and_fall_with_it(worth):
+    hits, n = worth * np.array([3.0, 8, 36, 0]), worth * np.array([5.0, 10, 36, 7])
+    means = []
+    for lam in (-60.0, -7, -0.4, 0, 0.3, 9, 80):
+        p = metrics.likeliest(hits, n, lam)
         slope = hits * (1 - p) - (n - hits) * p  # of the log likelihood, times p (1 - p)
         inside = (p > 1e-6) & (p < 1 - 1e-6)
-        multiplier = (slope / np.maximum(p * (1 - p), 1e-12))[inside]
-        assert np.ptp(multiplier) < 1e-6 * np.abs(multiplier).max()
+        np.testing.assert_allclose(slope[inside], lam * (p * (1 - p))[inside], atol=1e-12)
+        assert np.all((p >= 0) & (p <= 1))
+        means.append(p.mean())
+    assert np.all(np.diff(means) < 0)
+    assert means[3] == pytest.approx(np.mean(hits / n))
+
+
+def test_classes_of_little_more_than_a_row_are_not_without_bounds():
+    """Ten classes of ten rows that count as 11 in all: as ten of one row, not as if nothing were known."""
+    lows = []
+    for worth in (0.05, 0.1, 0.11, 0.19, 0.2, 1.0):
+        low, high = metrics.balanced_interval(worth * diagonal([10] * 10, [10] * 10))
+        assert high == 1
+        lows.append(low)
+    assert min(lows) > 0.5
+    assert lows[0] < lows[1] < lows[2] < lows[3] < lows[5]
 
 
 COVERED = [
