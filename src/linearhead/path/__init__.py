@@ -91,7 +91,7 @@ def regularization_path(
     elif plan is not None:
         follow_protocol(path, objective, held, plan, callback=callback, **options)
     else:
-        alike = None if groups is None else _codes(groups, len(whole.y), sample_weight)
+        alike = None if groups is None else _codes(groups, len(given.y), sample_weight)
         follow(path, objective, held, alphas, give_up=give_up, groups=alike, callback=callback, **options)
     if refit:
         again, _ = make.objective(given if valid is None or judging is None else given.joined(judging))
