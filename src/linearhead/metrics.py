@@ -194,8 +194,8 @@ def _variance(p: np.ndarray, n: np.ndarray) -> float:
 
 
 def likeliest(hits: np.ndarray, n: np.ndarray, lam: float) -> np.ndarray:
-    """The recalls p (k,) likeliest after so many hits of n, of all with their mean: hits / p − (n − hits) / (1 − p) = λ,
-    the same λ for all classes. λp² − (n + λ) p + hits = 0, by the form of the root that does not cancel."""
+    """The recalls p (k,) likeliest after so many hits of n, of all with their mean: hits / p − (n − hits) / (1 − p)
+    = λ, the same for all classes. λp² − (n + λ) p + hits = 0, by the form of the root that does not cancel."""
     b = n + lam
     root = np.sqrt(np.maximum(b * b - 4 * lam * hits, 0))
     below = (b - root) / (2 * (lam if lam < 0 else -1.0))  # where λ ≤ −n
