@@ -144,6 +144,32 @@ def test_manifests_that_cannot_be_used_at_all(tmp_path):
         open_dataset(tmp_path / "e.csv")
 
 
+@pytest.mark.parametrize("ending", [".json", ".jsonl"])
+def test_a_json_array(tmp_path, ending):
+    rows = [{"path": "1.png", "label": "b"}, ["2.png", "a"], {"path": "3.png", "label": "a"}, {"path": "1.png"}]
+    dataset = open_dataset(write(tmp_path / f"list{ending}", "\n " + json.dumps(rows, indent=1)))
+    assert (dataset.reader, dataset.names, classes_of(dataset)) == ("manifest", ["1.png", "3.png"], ["b", "a"])
+    assert [s.reason for s in dataset.skipped] == ["entry 2: not a JSON object", "entry 4: no label"]
+    assert open_dataset(write(tmp_path / "labels.json", json.dumps(rows)).parent).names == dataset.names
+    with pytest.raises(DataError, match=r"begins as a JSON array, but is none \(.*one object a picture"):
+        open_dataset(write(tmp_path / f"cut{ending}", json.dumps(rows)[:-9]))
+    with pytest.raises(DataError, match=r'columns none.*Needed: \[\{"file_name"'):
+        open_dataset(write(tmp_path / f"other{ending}", json.dumps({"images": [], "annotations": []}, indent=1)))
+
+
+def test_a_table_without_a_head(tmp_path):
+    for name in ("x/a.png", "x/b.png"):
+        write(tmp_path / name, "")
+    for text in ("x/a.png,cat\nx/b.png,dog\n", "cat;a.png\ndog;b.png\n"):
+        dataset = open_dataset(write(tmp_path / "list.csv", text))
+        assert classes_of(dataset) == ["cat", "dog"]
+        assert [dataset.read(i) for i in range(2)] == [tmp_path / "x" / "a.png", tmp_path / "x" / "b.png"]
+    with pytest.raises(DataError, match="there is no head: put one above it, such as file_name,label"):
+        open_dataset(write(tmp_path / "list.csv", "x/a.png,cat,7\nx/b.png,dog,8\n"))
+    with pytest.raises(DataError, match="Name the column so"):
+        open_dataset(write(tmp_path / "list.csv", "nowhere.png,cat\nlost.png,dog\n"))
+
+
 def test_a_byte_order_mark_and_quotes(tmp_path):
     path = tmp_path / "list.csv"
     path.write_bytes('\ufefffile_name,label\r\n"a, b.png","big ""cat"""\r\n'.encode())

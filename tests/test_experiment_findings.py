@@ -11,6 +11,7 @@ from linearhead import diagnose
 from linearhead.experiment import judge
 from linearhead.metrics import evaluate
 from linearhead.records import Certificate, DataSummary, Duplicates, FitSummary, LearningCurve, Run, Status, Trace
+from linearhead.report import view
 
 CLASSES = ["cat", "dog"]
 
@@ -146,6 +147,21 @@ def test_a_learning_rate_of_mini_batches(values, told):
     assert ("not-converged" in found) == (not told)  # the reason stands in its place
     for code in told:
         assert not re.search(r"\d{3}%", found[code].evidence)
+
+
+def test_a_rate_that_was_found_is_told_and_epochs_are_called_so():
+    run = make_run(converged=False)
+    run.fit.solver, run.fit.learning_rate = "sgd", 0.04
+    run.fit.trace = Trace(value=[2.3 - 0.02 * t for t in np.linspace(0, 1, 21)])
+    small = codes(run)["learning-rate-small"]
+    assert "The epochs ran out" in small.evidence
+    assert "whose rate was 0.04" in small.evidence
+    assert "Take --learning-rate 0.1," in small.advice
+    run.fit.trace = Trace(value=[2.3, 0.11, 0.08, 0.075, 0.07, 0.066])
+    assert codes(run)["not-converged"].evidence.startswith("sgd after 7 epochs: ")
+    told = dict(view.fit(run))
+    assert (told["learning rate"], told["epochs"]) == ("0.04", "7")
+    assert "learning rate" not in dict(view.fit(make_run()))
 
 
 def unfinished(start, end, gap):

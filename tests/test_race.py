@@ -9,7 +9,9 @@ from sklearn.datasets import load_digits
 
 from linearhead.cli import cli
 from linearhead.errors import DataError, UsageError
+from linearhead.objective import Objective
 from linearhead.race import ENTRANTS, charts, entrants, page, race
+from linearhead.solvers import LBFGS
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +84,38 @@ def test_out_of_time(rows):
     assert finish.trace.seconds[-1] < 1
 
 
+@pytest.mark.parametrize("told", ["F* = ", "gradient descent: "])
+def test_ctrl_c_ends_the_race_with_those_who_have_run(rows, monkeypatch, told):
+    """In the second runner's first steps; before the first one's there is nothing to show."""
+    X, y = rows
+    at, lines = Objective.at, []
+
+    def interrupted(self, *args, **kwargs):
+        if lines and lines[-1].startswith(told) and self.count.passes > 3:
+            raise KeyboardInterrupt
+        return at(self, *args, **kwargs)
+
+    monkeypatch.setattr(Objective, "at", interrupted)
+    found = race(X[:200], y[:200], passes=9, said=lines.append, only=["gradient descent", "Nesterov", "L-BFGS"])
+    assert found.interrupted
+    names = [finish.name for finish in found.finishers]
+    assert names == (["gradient descent"] if told == "F* = " else ["gradient descent", "Nesterov"])
+    assert found.finishers[-1].outcome.startswith("interrupted")
+    assert found.finishers[-1].name in page(found, "digits", "pixels")
+
+
+def test_ctrl_c_before_anybody_has_run_is_the_callers(rows, monkeypatch):
+    X, y = rows
+
+    def interrupted(self, problem, theta, progress):
+        progress.record(0, problem.at(theta))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(LBFGS, "minimise", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        race(X[:200], y[:200], passes=9)
+
+
 def test_kinks_leave_those_at_home_who_need_a_slope():
     assert set(entrants("hinge")) == {"SGD, batch 1", "SGD, batch 32", "SGD, batch 256", "SGD, batch n", "multipliers"}
     assert "multipliers" not in entrants("cross_entropy")
@@ -111,6 +145,7 @@ def test_the_command(tmp_path):
     found = json.loads(done.stdout)
     assert found["n"] == 120
     assert len(found["finishers"]) == 10
+    assert not found["interrupted"]
     assert (tmp_path / "a.html").read_text(encoding="utf-8").startswith("<!doctype html>")
     again = CliRunner().invoke(cli, words)
     assert again.exit_code == 2

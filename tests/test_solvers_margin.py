@@ -13,7 +13,7 @@ from sklearn.svm import LinearSVC
 from linearhead import LinearClassifier
 from linearhead.errors import ConvergenceWarning
 from linearhead.records import Status
-from linearhead.solvers import SOLVERS, Dual, dual
+from linearhead.solvers import SOLVERS, Dual, Proximal, dual
 from linearhead.solvers.contract import Progress, Stop
 from linearhead.solvers.dual import _Within
 from test_solvers_agree import objective_of
@@ -384,6 +384,21 @@ def test_inner_problems_go_to_lbfgs_or_to_the_proximal_method(monkeypatch):
                 Dual()._inner(smooth, settled, 3.0, share, deque())
                 assert seen["tol"] == tol
         seen.clear()
+
+
+def test_ctrl_c_in_an_inner_problem_ends_the_whole_fit(monkeypatch):
+    begun = []
+
+    def interrupted(self, problem, theta, progress):
+        begun.append(self)
+        progress.record(0, problem.step_point(theta))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Proximal, "minimise", interrupted)
+    X, y = blobs(60, 4, 3)
+    objective = objective_of(X, y, "hinge", 0.01, penalty="l1")
+    found = Dual()(objective, objective.start())
+    assert (found.status, len(begun)) == (Status.INTERRUPTED, 1)
 
 
 def test_what_the_dual_solver_is_and_takes_by_default():

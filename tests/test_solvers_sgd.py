@@ -54,3 +54,22 @@ def test_single_rows_end_where_they_should_within_many_blocks():
     fitted = LinearClassifier(alpha=0.1, solver="sgd", batch_size=1, max_iter=1).fit(X.astype(np.float32), y)
     assert fitted.n_iter_ == 1
     assert fitted.score(X, y) > 0.9
+
+
+@pytest.mark.filterwarnings("ignore::linearhead.errors.ConvergenceWarning")
+def test_the_rate_of_the_steps_is_told():
+    X, y = blobs(np.random.default_rng(0), 60, 4, 3, spread=0.7)
+    fit = {
+        (solver, rate): LinearClassifier(alpha=0.1, solver=solver, learning_rate=rate, max_iter=5, random_state=0).fit(
+            X, y
+        )
+        for solver, rate in (("sgd", None), ("sgd", 0.3), ("gd", "1/L"), ("gd", None), ("lbfgs", None))
+    }
+    rates = {key: clf.learning_rate_ for key, clf in fit.items()}
+    assert rates["sgd", None] > 0
+    again = LinearClassifier(alpha=0.1, solver="sgd", learning_rate=rates["sgd", None], max_iter=5, random_state=0).fit(
+        X, y
+    )
+    np.testing.assert_array_equal(again.coef_, fit["sgd", None].coef_)
+    assert (rates["sgd", 0.3], rates["gd", None], rates["lbfgs", None]) == (0.3, None, None)
+    assert rates["gd", "1/L"] > 0

@@ -189,6 +189,12 @@ class FitSummary:
     path: list[dict[str, float | None]] = field(default_factory=list)  # per alpha tried: alpha, valid_accuracy, …
     loss_label: str = ""
     alpha_from: str = ""  # in words: chosen of 18, given, kept …
+    learning_rate: float | None = None  # of gd and sgd: the one that was found or given, the largest where it falls
+
+    @property
+    def rounds(self) -> str:
+        """What `iterations` counts."""
+        return "epochs" if self.solver == "sgd" else "iterations"
 
 
 @dataclass

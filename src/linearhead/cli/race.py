@@ -9,6 +9,8 @@ import click
 from .choices import READER, FromRegistry, Place, Size, cached
 from .output import put, put_json
 
+INTERRUPTED = 130
+
 
 @click.command(short_help="Let all solvers race on the same pictures.")
 @click.argument("data", type=Place())
@@ -71,7 +73,8 @@ def race(data: str, as_json: bool, **options: Any) -> None:
     """Let gradient descent, SGD with batches of 1, 32, 256 and all, momentum, Nesterov, L-BFGS with and without
     preconditioning, and Newton race on the pictures in DATA.
 
-    Draws F and its distance to the proven optimum against passes and against seconds, on one page.
+    Draws F and its distance to the proven optimum against passes and against seconds, on one page. Ctrl-C ends the race
+    and draws those who have run.
     """
     from ..experiment import race as run_race
     from .progress import Bars
@@ -83,3 +86,6 @@ def race(data: str, as_json: bool, **options: Any) -> None:
     else:
         for line in race_lines(raced):
             put(line)
+    if raced.race.interrupted:
+        put("Interrupted: on the page are those who have run.", err=True)
+        raise click.exceptions.Exit(INTERRUPTED)

@@ -64,7 +64,9 @@ def _run_lines(run: Run) -> Iterator[str]:
     yield f"Pictures: {data.found} found = {data.used} used + {len(data.skipped)} skipped; {len(data.classes)} classes"
     seen = f" from {features['picture']} pictures" if "picture" in features else " a row"
     yield f"Features: {features['name']}, {features['dimension']} numbers{seen}"
-    yield f"Fit: {fit.loss_label} + {fit.penalty}, alpha {fit.alpha:.3g} ({fit.alpha_from}), {fit.solver}: {fit.status}"
+    rate = "" if fit.learning_rate is None else f" at learning rate {fit.learning_rate:.3g}"
+    chosen = f"{fit.loss_label} + {fit.penalty}, alpha {fit.alpha:.3g} ({fit.alpha_from})"
+    yield f"Fit: {chosen}, {fit.solver}{rate}: {fit.status}"
     if run.duplicates is not None:
         yield copies_line(run.duplicates)
     if run.trust is not None and run.trust.judged is not None:

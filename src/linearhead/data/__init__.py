@@ -25,7 +25,7 @@ class Reader(NamedTuple):
 READERS: dict[str, Reader] = {
     "idx": Reader(idx.recognises, idx.read, "IDX files (MNIST, Fashion-MNIST), gzipped or not"),
     "cifar": Reader(cifar.recognises, cifar.read, "CIFAR-10 and CIFAR-100, binary or Python version"),
-    "manifest": Reader(manifest.recognises, manifest.read, "CSV or JSON lines with the columns file_name and label"),
+    "manifest": Reader(manifest.recognises, manifest.read, "CSV or JSON with file_name and label"),
     "numpy": Reader(numpy_files.recognises, numpy_files.read, ".npz or .npy: pictures or features, with labels"),
     "webdataset": Reader(webdataset.recognises, webdataset.read, "tar files with pictures and .cls or .json labels"),
     "parquet": Reader(parquet.recognises, parquet.read, "Parquet files with pictures inside and labels"),

@@ -1,9 +1,9 @@
-"""Manifests: a CSV or JSON-lines file with one picture a line, or a folder with one named metadata, manifest or labels.
+"""Manifests: CSV, JSON lines or a JSON array of pictures, or a folder with one named metadata, manifest or labels.
 
 Columns, in any order and case: where the picture is (`file_name` or an alias), what it shows (`label` or an alias), and
 optionally `split` (the words of `SPLIT_WORDS`) and `group`; others are kept by name. Paths are relative to the
 manifest, or to the one folder beside it where they lead to files. Lines that name no picture or no label, and pictures
-named twice, are skipped with their line number.
+named twice, are skipped with their line number. A CSV file may lack its head where one of two columns leads to a file.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import csv
 import json
 import os
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -41,7 +41,7 @@ COLUMNS = {  # the first alias that is there counts
     "split": ("split", "subset"),
     "group": ("group", "group_id"),
 }
-CSV_ENDINGS, JSON_ENDINGS = (".csv", ".tsv"), (".jsonl", ".ndjson")
+CSV_ENDINGS, JSON_ENDINGS = (".csv", ".tsv"), (".jsonl", ".ndjson", ".json")
 NAMES = ("metadata", "manifest", "labels")
 FIRST = 20  # places that are looked for
 DELIMITERS = ",;\t|"
@@ -54,7 +54,7 @@ class _Rows:
     splits: list[str] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
     others: list[dict[str, str]] = field(default_factory=list)  # the columns without a role
-    seen: dict[str, int] = field(default_factory=dict)  # path -> line
+    seen: dict[str, str] = field(default_factory=dict)  # path -> where
     skipped: list[Skipped] = field(default_factory=list)
 
 
@@ -73,10 +73,12 @@ def read(path: Path) -> Dataset:
     if missing:
         wanted = "; ".join(f"{role}: {', '.join(COLUMNS[role])}" for role in missing)
         found = listed([str(key) for key in keys], 10) or "none"
-        raise DataError(f"{manifest} has the columns {found}, but lacks one of these: {wanted}. Name the column so.")
+        raise DataError(
+            f"{manifest} has the columns {found}, but lacks one of these: {wanted}. {_how_to_name(manifest, keys)}"
+        )
     rows = _Rows()
-    for line, record in records:
-        _add(rows, record, columns, line, manifest)
+    for where, record in records:
+        _add(rows, record, columns, where, manifest)
     labels, classes = by_name(rows.labels)
     base, places = _places(manifest.parent, rows.places)
     others = [str(key) for key in keys if key is not None and key not in columns.values()]
@@ -106,27 +108,42 @@ def _places(beside: Path, places: list[str]) -> tuple[Path, list[str]]:
     return beside, places
 
 
-def _add(rows: _Rows, record: Any, columns: dict[str, str], line: int, manifest: Path) -> None:
-    """One line of the manifest: a row, or an entry in `skipped`."""
+def _how_to_name(manifest: Path, keys: Collection[Any]) -> str:
+    """What makes a manifest of one that lacks a column."""
+    if any(_leads(manifest.parent, key) for key in keys):
+        return "The first line is about a picture, so there is no head: put one above it, such as file_name,label."
+    if not keys and manifest.suffix.lower() in JSON_ENDINGS:
+        return 'Needed: [{"file_name": "a.jpg", "label": "cat"}, …], or such objects line by line.'
+    return "Name the column so."
+
+
+def _leads(beside: Path, place: Any) -> bool:
+    """Whether a place leads to a file."""
+    base, written = _places(beside, [str(place).strip()])
+    return os.path.isfile(os.path.join(base, written[0]))
+
+
+def _add(rows: _Rows, record: Any, columns: dict[str, str], where: str, manifest: Path) -> None:
+    """One line, or entry of an array: a row, or one of `skipped`."""
     if not isinstance(record, dict):
-        rows.skipped.append(Skipped(f"{manifest.name}:{line}", str(record)))
+        rows.skipped.append(Skipped(f"{manifest.name}: {where}", f"{where}: {record}"))
         return
     value = {role: _text(record.get(column)) for role, column in columns.items()}
     reason = _why_not(value, rows, record)
     if reason:
-        rows.skipped.append(Skipped(value["path"] or f"{manifest.name}:{line}", f"line {line}: {reason}"))
+        rows.skipped.append(Skipped(value["path"] or f"{manifest.name}: {where}", f"{where}: {reason}"))
         return
     try:
         rows.splits.append(split_named(value.get("split") or ""))
     except KeyError:
         raise DataError(
-            f"{manifest}, line {line}: the split is '{value['split']}'; train, valid or test is needed, or nothing."
+            f"{manifest}, {where}: the split is '{value['split']}'; train, valid or test is needed, or nothing."
         ) from None
-    rows.seen[value["path"] or ""] = line
+    rows.seen[value["path"] or ""] = where
     rows.places.append(value["path"] or "")
     rows.labels.append(value["label"] or "")
     # without a group a picture is a group of its own
-    rows.groups.append(value.get("group") or f"line {line}")
+    rows.groups.append(value.get("group") or where)
     rows.others.append({key: _text(record[key]) or "" for key in record if key not in columns.values()})
 
 
@@ -141,7 +158,7 @@ def _why_not(value: dict[str, str | None], rows: _Rows, record: dict[Any, Any]) 
     if "://" in path:
         return "an address, not a file; nothing is fetched from a network"
     if path in rows.seen:
-        return f"named before, in line {rows.seen[path]}"
+        return f"named before, in {rows.seen[path]}"
     return None
 
 
@@ -174,35 +191,68 @@ def _manifest_at(path: Path) -> Path | None:
 
 def _first_record(manifest: Path) -> dict[Any, Any]:
     try:
-        _, first = next(_iterate(manifest), (0, {}))
-    except (OSError, UnicodeDecodeError, csv.Error):
+        _, first = next(_iterate(manifest), ("", {}))
+    except (OSError, UnicodeDecodeError, csv.Error, DataError):
         return {}
     return first if isinstance(first, dict) else {}
 
 
-def _records(manifest: Path) -> list[tuple[int, Any]]:
+def _records(manifest: Path) -> list[tuple[str, Any]]:
     try:
         return list(_iterate(manifest))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise FileError(
-            f"{manifest} cannot be read: {error}. Needed: CSV or JSON lines in UTF-8; spreadsheets call it CSV UTF-8."
+            f"{manifest} cannot be read: {error}. Needed: CSV or JSON in UTF-8; spreadsheets call it CSV UTF-8."
         ) from error
 
 
-def _iterate(manifest: Path) -> Iterator[tuple[int, Any]]:
-    """(line number, dict) for each line, or (line number, a text) saying what is wrong with it."""
+def _iterate(manifest: Path) -> Iterator[tuple[str, Any]]:
+    """("line 3" or "entry 3", dict) for each, or a text that says what is wrong with it in place of the dict."""
     with manifest.open(encoding=_encoding(manifest), newline="") as file:
         if manifest.suffix.lower() in CSV_ENDINGS:
             head = file.readline()
             file.seek(0)
             delimiter = max(DELIMITERS, key=head.count)
-            reader = csv.DictReader(file, delimiter=delimiter, skipinitialspace=True)
+            reader = csv.DictReader(
+                file, _without_head(manifest, head, delimiter), delimiter=delimiter, skipinitialspace=True
+            )
             for record in reader:
-                yield reader.line_num, record
-            return
-        for line, text in enumerate(file, 1):
-            if text.strip():
-                yield line, _parsed(text, line)
+                yield f"line {reader.line_num}", record
+        elif _begins_array(file):
+            for entry, record in enumerate(_array(manifest, file.read()), 1):
+                yield f"entry {entry}", record if isinstance(record, dict) else "not a JSON object"
+        else:
+            for line, text in enumerate(file, 1):
+                if text.strip():
+                    yield f"line {line}", _parsed(text)
+
+
+def _without_head(manifest: Path, first: str, delimiter: str) -> list[str] | None:
+    """The columns' names where the first line of two fields is a picture and what it shows; None: it is a head."""
+    fields = next(csv.reader([first], delimiter=delimiter, skipinitialspace=True), [])
+    leading = [_leads(manifest.parent, place) for place in fields] if len(fields) == 2 else []
+    if sum(leading) != 1 or _columns(dict.fromkeys(fields)):
+        return None
+    return [COLUMNS["path"][0] if leads else COLUMNS["label"][0] for leads in leading]
+
+
+def _begins_array(file: TextIO) -> bool:
+    """Whether the first sign of the file is that of a JSON array."""
+    signs = file.read(1)
+    while signs.isspace():
+        signs = file.read(1)
+    file.seek(0)
+    return signs == "["
+
+
+def _array(manifest: Path, text: str) -> list[Any]:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(
+            f"{manifest} begins as a JSON array, but is none ({error}). Needed: [{{…}}, {{…}}], one object a picture, "
+            "or JSON lines."
+        ) from error
 
 
 def _encoding(manifest: Path) -> str:
@@ -211,9 +261,9 @@ def _encoding(manifest: Path) -> str:
         return "utf-16" if file.read(2) in (BOM_UTF16_LE, BOM_UTF16_BE) else "utf-8-sig"
 
 
-def _parsed(text: str, line: int) -> Any:
+def _parsed(text: str) -> Any:
     try:
         record = json.loads(text)
     except (ValueError, RecursionError):
-        return f"line {line}: not JSON"
-    return record if isinstance(record, dict) else f"line {line}: not a JSON object"
+        return "not JSON"
+    return record if isinstance(record, dict) else "not a JSON object"

@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from ..records import Finding, Run
 from . import learning_rate_large
-from .next_command import with_lbfgs
+from .next_command import plain, with_lbfgs
 
 CODE = "learning-rate-small"
 END = {
@@ -33,12 +33,15 @@ def check(run: Run) -> Finding | None:
     whole, last = values[0] - values[-1], values[-1 - (len(values) - 1) // parts] - values[-1]
     if whole <= 0 or last < share * whole:
         return None
+    rate = fit.learning_rate
+    at = "" if rate is None else f", whose rate was {rate:.3g}"
+    longer = "Multiply --learning-rate by 3" if rate is None else f"Take --learning-rate {plain(3 * rate)}"
     return Finding(
         code=CODE,
         title="The learning rate is too small",
         severity="warning",
-        evidence=f"The iterations ran out while the objective was still falling: {last / whole:.0%} of its whole "
-        f"decrease, from {values[0]:.4g} to {values[-1]:.4g}, came in the {words} of the steps.",
-        advice="Multiply --learning-rate by 3, raise --max-iter, or use --solver lbfgs, which needs no rate.",
+        evidence=f"The {fit.rounds} ran out while the objective was still falling: {last / whole:.0%} of its whole "
+        f"decrease, from {values[0]:.4g} to {values[-1]:.4g}, came in the {words} of the steps{at}.",
+        advice=f"{longer}, raise --max-iter, or use --solver lbfgs, which needs no rate.",
         command=with_lbfgs(run),
     )

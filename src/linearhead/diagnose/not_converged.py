@@ -26,7 +26,7 @@ def check(run: Run) -> Finding | None:
         code=CODE,
         title="The fit stopped before its optimum",
         severity="warning",
-        evidence=f"{fit.solver} after {fit.iterations} iterations: {fit.status}{residual}{gap}.",
+        evidence=f"{fit.solver} after {fit.iterations} {fit.rounds}: {fit.status}{residual}{gap}.",
         **_remedy(run),
     )
 

@@ -67,7 +67,8 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
     ----------
     coef_ (k, d), intercept_ (k,), classes_ (k,), n_iter_, trace_ (records.Trace), status_ (records.Status),
     converged_ (the tolerance was certified in float64), certificate_ (records.Certificate), solver_, alpha_,
-    path_ (RegularizationPath, with alpha="auto").
+    learning_rate_ (of gd and sgd, the largest where it falls; else None), path_ (RegularizationPath, with
+    alpha="auto").
 
     Raises
     ------
@@ -271,7 +272,7 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
 
     def _finish(self, objective: Objective, solution: Any) -> None:
         self.trace_, self.status_, self.n_iter_ = solution.trace, solution.status, max(1, solution.iterations)
-        self.alpha_ = objective.alpha
+        self.alpha_, self.learning_rate_ = objective.alpha, solution.extras.get("learning_rate")
         if self._directions is not None and not objective.design.apart:
             self._directions.keep(objective.shared)
         objective.shared.basis = solution.extras["model"] = None  # certificates need their room, and no curvature model

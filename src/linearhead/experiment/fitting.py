@@ -91,6 +91,7 @@ class Fit:
             trace=self.trace if len(self.trace) else getattr(best, "trace_", Trace()),
             path=self.path,
             loss_label=recipe.loss_title(),
+            learning_rate=getattr(best, "learning_rate_", None),
             alpha_from=UNPENALISED if recipe.penalty == "none" else self.alpha_from,
         )
 

@@ -79,6 +79,7 @@ class Outcome:
             "penalty": run.fit.penalty,
             "solver": run.fit.solver,
             "alpha": run.fit.alpha,
+            "learning_rate": run.fit.learning_rate,
             "converged": run.fit.converged,
             "status": run.fit.status,
             "interrupted": self.interrupted,

@@ -53,6 +53,7 @@ class Race:
     proven: float | None  # the lowest F reached lies at most this much above F*
     test_accuracy: float | None  # of the optimum
     finishers: list[Finish]
+    interrupted: bool = False  # the last of the finishers, or the one after it, was stopped by Ctrl-C
     levels: tuple[float, ...] = LEVELS
 
     def to_json(self) -> dict[str, Any]:
@@ -76,7 +77,8 @@ def race(
 ) -> Race:
     """Let everybody who fits the loss run on rows X (n, d) with labels y until passes or seconds are spent.
 
-    X_test, y_test: rows on which the end points' accuracy is told. `only` names some of ENTRANTS.
+    X_test, y_test: rows on which the end points' accuracy is told. `only` names some of ENTRANTS. Ctrl-C ends the race
+    with those who have run; KeyboardInterrupt where nobody has.
 
     >>> from sklearn.datasets import load_digits
     >>> X, y = load_digits(return_X_y=True)
@@ -92,12 +94,23 @@ def race(
     if X_test is not None and len(X_test):
         X_test, y_test = checked_pair(X_test, y_test)
         judge = _judge(X_test, codes_of(y_test, classes, "y_test has classes that y lacks"))
+    said("The optimum first, however long it takes")
     best = _reference(problem)
     said(f"F* = {best.point.value:.6g}")
     ended: list[tuple[Finish, np.ndarray]] = []
+    interrupted = False
     for name in only or runners:
-        ended.append(_run(name, runners[name], problem, passes, seconds, seed))
+        try:
+            ended.append(_run(name, runners[name], problem, passes, seconds, seed))
+        except KeyboardInterrupt:  # before its first step
+            if not ended:
+                raise
+            interrupted = True
+            break
         said(f"{name}: F = {ended[-1][0].value:.6g}, {ended[-1][0].outcome}")
+        if ended[-1][0].outcome == Status.INTERRUPTED.value:
+            interrupted = True
+            break
     theta = min([(best.point.value, best.point.theta), *((f.value, t) for f, t in ended)], key=lambda pair: pair[0])[1]
     proof = certify(problem, theta, 1e-9, best.extras.get("multipliers"))
     for finish, at in ended:
@@ -112,6 +125,7 @@ def race(
         proven=proof.gap,
         test_accuracy=None if judge is None else judge(problem, theta),
         finishers=[finish for finish, _ in ended],
+        interrupted=interrupted,
     )
 
 
@@ -136,7 +150,10 @@ def _reference(problem: Objective) -> Solution:
     """The optimum as well as it can be had."""
     solver: Solver = LBFGS(tol=1e-10, max_iter=2000) if problem.loss.smoothness else Dual(tol=1e-7)
     own = _fresh(problem).precise()
-    return solver(own, own.start())
+    found = solver(own, own.start())
+    if found.status is Status.INTERRUPTED:
+        raise KeyboardInterrupt  # what is left is no optimum to measure distances from
+    return found
 
 
 def _run(

@@ -233,11 +233,12 @@ def fit(run: Run) -> list[tuple[str, str]]:
         "alpha": f"{f.alpha:g} ({f.alpha_from})" if f.alpha_from else f.alpha,
         "columns standardised": f.standardize,
         "solver": f.solver,
-        "iterations": f.iterations,
+        "learning rate": f.learning_rate,
+        f.rounds: f.iterations,
         "passes over the rows": float(f.passes),
         "ended because": sentences.status(f.status),
     }
-    return sentences.facts(rows)
+    return sentences.facts({name: value for name, value in rows.items() if value is not None})
 
 
 def cost(run: Run) -> dict[str, Any] | None:

@@ -121,6 +121,8 @@ class Dual(Solver):
             # L1's dual is bounded by α: a residual of r costs the gap r/α of F
             scale = smooth.alpha * share / max(settled.gap.point.value, 1e-300)
             found = Proximal(tol=float(np.clip(scale, 1e-13, 1e-2)), max_iter=2000)(smooth, theta)
+            if found.status is Status.INTERRUPTED:
+                raise KeyboardInterrupt  # of the whole fit, of which this one is a part
             return found.point.theta, 0 if found.status is Status.CONVERGED else self.inner, False
         theta, steps, done = smooth.newton(settled, FARTHER * reach * smooth.gamma, EXACTER * share, hard)
         if done is not None:

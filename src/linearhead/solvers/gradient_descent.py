@@ -43,6 +43,8 @@ class GradientDescent(Solver):
     def minimise(self, problem: Problem, theta: np.ndarray, progress: Progress) -> Status:
         point, velocity = problem.step_point(theta), np.zeros_like(theta)
         rate = self._first_rate(problem)
+        if self.rate != "backtracking":
+            progress.extras["learning_rate"] = rate
         for iteration in range(self.max_iter + 1):
             residual = problem.step_residual(point)
             progress.record(iteration, point, residual)

@@ -50,6 +50,7 @@ class SGD(Solver):
         epochs = min(max(EPOCHS, -(-STEPS // steps)), MOST_EPOCHS) if self.max_iter is None else self.max_iter
         total = steps * epochs
         rate = self.learning_rate or self.tried_rate(problem, theta, batch, min(TRIAL_STEPS, max(total // 20, 5)))
+        progress.extras["learning_rate"] = rate
         state = Steps(theta, total, rate, self, problem)
         best = (np.inf, 0, point)
         for epoch in range(1, epochs + 1):
