@@ -3,14 +3,18 @@
 1. As ∇F(θ*) = 0, F(θ) − F* ≥ mean D(sᵢ, sᵢ*) + a/2 ‖V‖², D ≥ 0 the Bregman distance of ℓ (mean: weighted, over rows).
 2. dᵢ = Vᵀzᵢ + β. Along d, |φ'''| ≤ R(d) φ'' (Bach 2010, lemma 1): R = max d − min d for softmax, max |d| for logistic,
    0 for squares. Taylor's remainder: D(s, s + d) ≥ χ(R) dᵀH(s)d, χ(R) = ∫₀¹ u e^{−Ru} du, and χ(R + B) ≥ e^{−B} χ(R).
-3. N(d)² = mean χᵢ dᵢᵀHᵢdᵢ with χᵢ = χ(√2 ρ ‖zᵢ‖), ρ² = 2E/a ≥ ‖V‖² is a seminorm; N(β)² = βᵀMβ, M = mean χᵢHᵢ, and
-   N(Vᵀz) ≤ τ‖V‖, τ² = mean χᵢ‖Hᵢ‖‖zᵢ‖². So if R(β) ≤ B, e^{−B} N(d)² + a/2 ‖V‖² ≤ E and √(βᵀMβ) ≤ N(d) + τ‖V‖,
-   hence |uᵀβ| ≤ f(B) for u = e_a − e_b (or e_a), f(B) = e^{B/2} ‖u‖_{M⁻¹} √(E (1 + 2τ²/a)).
-4. D(s, s + td) rises with t, so 3 holds for tV, tβ, t ≤ 1: were R(β) > B > f(B), the t with R(tβ) = B gives B ≤ f(B).
-   So any B with f(B) < B bounds R(β), by f(B). Then for every row z, by Cauchy and Schwarz, with c = e^{B/2}‖u‖_{M⁻¹},
-   |Δ(s_a − s_b)| ≤ √2‖z‖‖V‖ + c (N(d)e^{−B/2} + τ‖V‖) ≤ √E √(c² + 2 (√2‖z‖ + cτ)²/a); c = 0 without an intercept.
-5. For squares N(d)² = ½ mean ‖dᵢ‖² ≥ ½ ‖β + Vᵀz̄‖², z̄ the mean row, and M = ½I: so 3 holds with τ = ‖z̄‖/√2, next to
-   nothing where columns are centred, and no row need be looked at.
+3. N(d)² = mean χᵢ dᵢᵀHᵢdᵢ with χᵢ = χ(√2 ρ ‖zᵢ‖), ρ² = 2E/a ≥ ‖V‖² is a seminorm; so if R(β) ≤ B,
+   e^{−B} N(d)² + a/2 ‖V‖² ≤ E.
+4. M = mean χᵢHᵢ is the Laplacian of a graph of classes (and the ground, where scores have a zero of their own) with
+   conductances m_e = mean χᵢ(Hᵢ)_e. For u = e_a − e_b (or e_a), φ = M⁻¹u are the potentials of a unit current from a to
+   b, f_e = m_e Δφ_e its flow, and uᵀβ = φᵀMβ = mean χᵢ φᵀHᵢ(dᵢ − Vᵀzᵢ). The first part is at most ‖u‖_{M⁻¹} N(d); the
+   second Σ_e f_e (V_e)ᵀz̄_e ≤ g ‖V‖, z̄_e the mean row of an edge, ‖z̄_e‖² ≤ mean χᵢ(Hᵢ)_e ‖zᵢ‖² / m_e, and
+   g² = Σ_y (Σ_{e at y} |f_e| ‖z̄_e‖)². A current from a to b is one from a to all less one from b to all: g ≤ g_a + g_b.
+5. Hence |uᵀβ| ≤ f(B) = √E √(e^B ‖u‖²_{M⁻¹} + 2g²/a). D(s, s + td) rises with t, so 3 holds for tV, tβ, t ≤ 1: were
+   R(β) > B > f(B), the t with R(tβ) = B gives B ≤ f(B). So any B with f(B) < B bounds R(β), by f(B). Then for every row
+   z likewise |Δ(s_a − s_b)| ≤ √E √(e^B ‖u‖²_{M⁻¹} + 2 (√2 ‖z‖ + g)²/a); without an intercept the first and g are 0.
+6. For squares N(d)² = ½ mean ‖dᵢ‖² ≥ ½ ‖β + Vᵀz̄‖², z̄ the mean row: M = ½I, every z̄_e is z̄, next to nothing where
+   columns are centred, and no row need be looked at.
 """
 
 from __future__ import annotations
@@ -27,7 +31,8 @@ from ..objective import Objective
 
 BENDS = {"cross_entropy": 1.0, "logistic": 1.0, "squared": 0.0}  # |φ'''| ≤ bend · R(d) φ''
 MOST = 512  # classes up to which M, (k, k), and its inverse cost less than the fit; beyond, nothing is said
-SAFE = 1 + 1e-9  # room for the rounding of the bound itself
+SAFE = 1 + 1e-5  # room for the rounding of the bound itself, of the potentials above all
+DEFINITE = 1e4  # times their rounding, eigenvalues of M at least
 
 
 @dataclass(frozen=True)
@@ -39,16 +44,18 @@ class Reach:
     centre: np.ndarray | None
     scale: np.ndarray | None
     inverse: np.ndarray | None = None  # e^B M⁻¹, (k, k); None without an intercept
-    spill: float = 0.0  # τ
+    pulls: np.ndarray | None = None  # g_a, (k,)
 
     def __call__(self, lengths: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
         """|Δ(s_label − s_b)| ≤ this, (n, k), for rows of these ‖z‖ and labels in 0 … k − 1."""
         xp = namespace(lengths)
         if not np.isfinite(self.gap):
             return xp.zeros((lengths.shape[0], k)) + np.inf
-        pairs = np.zeros((k, k)) if self.inverse is None else pair_lengths(self.inverse)
-        c = xp.take(to_device(pairs, lengths), labels, axis=0)
-        pull = 2**0.5 * lengths[:, None] + c * self.spill
+        pairs, pulls = (
+            (pair_lengths(self.inverse), self.pulls) if self.pulls is not None else (np.zeros((k, k)), np.zeros(k))
+        )
+        c, g = (xp.take(to_device(table, lengths), labels, axis=0) for table in (pairs, pulls[:, None] + pulls))
+        pull = 2**0.5 * lengths[:, None] + g
         return SAFE * xp.sqrt(float(self.gap) * (c * c + 2 * pull * pull / self.strength))
 
     def undecided(self, X: Any, coef: np.ndarray, intercept: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -81,7 +88,8 @@ class Reach:
 
 @dataclass(frozen=True)
 class Curvature:
-    """What the training rows tell about the intercept: M and τ² of the proof, gathered block by block."""
+    """What the training rows tell about the intercept: M of the proof and what rows of length ‖z‖² for 1 make of it,
+    gathered block by block."""
 
     objective: Objective
     gap: float
@@ -102,47 +110,47 @@ class Curvature:
         return self.told and not self.objective.loss.quadratic
 
     def share(self, here: Objective, block: Block, s: np.ndarray) -> tuple:
-        """A block's part of Σ w χ H and Σ w χ ‖H‖ ‖z‖², at its scores s (m, k); here: the objective where the rows
-        are."""
-        loss, xp = here.loss, namespace(s)
+        """A block's part of Σ w χ H and Σ w χ ‖z‖² H, (k, k), at its scores s (m, k); here: the objective where the
+        rows are."""
         lengths = here.design.lengths(block)
         w = 1.0 if here.weights is None else here.weights[block.rows]
         with np.errstate(over="ignore", invalid="ignore"):
-            w = w * remainder(BENDS[loss.name] * xp.sqrt(float(4 * self.gap / self.strength) * lengths))
-            trace = xp.sum(here.score_hessian_form(s, block.rows, None), axis=1)
-            norms = xp.clip(trace, None, loss.curvature(here.k))  # ‖H‖ ≤ tr H
-            return here.score_hessian_mean(s, block.rows, w), xp.sum(w * norms * lengths)
+            steps = namespace(s).sqrt(float(4 * self.gap / self.strength) * lengths)
+            w = w * remainder(BENDS[here.loss.name] * steps)
+            return tuple(here.score_hessian_mean(s, block.rows, v) for v in (w, w * lengths))
 
-    def _of_squares(self) -> tuple[np.ndarray, float]:
+    def _of_squares(self) -> tuple[np.ndarray, np.ndarray]:
         """The two sums for squares (5), the mean row's rounding included."""
         objective = self.objective
         sums, far = objective.class_sums().sum(axis=1), np.abs(objective.design.centre)
         noise = 1e-6 * np.sqrt(objective.column_metric()[:-1, 0]) + objective.n * np.finfo(float).eps * far
-        z = np.linalg.norm(np.abs(sums[:-1]) + noise)
-        return 0.5 * objective.total * np.eye(objective.k), 0.5 * objective.total * float(z * z)
+        z, M = np.linalg.norm(np.abs(sums[:-1]) + noise), 0.5 * objective.total * np.eye(objective.k)
+        return M, float(z * z) * M
 
-    def reach(self, M: Any = None, spill: float = 0.0) -> Reach:
+    def reach(self, M: Any = None, far: Any = None) -> Reach:
         """The reach of all rows, from the sums over the training rows."""
         objective, design = self.objective, self.objective.design
         if self.told and objective.loss.quadratic:
-            M, spill = self._of_squares()
+            M, far = self._of_squares()
         known = self.strength > 0 and np.isfinite(self.gap) and (M is not None or not design.intercept)
         gap = self.gap if known else np.inf
         reach = Reach(gap, self.strength, design.shift, design.scale)
         if not known or M is None:
             return reach
-        if not np.isfinite(M).all() or not np.isfinite(spill):  # rows too long for float64 squares
+        if not (np.isfinite(M).all() and np.isfinite(far).all()):  # rows too long for float64 squares
             return replace(reach, gap=np.inf)
-        spill = float(np.sqrt(spill / objective.total))
         inverse = inverted(M / objective.total, objective.loss.shift_invariant)
         if inverse is None:
             return replace(reach, gap=np.inf)
-        most = pair_lengths(inverse).max() if objective.loss.shift_invariant else np.sqrt(inverse.diagonal().max())
-        size = SAFE * most * np.sqrt(gap * (1 + 2 * spill**2 / self.strength))
-        B = self_bound(BENDS[objective.loss.name] * size)
+        pulls = pulled(inverse, M / objective.total, far / objective.total)
+        # R(β) is of two classes' difference where scores have no zero of their own
+        two = objective.loss.shift_invariant
+        own, g = (pair_lengths(inverse) ** 2, pulls[:, None] + pulls) if two else (inverse.diagonal(), pulls)
+        bend = BENDS[objective.loss.name] * SAFE
+        B = self_bound(bend**2 * gap * own.max(), bend**2 * gap * 2 * g.max() ** 2 / self.strength)
         if not np.isfinite(B):
             return replace(reach, gap=np.inf)
-        return replace(reach, inverse=np.exp(B) * inverse, spill=spill)
+        return replace(reach, inverse=np.exp(B) * inverse, pulls=pulls)
 
 
 def remainder(R: np.ndarray) -> np.ndarray:
@@ -154,14 +162,24 @@ def remainder(R: np.ndarray) -> np.ndarray:
     return xp.where(R < 1e-2, series, (1 - (1 + end) * xp.exp(-end)) / big / big)
 
 
-def self_bound(size: float) -> float:
-    """Some B with size · e^{B/2} ≤ B, near the least; inf where there is none."""
-    if not size < 2 / np.e * (1 - 1e-9):
-        return np.inf
-    B = 2.0
-    for _ in range(60):  # falls towards the fixed point, and every term is a bound
-        B = size * np.exp(B / 2)
-    return B
+def self_bound(grows: float, stays: float) -> float:
+    """Some B with √(grows · e^B + stays) ≤ B, near the least; inf where none below 10 is found."""
+    B = 0.0
+    while B < 10:  # rises towards the least such B
+        before, B = B, (1 + 1e-6) * float(np.sqrt(grows * np.exp(B) + stays))
+        if before * (1 + 1e-7) >= B:
+            return B
+    return np.inf
+
+
+def pulled(inverse: np.ndarray, M: np.ndarray, far: np.ndarray) -> np.ndarray:
+    """g_a of a current from class a to all others (or the ground), (k,), from M, its inverse and the same sum with
+    every row counted ‖z‖² times."""
+    potentials = inverse @ (2 * np.eye(len(M)) - M @ inverse)  # the inverse's eigenvalues are a little too large
+    edges = np.sqrt(np.clip(-M, 0, None) * np.clip(-far, 0, None))  # m_e ‖z̄_e‖
+    ground = np.sqrt(np.clip(M.sum(axis=1), 0, None) * np.clip(far.sum(axis=1), 0, None))
+    flows = ((edges * np.abs(p[:, None] - p)).sum(axis=1) + ground * np.abs(p) for p in potentials.T)
+    return np.array([np.linalg.norm(flow) for flow in flows])
 
 
 def inverted(M: np.ndarray, blind: bool) -> np.ndarray | None:
@@ -169,10 +187,10 @@ def inverted(M: np.ndarray, blind: bool) -> np.ndarray | None:
     None where M is not definite there."""
     k = len(M)
     values, vectors = np.linalg.eigh(M + blind * np.trace(M) * np.ones((k, k)) / k)
-    values = values - 4 * k * np.finfo(float).eps * values[-1]
-    if not values[0] > 0:
+    noise = 4 * k * np.finfo(float).eps * values[-1]
+    if not values[0] > DEFINITE * noise:
         return None
-    return (vectors / values) @ vectors.T
+    return (vectors / (values - noise)) @ vectors.T
 
 
 def pair_lengths(inverse: np.ndarray) -> np.ndarray:
