@@ -251,6 +251,15 @@ def test_fits_are_judged_on_rows_that_they_do_not_see():
     assert cost.mean() > 0.9  # no better than an even guess, log 3 = 1.1
 
 
+def test_candidates_are_not_compared_by_a_confidence_that_calibration_will_change():
+    rng = np.random.default_rng(0)
+    s = rng.normal(0, 2, (600, 4)).astype(np.float32)
+    loss = leaderboard.LOSSES["cross_entropy"]()
+    y = (loss.probabilities(s).cumsum(axis=1)[:, :-1] <= rng.random((600, 1))).sum(axis=1)
+    costs = [leaderboard._costs(loss, s * factor, y).mean() for factor in (0.2, 1, 5)]
+    np.testing.assert_allclose(costs, costs[1], atol=5e-3)
+
+
 def test_a_picture_whose_class_the_fit_lacks_judges_nothing():
     """No features would get it right, and a stronger penalty alone would make it cost less."""
     rng, y = np.random.default_rng(0), np.r_[np.arange(60) % 3, 3, 4]

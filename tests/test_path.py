@@ -1,5 +1,6 @@
 """The path: every point is the fit that stands alone, held-out rows choose, folds are folds."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +13,7 @@ from sklearn.datasets import load_digits
 from linearhead.errors import ConvergenceWarning, DataError, UsageError
 from linearhead.estimators import ESTIMATORS, LeastSquaresClassifier, LinearClassifier, SoftmaxClassifier
 from linearhead.losses import LOSSES
-from linearhead.path import regularization_path
+from linearhead.path import RegularizationPath, follow, held_out, regularization_path
 from linearhead.records import Status
 
 ALPHAS = [1.0, 0.1, 0.01, 1e-3]
@@ -629,3 +630,41 @@ def test_how_much_higher_a_loss_is_comes_with_its_standard_error(digits, library
     tally = objective.tally(thetas[0], codes)
     assert tally.loss == pytest.approx(share @ losses[0])
     assert tally.weights == pytest.approx(np.bincount(groups, share) if alike else [share.sum()])
+
+
+@pytest.mark.parametrize("library", ["numpy", "strict"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_judging_also_tells_the_loss_over_each_temperature(digits, library, weighted):
+    import array_api_strict
+
+    X, y, _, _ = digits
+    rng = np.random.default_rng(1)
+    theta = 0.1 * rng.standard_normal((X.shape[1] + 1, 10))
+    w = rng.integers(0, 3, len(y)).astype(float) if weighted else None
+    rows = X if library == "numpy" else array_api_strict.asarray(X)
+    objective = replace(SoftmaxClassifier()._objective(rows, y, w), watch=True)
+    alike = np.arange(len(y)) % 7
+    for groups in (None, alike):
+        seen = objective.tally(theta, groups, [0.5, 1.0, 4.0])
+        others = [objective.tally(theta / t, groups) for t in (0.5, 1.0, 4.0)]
+        assert seen.tempered == pytest.approx([other.loss for other in others], rel=1e-9)
+        np.testing.assert_array_equal(seen.right, others[1].right)
+        np.testing.assert_array_equal(seen.weights, others[1].weights)
+
+
+def test_a_fit_that_will_be_calibrated_is_not_chosen_for_its_own_confidence():
+    """Classes of one spread in all directions: the stronger the penalty, the more often right, and the less confident;
+    a temperature mends the latter."""
+    rng = np.random.default_rng(1)
+    centres, y = 0.5 * rng.normal(size=(10, 60)), rng.integers(0, 10, 3000)
+    X = centres[y] + rng.normal(size=(3000, 60))
+    objective = SoftmaxClassifier()._objective(X[:400], y[:400])
+    held = held_out(objective, X[400:550], y[400:550])
+    accuracies, alphas = [], []
+    for calibrated in (False, True):
+        path = RegularizationPath.of(objective, np.arange(10))
+        follow(path, objective, [(objective, held)], None, certificates=False, calibrated=calibrated)
+        accuracies.append(np.mean(path.predict(X[550:]) == y[550:]))
+        alphas.append(path.alpha_)
+    assert alphas[1] > 10 * alphas[0]
+    assert accuracies[1] > accuracies[0] + 0.02

@@ -7,7 +7,7 @@ import pytest
 
 from linearhead.losses import LOSSES
 from linearhead.trust import Conformal, Novelty, answered, fit_temperature, reliability
-from linearhead.trust.calibration import expected_ece
+from linearhead.trust.calibration import PRIOR, TEMPERATURES, expected_ece, tempered
 from linearhead.trust.conformal import strangeness
 from linearhead.trust.noise import label_noise
 from linearhead.trust.novelty import RARE
@@ -37,6 +37,22 @@ def test_temperature_is_found_and_lowers_ece_and_log_loss(t):
         assert after.ece < before.ece
     assert sum(b[2] for b in after.bins) == len(y)
     assert after.ece < expected_ece(softmax(s / found).max(axis=1))
+
+
+@pytest.mark.parametrize("t", [0.1, 0.4, 1.0, 2.5])
+@pytest.mark.parametrize("n", [30, 400])
+def test_the_temperature_from_losses_at_some_is_that_from_the_scores(n, t):
+    s, y = drawn(n=n, t=t)
+    losses = [-np.log(softmax(s / other)[np.arange(n), y]).mean() for other in TEMPERATURES]
+    found, least = tempered(losses, n)
+    wanted = fit_temperature(s, y, softmax)
+    assert found == pytest.approx(wanted, rel=0.05)
+    own = -np.log(softmax(s / wanted)[np.arange(n), y]).mean() + np.log(wanted) ** 2 / (2 * PRIOR**2 * n)
+    assert least == pytest.approx(own, abs=2e-3)
+
+
+def test_scores_that_lie_beyond_all_temperatures_get_the_last():
+    assert tempered(np.arange(len(TEMPERATURES), 0, -1.0), 1e9)[0] == TEMPERATURES[-1]
 
 
 @pytest.mark.parametrize("n", [0, 1, 6, 12, 100])

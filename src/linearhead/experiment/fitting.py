@@ -1,7 +1,7 @@
 """From features to weights: choose alpha, draw the curves, fit on everything that may be trained on.
 
 1. The path fits alphas to the train rows until none to come can win; among those that the accuracy on the validation
-   rows cannot tell from the best, the one with the lowest validation loss is chosen.
+   rows cannot tell from the best, the one with the lowest validation loss is chosen, calibrated as the model will be.
 2. At that alpha one fit from zero on the train rows draws the loss and accuracy curves of train and validation.
 3. The same alpha is fitted to train and validation rows together, from the weights of 2: that is the model.
 Ctrl-C ends the work with the best weights so far.
@@ -147,7 +147,7 @@ def choose_alpha(rows: Rows, recipe: Recipe, state: Fit, progress: Progress, gro
         alike = None if groups is None else np.unique(groups[rows.n_train :], return_inverse=True)[1]
         tol, rough = (PATH_TOL, HELD) if objective.k <= MANY_CLASSES else (MANY_TOL, math.inf)
         options: dict[str, Any] = {"tol": tol, "certificates": False, "rough": rough, "groups": alike, "callback": keep}
-        follow(path, objective, judges, None, **options)
+        follow(path, objective, judges, None, calibrated=True, **options)
     state.directions.keep(objective.shared)
 
 

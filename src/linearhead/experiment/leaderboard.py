@@ -29,6 +29,7 @@ from ..features import FEATURES, make, split_spec
 from ..losses import LOSSES
 from ..metrics import independent, standard_error, wilson
 from ..records import Candidate, Leaderboard
+from ..trust.calibration import TEMPERATURES, tempered
 from .extract import Pictures
 from .progress import Progress
 from .recipe import Recipe
@@ -314,7 +315,8 @@ def varied(spec: str, options: dict[str, Any]) -> Iterator[str]:
 
 
 def compare(X: np.ndarray, sample: Sample, plan: Recipe) -> tuple[float, np.ndarray, np.ndarray]:
-    """(alpha, right, cost): one path per judging part; the alpha of the lowest cost over all judged pictures."""
+    """(alpha, right, cost): one path per judging part; the alpha of the lowest cost over all judged pictures, at one
+    temperature for all of them, as the model will have one."""
     from ..objective.span import span, worth_spanning
     from ..path import default_alphas
 
@@ -325,10 +327,11 @@ def compare(X: np.ndarray, sample: Sample, plan: Recipe) -> tuple[float, np.ndar
     alphas = [objective.alpha and float(plan.alpha)] if given else default_alphas(objective)[::EVERY].tolist()
     paths = [_path(objective, sample.part == part, sample.judged(part), alphas) for part in sample.judges]
     points = min(map(len, paths))
-    costs = [[_costs(objective.loss, s, y) for s, y in path[:points]] for path in paths]
-    index = int(np.argmin([sum(float(c[i].sum()) for c in costs) for i in range(points)]))
-    right = np.concatenate([path[index][0].argmax(axis=1) == path[index][1] for path in paths])
-    return float(alphas[index]), right, np.concatenate([c[index] for c in costs])
+    seen = [tuple(map(np.concatenate, zip(*(path[i] for path in paths), strict=True))) for i in range(points)]
+    costs = [_costs(objective.loss, s, y) for s, y in seen]
+    index = int(np.argmin([cost.mean() for cost in costs]))
+    s, y = seen[index]
+    return float(alphas[index]), s.argmax(axis=1) == y, costs[index]
 
 
 def _path(
@@ -344,14 +347,19 @@ def _path(
     train = replace(objective, weights=weights * ~held, **own)
     judge = replace(objective, weights=weights * judged, **own, alpha=0.0, watch=True)
     path = RegularizationPath(rule="accuracy")  # as long as loss or accuracy gains: `compare` chooses by the loss alone
-    follow(path, train, [(train, judge)], alphas, tol=ROUGH, certificates=False, rough=math.inf, give_up=2)
+    options = {"tol": ROUGH, "certificates": False, "rough": math.inf, "give_up": 2, "calibrated": True}
+    follow(path, train, [(train, judge)], alphas, **options)
     X = objective.design.X[judged]
     return [(X @ p.theta[:-1].astype(np.float32) + p.theta[-1], objective.y[judged]) for p in path.points]
 
 
 def _costs(loss: Any, s: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Per row −log p(label); the loss itself where it gives no probabilities."""
-    p = loss.probabilities(s)
-    if p is None:
-        return np.asarray(loss.value_and_gradient(np.ascontiguousarray(s), y)[0], dtype=np.float64)
-    return -np.log(np.maximum(p[np.arange(len(y)), y].astype(np.float64), 1e-12))
+    """Per row −log p(label), calibrated; the loss itself where it gives no probabilities."""
+    if not loss.proper:
+        return np.asarray(loss.value(np.ascontiguousarray(s), y), dtype=np.float64)
+
+    def costs(temperature: float) -> np.ndarray:
+        p = loss.probabilities(s / np.float32(temperature))
+        return -np.log(np.maximum(p[np.arange(len(y)), y].astype(np.float64), 1e-12))
+
+    return costs(tempered([float(costs(t).mean()) for t in TEMPERATURES], len(y))[0])

@@ -7,24 +7,26 @@ Int. Stat. Rev. 51), times √(m/(m − 1)) and what Student's t is above the no
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ..arrays import namespace, to_device, to_host
+from ..arrays import cast, namespace, to_device, to_host
 from ..design import Block
 from ..metrics import student
 
 
 @dataclass(frozen=True)
 class Tally:
-    """Σ w ℓ of the rows; the weights of those that are right, and of all, (m,) by group, (1,) where there are none."""
+    """Σ w ℓ of the rows; the weights of those that are right, and of all, (m,) by group, (1,) where there are none; and
+    Σ w ℓ of the scores over each temperature that was asked for."""
 
     loss: float
     right: np.ndarray
     weights: np.ndarray
+    tempered: tuple[float, ...] = ()
 
 
 class Judging:
@@ -44,12 +46,16 @@ class Judging:
         seen = self.tally(theta)
         return seen.loss / self.total, float(seen.right[0]) / self.total
 
-    def tally(self, theta: np.ndarray, groups: np.ndarray | None = None) -> Tally:
-        """The same as sums, by the codes 0 … m − 1 of groups (n,), on the host."""
+    def tally(self, theta: np.ndarray, groups: np.ndarray | None = None, temperatures: Sequence[float] = ()) -> Tally:
+        """The same as sums, by the codes 0 … m − 1 of groups (n,), on the host; the loss also over temperatures."""
         there = self.placed()
         if there is not self:
-            return there.tally(there.into(theta), groups)
-        stored, look = self.design.to_rows(theta), None if groups is None else partial(_by_group, groups, _many(groups))
+            return there.tally(there.into(theta), groups, temperatures)
+        stored = self.design.to_rows(theta)
+
+        def look(objective: Any, block: Block, s: Any, g: Any) -> tuple:
+            alike = () if groups is None else _by_group(groups, _many(groups), objective, block, s, g)
+            return *_tempered(temperatures, objective, block, s), *alike
 
         def share(block: Block) -> tuple:
             value, correct, _, *sums = self._seen(block, stored, look)
@@ -57,7 +63,9 @@ class Judging:
 
         value, correct, *sums = self.design.sweep(share)
         self.count.passes += self.share / 2
-        return Tally(float(value), *map(to_host, sums or (np.array([float(correct)]), np.array([self.total]))))
+        tempered, alike = sums[: len(temperatures)], sums[len(temperatures) :]
+        counted = map(to_host, alike or (np.array([float(correct)]), np.array([self.total])))
+        return Tally(float(value), *counted, tuple(map(float, tempered)))
 
     def excess(self, theta: np.ndarray, other: np.ndarray, groups: np.ndarray | None = None) -> tuple[float, float]:
         """How much higher the mean loss is at θ than at another, and the standard error of that over the rows or their
@@ -95,6 +103,13 @@ def _summed(own: np.ndarray, values: Any, m: int) -> Any:
     """Sums of values (b,) by their group `own` (b,), (m,), where the values are."""
     found = np.bincount(own, np.asarray(to_host(values), dtype=np.float64), m)
     return found if isinstance(values, np.ndarray) else to_device(found, values)
+
+
+def _tempered(temperatures: Sequence[float], objective: Any, block: Block, s: Any) -> list:
+    """Of a block's rows: Σ w ℓ of the scores over each temperature."""
+    xp, w = namespace(s), 1 if objective.weights is None else objective.weights[block.rows]
+    losses = (objective.loss.value(s / t, objective.y[block.rows]) for t in temperatures)
+    return [xp.sum(cast(loss, xp.float64) * w) for loss in losses]
 
 
 def _by_group(groups: np.ndarray, m: int, objective: Any, block: Block, s: Any, g: Any) -> tuple:

@@ -14,6 +14,7 @@ from ..errors import UsageError
 from ..metrics import effective, kish
 from ..objective import Objective, check_passes, choose_solver
 from ..records import Status
+from ..trust.calibration import TEMPERATURES, tempered
 from .least_squares import leave_one_out
 from .protocols import Protocol
 from .result import PathPoint, RegularizationPath
@@ -57,6 +58,7 @@ def follow(
     certificates: bool = True,
     rough: float | None = None,
     groups: np.ndarray | None = None,
+    calibrated: bool = False,
     callback: Callable[[PathPoint], Any] | None = None,
 ) -> None:
     """Fill the path, whose points lie strong to weak; Ctrl-C leaves the points so far in it and raises.
@@ -64,11 +66,12 @@ def follow(
     `held` pairs a training with a held-out objective: one pair, or one per fold; held-out rows of one of the `groups`
     (n,), codes 0 … m − 1, are alike. tol None: as exact as choosing needs; rough: the residual of a fit is so many α at
     most, and none is looked at in float64. Given alphas are walked from strong to weak; the default ones from within,
-    both ways, until no α to come can win.
+    both ways, until no α to come can win. calibrated: held-out losses are those over the best temperature, for fits
+    that will be given one: a strong penalty is then no fault by itself.
     """
     grid = checked_alphas(objective, alphas)
     with objective.design.session():
-        walk = Walk(objective, held, tol, max_iter, certificates, bool(grid[-1]), rough, groups)
+        walk = Walk(objective, held, tol, max_iter, certificates, bool(grid[-1]), rough, groups, calibrated)
         within = give_up if alphas is None and held else None
         order = _downwards(path, grid, give_up) if within is None else _from_within(walk, path, grid, within)
         _fill(path, walk, order, callback)
@@ -173,14 +176,16 @@ class Walk:
         turn: bool = True,
         rough: float | None = None,
         groups: np.ndarray | None = None,
+        calibrated: bool = False,
     ) -> None:
         self.objective, self.tol, self.certificates = objective, tol, certificates
+        self.temperatures = TEMPERATURES.tolist() if calibrated and objective.loss.proper else []
         kind = choose_solver(objective.loss.name, objective.penalty.name)
         check_passes(objective.design, objective.loss.name, objective.penalty.name, kind)
         self.walkers = walkers_of(objective, held, kind, tol, max_iter, turn, rough)
         self.groups = groups if groups is None or not held else held[0][1].design.column(groups)
         self.rows = _rows([h for _, h in held])
-        self.last: list[tuple[Objective, np.ndarray]] = []  # every judge, and the θ that it saw last
+        self.last: list[tuple[Objective, np.ndarray]] = []  # every judge, and the θ that it saw last, calibrated
         self.lowest: tuple[float, list[np.ndarray]] = (np.inf, [])  # held-out loss so far, and every judge's θ there
         own = [i for i, (o, _) in enumerate(held) if o is not objective]
         self.judges = [
@@ -189,8 +194,9 @@ class Walk:
 
     def judge(self, found: dict[int, Any]) -> Judgement:
         """What the held-out rows say of each walker's find."""
-        self.last = [(h, found[id(w)].theta) for w, h in self.judges]
-        judged = Judgement.of(self.last, self.rows, self.groups)
+        seen = [(h, found[id(w)].theta) for w, h in self.judges]
+        judged = Judgement.of(seen, self.rows, self.groups, self.temperatures)
+        self.last = [(h, theta / judged.temperature) for h, theta in seen]
         if judged.loss is not None and judged.loss <= self.lowest[0]:
             self.lowest = judged.loss, [theta for _, theta in self.last]
         return judged
@@ -232,24 +238,34 @@ def fit_at(walk: Walk, alpha: float) -> PathPoint:
 
 @dataclass
 class Judgement:
-    """Held-out loss, accuracy and its standard error; None where nothing is held out."""
+    """Held-out loss (calibrated: over the temperature), accuracy and its standard error; None where nothing is."""
 
     loss: float | None = None
     accuracy: float | None = None
     error: float | None = None
+    temperature: float = 1.0
 
     @classmethod
-    def of(cls, judges: list[tuple[Objective, np.ndarray]], rows: float, groups: np.ndarray | None = None) -> Judgement:
+    def of(
+        cls,
+        judges: list[tuple[Objective, np.ndarray]],
+        rows: float,
+        groups: np.ndarray | None = None,
+        temperatures: Sequence[float] = (),
+    ) -> Judgement:
         """Of all held-out rows together, which count as so many; or by their groups (n,), as `effective` says."""
         if not judges:
             return cls()
-        seen = [h.tally(theta, groups) for h, theta in judges]
+        seen = [h.tally(theta, groups, temperatures) for h, theta in judges]
         total = sum(h.total for h, _ in judges)
         right, weights = (np.sum([getattr(t, name) for t in seen], axis=0) for name in ("right", "weights"))
         loss, accuracy = sum(t.loss for t in seen) / total, float(right.sum()) / total
         if groups is not None:
             rows = effective(right, weights, accuracy * (1 - accuracy), rows)
-        return cls(loss, accuracy, standard_error(accuracy, rows))
+        temperature = 1.0
+        if temperatures:
+            temperature, loss = tempered(np.sum([t.tempered for t in seen], axis=0) / total, rows)
+        return cls(loss, accuracy, standard_error(accuracy, rows), temperature)
 
 
 def _rows(held: list[Objective]) -> float:
