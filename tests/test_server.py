@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 import fake_run
 from bombs import BOMBS, png, zeros
@@ -192,11 +193,32 @@ PIXELS = {"name": "pixels", "datatype": "UINT8", "shape": [1, 24, 30, 3], "data"
         {"inputs": [PIXELS | {"data": [256] * 2160}]}, {"inputs": [PIXELS | {"data": [-1] * 2160}]},
         {"inputs": [PIXELS | {"data": [0.5] * 2160}]}, {"inputs": [PIXELS | {"data": [1] * 2159}]},
         {"inputs": [PIXELS | {"data": [[1], [1, 2]]}]}, {"inputs": [PIXELS | {"shape": [1, 30, 24, 3]}]},
+        {"inputs": [GOOD], "outputs": []}, {"inputs": [GOOD], "outputs": [{"name": "nosuch"}]},
+        {"inputs": [GOOD], "outputs": [{"name": "label"}, 7]}, {"inputs": [GOOD], "outputs": "label"},
         {"inputs": [PIXELS | {"data": ["a"] * 2160}]}, {"inputs": [PIXELS | {"data": [10**40] * 2160}]},
     ],
 )  # fmt: skip
 def test_wrong_inference_requests_are_400(server, asked):
     assert infer(server, asked, 400)["error"]
+
+
+def test_a_refused_tensor_is_told_what_it_was_and_what_is_needed(server):
+    told = infer(server, {"inputs": [PIXELS | {"shape": [1, 30, 24, 3]}]}, 400)["error"]
+    assert told == (
+        "The tensor is pixels, UINT8, shape [1, 30, 24, 3]; needed is pictures, BYTES, shape [n], or pixels, UINT8, "
+        "shape [n, 24, 30, 3]."
+    )
+
+
+def test_open_inference_gives_the_outputs_that_are_wanted_of_the_version_that_is_named(server):
+    whole = infer(server, {"inputs": [GOOD]})["outputs"]
+    text = json.dumps({"inputs": [GOOD], "outputs": [{"name": "scores"}, {"name": "label"}]}).encode()
+    status, _, told = server.ask("POST", "/v2/models/my-run/versions/1/infer", text, "application/json")
+    assert (status, told["outputs"]) == (200, whole[:2])
+    for end in ("", "/ready"):
+        one, other = (server.ask("GET", f"/v2/models/my-run{place}{end}") for place in ("", "/versions/1"))
+        assert (one[0], one[2]) == (other[0], other[2])
+    assert server.ask("GET", "/v2/models/my-run/versions/2")[0] == 404
 
 
 # ---- who may ask ----
@@ -205,6 +227,8 @@ ROUTES = [
     ("GET", p) for p in ("/", "/health", "/health/ready", "/metrics", "/openapi.json", "/v2", "/v2/models/my-run")
 ]
 ROUTES += [("GET", "/nowhere"), ("POST", "/predict"), ("POST", "/v2/models/my-run/infer"), ("OPTIONS", "/predict")]
+ROUTES += [("GET", f"/v2/models/my-run/versions/1{end}") for end in ("", "/ready")]
+ROUTES += [("POST", "/v2/models/my-run/versions/1/infer")]
 ROUTES += [("GET", p) for p in ("/v2/health/live", "/v2/health/ready", "/v2/models/my-run/ready")]
 
 
@@ -446,6 +470,31 @@ def test_whoever_owes_bytes_is_closed_in_ten_seconds_while_others_are_served(ser
         s.close()
 
 
+def send_slowly(server, seconds, rate):
+    """A picture whose bytes come at `rate` a second for so long; the first line of the answer, b"" where none came."""
+    pixels = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    data, step = buffer.getvalue(), int(rate * 0.05)
+    end = len(data) - int(rate * seconds)  # what is sent at once
+    head = f"POST /predict HTTP/1.1\r\nHost: {server.host}\r\nContent-Type: image/png\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as s:
+        try:
+            s.sendall(f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data[:end])
+            for at in range(end, len(data), step):
+                time.sleep(0.05)
+                s.sendall(data[at : at + step])
+            return s.recv(4096).partition(b"\r\n")[0]
+        except OSError:
+            return b""
+
+
+def test_a_photo_over_a_slow_network_arrives_and_one_that_hardly_moves_does_not(run):
+    with Running(run, body_seconds=0.5, body_rate=10_000.0, answer_seconds=0.8) as server:
+        assert send_slowly(server, 1.5, 70_000) == b"HTTP/1.1 200 OK"
+        assert send_slowly(server, 3.0, 1_000) == b""
+
+
 def test_it_stops_in_good_order(run):
     """SIGTERM: what was asked is answered, the exit code is 0, no decoder is left behind."""
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -609,6 +658,15 @@ def test_a_person_drops_pictures_on_the_page(browser, server, run, files, tmp_pa
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         page.click("#clear")
         assert page.query_selector_all("#results > li") == []
+        for place in (".drop", ".button"):  # by the keyboard alone, and seen
+            page.keyboard.press("Tab")
+            style = page.evaluate("place => getComputedStyle(document.querySelector(place)).outlineStyle", place)
+            assert style == "solid"
+        context.set_offline(True)
+        page.set_input_files("#camera", str(files[0]))
+        page.wait_for_selector("#results li .warn")
+        assert "No network" in page.inner_text("#results")
+        noise.pop()  # what the browser itself says of it
         assert noise == []
         context.close()
 

@@ -18,9 +18,10 @@ class Limits:
     """What one client, or all together, can ask of the server; seconds, bytes, counts."""
 
     head_seconds: float = 4.0  # for a request's head, and between requests
-    body_seconds: float = 5.5  # for its body: with the head, under ten
+    body_seconds: float = 5.5  # for its body: with the head, under ten; again and again while it comes at
+    body_rate: float = 2.0**16  # bytes a second at least, as a photo does over a phone's slow network
     linger_seconds: float = 2.0  # for what still comes of a refused request, so that the answer arrives
-    answer_seconds: float = 60.0
+    answer_seconds: float = 60.0  # from the last byte of the request
     head_bytes: int = 16 * 2**10
     body_bytes: int = 20 * 2**20
     all_bytes: int = 160 * 2**20  # of all bodies being read or waiting

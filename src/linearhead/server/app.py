@@ -23,9 +23,9 @@ from . import Answering, Limits, Question
 from .batcher import Batcher
 from .decoders import Decoders
 from .guard import Guard, Refused
-from .inference import Tensor, read_inputs, written
+from .inference import Tensor, read_inputs, wanted, written
 from .metrics import Metrics
-from .openapi import described
+from .openapi import VERSION, described
 from .page import page
 
 RAW = ("application/octet-stream", "image/")
@@ -53,6 +53,15 @@ class Server:
 
     def routes(self) -> list[Route]:
         get, post = ["GET"], ["POST"]
+        models = [
+            route
+            for place in (self.model, self.model + VERSION)
+            for route in (
+                Route(place, self.about_model, methods=get),
+                Route(place + "/ready", self.is_ready, methods=get),
+                Route(place + "/infer", self.infer, methods=post),
+            )
+        ]
         return [
             Route("/", self.show, methods=get),
             Route("/predict", self.predict, methods=post),
@@ -63,9 +72,7 @@ class Server:
             Route("/v2", self.about, methods=get),
             Route("/v2/health/live", self.live, methods=get),
             Route("/v2/health/ready", self.is_ready, methods=get),
-            Route(self.model, self.about_model, methods=get),
-            Route(self.model + "/ready", self.is_ready, methods=get),
-            Route(self.model + "/infer", self.infer, methods=post),
+            *models,
         ]
 
     @contextlib.asynccontextmanager
@@ -197,11 +204,12 @@ class Server:
         except (ValueError, RecursionError):
             raise Refused(400, "The body is no JSON.") from None
         pictures = read_inputs(asked, self.served.preprocessing.shape, self.limits.pictures)
+        names = wanted(asked, self.served)
         start = time.perf_counter()
         with self._admitted(len(pictures)):
             answers = await together(self._infer(picture) for picture in pictures)
         self.metrics.timed(start)
-        return JSONResponse(written(asked, answers, self.served))
+        return JSONResponse(written(asked, answers, self.served, names))
 
     async def _infer(self, picture: bytes | np.ndarray) -> dict[str, Any]:
         try:

@@ -71,7 +71,7 @@ class Guard:
         visit = Visit(self, scope, receive, send)
         try:
             self._check(scope)
-            async with asyncio.timeout(self.limits.answer_seconds):
+            async with asyncio.timeout(self.limits.answer_seconds) as visit.clock:
                 await self.app(scope, visit.receive, visit.send)
         except Refused as refused:
             await visit.refuse(refused)
@@ -129,6 +129,7 @@ class Visit:
     def __init__(self, guard: Guard, scope: Scope, receive: Receive, send: Send) -> None:
         self.guard, self.scope, self._receive, self._send = guard, scope, receive, send
         self.bytes, self.status, self.gone, self.ended = 0, 499, False, False
+        self.clock: asyncio.Timeout | None = None
 
     async def receive(self) -> MutableMapping[str, Any]:
         message = await self._receive()
@@ -141,6 +142,8 @@ class Visit:
             if self.bytes > self.guard.limits.body_bytes:
                 raise Refused(413, f"More than {self.guard.limits.body_bytes} bytes are not taken.")
             self.ended = not message.get("more_body", False)
+            if self.clock is not None:  # how long bytes may take is the protocol's affair
+                self.clock.reschedule(asyncio.get_running_loop().time() + self.guard.limits.answer_seconds)
         return message
 
     async def send(self, message: MutableMapping[str, Any]) -> None:

@@ -43,8 +43,11 @@ def read_inputs(asked: Any, shape: tuple[int, int, int], most: int) -> list[byte
         return _files(data, dims[0])
     if kind == "UINT8" and tensor.get("name") == "pixels" and tuple(dims[1:]) == shape:
         return _pixels(data, dims)
+    found = ", ".join(str(part)[:40] for part in (tensor.get("name"), kind, f"shape {dims}"))
     raise Refused(
-        400, f"The tensor is pictures, BYTES, shape [n], or pixels, UINT8, shape [n, {', '.join(map(str, shape))}]."
+        400,
+        f"The tensor is {found}; needed is pictures, BYTES, shape [n], or pixels, UINT8, shape "
+        f"[n, {', '.join(map(str, shape))}].",
     )
 
 
@@ -67,7 +70,25 @@ def _pixels(data: list[Any], dims: list[int]) -> list[np.ndarray]:
     return list(values.astype(np.uint8).reshape(dims))
 
 
-def written(asked: dict[str, Any], answers: list[dict[str, Any]], served: Answering) -> dict[str, Any]:
+def outputs_of(served: Answering) -> list[str]:
+    """The names of the tensors that come out."""
+    return ["label", "scores", *(["probabilities"] if served.probable else [])]
+
+
+def wanted(asked: dict[str, Any], served: Answering) -> list[str]:
+    """Those of `outputs_of` that a request wants; Refused (400) where it names others."""
+    known = outputs_of(served)
+    if (named := asked.get("outputs")) is None:
+        return known
+    names = [str(item.get("name")) for item in named if isinstance(item, dict)] if isinstance(named, list) else []
+    if not names or len(names) < len(named) or any(name not in known for name in names):
+        raise Refused(400, f"outputs has to be an array of tensors named {', '.join(known)}, or to be left out.")
+    return names
+
+
+def written(
+    asked: dict[str, Any], answers: list[dict[str, Any]], served: Answering, names: list[str]
+) -> dict[str, Any]:
     """The response."""
     n, k = len(answers), len(served.classes)
     outputs = [Tensor("label", "BYTES", [n]).head() | {"data": [answer["label"] for answer in answers]}]
@@ -77,4 +98,5 @@ def written(asked: dict[str, Any], answers: list[dict[str, Any]], served: Answer
         p = [answer["probabilities"][name] for answer in answers for name in served.classes]
         outputs.append(Tensor("probabilities", "FP32", [n, k]).head() | {"data": p})
     named = {"id": asked["id"]} if "id" in asked else {}
-    return {"model_name": served.name, "model_version": "1", **named, "outputs": outputs}
+    told = [tensor for tensor in outputs if tensor["name"] in names]
+    return {"model_name": served.name, "model_version": "1", **named, "outputs": told}

@@ -6,8 +6,10 @@ from typing import Any
 
 from .. import __version__
 from . import Answering, Limits
+from .inference import outputs_of
 
 Schema = dict[str, Any]
+VERSION = "/versions/1"  # of the model, which a client of the protocol may name or not
 NUMBER: Schema = {"type": "number"}
 TEXT: Schema = {"type": "string"}
 NUMBER_OR_NONE: Schema = {"type": ["number", "null"]}
@@ -58,7 +60,8 @@ def described(served: Answering, limits: Limits) -> Schema:
         "requestBody": {"required": True, "content": {"application/json": {"schema": ref("Infer")}}},
         "responses": {"200": json_answer("Tensors.", ref("Inferred")), **refusals},
     }
-    paths = {"/predict": {"post": predict}, f"{model}/infer": {"post": infer}}
+    paths = {"/predict": {"post": predict}}
+    paths |= {f"{place}/infer": {"post": infer} for place in (model, model + VERSION)}
     for path, (what, media) in LOOKED_AT.items():
         answer = {"description": what, "content": {media: {}}}
         common = {code: refusals[code] for code in ("401", "403", "413", "421", "503")}
@@ -78,7 +81,8 @@ def asked(served: Answering, limits: Limits) -> Schema:
     pixel = {"type": "integer", "minimum": 0, "maximum": 255}
     size = [{"const": side} for side in served.preprocessing.shape]
     tensor = {"oneOf": [_tensor("pictures", "BYTES", [n], encoded), _tensor("pixels", "UINT8", [n, *size], pixel)]}
-    return thing(["inputs"], id=TEXT, inputs={**listed(tensor), "minItems": 1, "maxItems": 1})
+    outputs = {**listed(thing(["name"], name={"enum": outputs_of(served)})), "minItems": 1}
+    return thing(["inputs"], id=TEXT, inputs={**listed(tensor), "minItems": 1, "maxItems": 1}, outputs=outputs)
 
 
 def _tensor(name: str, datatype: str, shape: list[Schema], item: Schema) -> Schema:
@@ -120,8 +124,8 @@ LOOKED_AT = {
     "/v2": ("The server", "application/json"),
     "/v2/health/live": ("Whether the server is there", "application/json"),
     "/v2/health/ready": ("Whether it can answer", "application/json"),
-    "MODEL": ("The model's tensors", "application/json"),
-    "MODEL/ready": ("Whether it can answer", "application/json"),
+    **{f"MODEL{version}": ("The model's tensors", "application/json") for version in ("", VERSION)},
+    **{f"MODEL{version}/ready": ("Whether it can answer", "application/json") for version in ("", VERSION)},
 }
 PREDICTION = thing(
     ["name"],

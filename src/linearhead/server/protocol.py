@@ -17,11 +17,13 @@ from . import Limits
 
 
 def with_deadlines(limits: Limits) -> type[H11Protocol]:
-    """A protocol class that closes a connection whose head or body is late, however slowly bytes keep coming."""
+    """A protocol class that closes a connection whose head is late, or whose body is and comes slower than a slow
+    network brings it."""
 
     class Watched(H11Protocol):
         owed: Any = None  # what is owed, as h11 names the state
         timer: asyncio.TimerHandle | None = None
+        came = 0  # bytes since the timer was set
 
         def connection_made(self, transport: Any) -> None:
             lingering: Any = Lingering(transport, self.linger)
@@ -31,6 +33,7 @@ def with_deadlines(limits: Limits) -> type[H11Protocol]:
         def data_received(self, data: bytes) -> None:
             if self.transport.is_closing():
                 return  # the rest of what was refused
+            self.came += len(data)
             super().data_received(data)
             self.watch()
 
@@ -49,9 +52,21 @@ def with_deadlines(limits: Limits) -> type[H11Protocol]:
                 return
             self.rest()
             self.owed = owed
-            seconds = {h11.IDLE: limits.head_seconds, h11.SEND_BODY: limits.body_seconds}.get(owed)
+            self.wait()
+
+        def wait(self) -> None:
+            """From now on, as long as what is owed may take; a body that comes fast enough may take as long again."""
+            self.came = 0
+            seconds = {h11.IDLE: limits.head_seconds, h11.SEND_BODY: limits.body_seconds}.get(self.owed)
             if seconds is not None:
-                self.timer = self.loop.call_later(seconds, self.transport.abort)
+                self.timer = self.loop.call_later(seconds, self.late)
+
+        def late(self) -> None:
+            enough = self.came >= limits.body_rate * limits.body_seconds
+            if self.owed is h11.SEND_BODY and enough and not self.transport.is_closing():
+                self.wait()
+            else:
+                self.transport.abort()
 
         def linger(self) -> bool:
             """Whether more of a request may come, which is then read; never longer than the clock on it allows."""

@@ -9,7 +9,9 @@ async function classify(file) {
   if (ASKED.coverage) query.set("coverage", ASKED.coverage);
   const headers = { "Content-Type": "application/octet-stream" };
   if (TOKEN) headers.Authorization = "Bearer " + TOKEN;
-  const response = await fetch("/predict?" + query, { method: "POST", body: file, headers });
+  const response = await fetch("/predict?" + query, { method: "POST", body: file, headers }).catch(() => {
+    throw new Error(navigator.onLine ? "The server could not be reached, or the network is too slow for this picture." : "No network; try again when there is one.");
+  });
   const told = await response.json().catch(() => ({ error: "The server gave no answer." }));
   if (response.status === 503) throw new Error("The server is busy; try again in a moment.");
   if (response.status === 401) throw new Error("A token is needed: open this page as …/#token=TOKEN.");

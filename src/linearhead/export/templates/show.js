@@ -45,6 +45,8 @@ function regions(item, squares) { // blue spoke for the label, orange against it
   const side = squares.length, canvas = element("canvas"), button = element("button", "Show what spoke for it");
   canvas.width = canvas.height = side;
   canvas.hidden = true;
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", "The picture's squares: blue spoke for the label, orange against it");
   const peak = Math.max(1e-12, ...squares.flat().map(Math.abs)), ink = canvas.getContext("2d"), drawn = ink.createImageData(side, side);
   squares.flat().forEach((value, i) => {
     drawn.data.set(value > 0 ? [37, 99, 235] : [234, 120, 12], 4 * i);
