@@ -40,6 +40,12 @@ def one_blas_thread() -> Iterator[None]:
                 _held["limit"].__exit__(None, None, None)
 
 
+def available_threads() -> int:
+    """Cores that this process may use: its affinity where the system tells, which in a container are fewer than the
+    machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def blas() -> Any:
     """What holds every BLAS that is loaded by now, a ThreadpoolController: SciPy brings its own."""
     return _found("scipy.linalg" in sys.modules)

@@ -7,7 +7,7 @@ from typing import Any
 from .batch import Batch
 from .cluster import ClusterArray, ClusterRows
 from .connection import Cluster, connect
-from .contract import Block, Design, available_threads, in_turn
+from .contract import Block, Design, in_turn
 from .journal import Journal
 from .lent import LentArray, LentRows, LentSlabs, lent_array
 from .rows import Rows
@@ -46,7 +46,6 @@ __all__ = [
     "SparseRows",
     "StoredArray",
     "StoredRows",
-    "available_threads",
     "connect",
     "design_of",
     "in_turn",

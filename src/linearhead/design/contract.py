@@ -9,7 +9,6 @@ threads, and BLAS is held to one thread: the same bits on one core and on sixty-
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +18,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from ..arrays import one_blas_thread
+from ..arrays import available_threads, one_blas_thread
 from . import few_columns
 
 BLOCK_BYTES = 3 << 19  # 1.5 MiB of rows: a block and its scores stay in a core's cache
@@ -43,11 +42,6 @@ class Block(Protocol):
     def adjoint(self, g: np.ndarray) -> np.ndarray: ...
 
     def part(self, rows: slice) -> Block: ...
-
-
-def available_threads() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)

@@ -213,13 +213,9 @@ class Rows(Design):
     def centred(self, mean, deviation, scale, energy) -> Rows:
         """By θ where that keeps the digits, else block by block."""
         digits = 1e6 if self.X.dtype == np.float64 else 1e2
-        far: Any = (
-            np.abs(mean) > np.maximum(digits * deviation, 10 * np.sqrt(np.mean(squares(deviation))))
-            if mean is not None
-            else mean
-        )
-        offset = mean is not None and bool(far.any())
-        return replace(self, shift=mean, scale=scale, energy=energy, centre_blocks=offset)
+        least = np.maximum(digits * deviation, 10 * np.sqrt(np.mean(squares(deviation))))
+        far = mean is not None and bool(np.any(np.abs(mean) > least))
+        return replace(self, shift=mean, scale=scale, energy=energy, centre_blocks=far)
 
     def batch(self, rows: np.ndarray) -> Block:
         x = np.take(self.X, rows, axis=0) if type(self.X) is np.ndarray else self.X[rows]  # take lets other threads run

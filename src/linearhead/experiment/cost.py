@@ -48,7 +48,7 @@ SAMPLE_BYTES = 64 << 20  # of rows for the curvature model
 
 @dataclass(frozen=True)
 class Problem:
-    """n rows of d numbers of so many bytes, k classes; `exact`: float64 arithmetic."""
+    """n rows of d numbers of so many bytes, k classes."""
 
     n: int
     d: int

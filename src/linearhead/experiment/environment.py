@@ -6,7 +6,6 @@ imported to be found.
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import sys
@@ -14,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Any
 
 from .. import __version__
+from ..arrays import available_threads
 
 
 def versions() -> dict[str, str]:
@@ -27,11 +27,6 @@ def version_of(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def processors() -> int:
-    """Processors that this process may use, which in a container are fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def requirements() -> dict[str, list[str]]:
@@ -54,7 +49,7 @@ def examine() -> dict[str, Any]:
         "linearhead": __version__,
         "python": platform.python_version(),
         "system": platform.platform(),
-        "processors": processors(),
+        "processors": available_threads(),
         "core": core,
         "blas": [] if {"numpy", "threadpoolctl"} & set(lost) else _blas(),
         "formats": {} if "pillow" in lost else _formats(),

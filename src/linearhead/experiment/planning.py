@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import available_threads
 from ..data import Dataset
 from ..errors import UsageError
 from ..features import make
 from . import cost, roles
-from .environment import processors
 from .extract import Pictures, Tolerance, choose_pictures
 from .names import open_readable
 from .progress import Progress
@@ -71,7 +71,7 @@ def plan(
 
     Numbers that are given go before those of the data. UsageError where one is missing; DataError, FileError.
     """
-    setting = cost.Setting(workers, cores or processors(), memory, network, storage, price, shared_cores)
+    setting = cost.Setting(workers, cores or available_threads(), memory, network, storage, price, shared_cores)
     setting.check()
     found = Planned(None, BYTES[kind or "float32"], 1.0)  # type: ignore[arg-type]
     n = d = k = None

@@ -9,7 +9,6 @@ of pictures, the last one filled with zeros, so that a picture's numbers do not 
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from ..errors import DataError, FileError, UsageError
-from .contract import Extractor, describe, picture_shape
+from .contract import Extractor, describe
 
 FOUND = {"found": True}  # metadata of a field that comes with the network, no option
 FITS = {"center": "crop", "squash": "stretch", "border": "pad"}  # timm's crop_mode → how pictures are decoded
@@ -123,11 +122,6 @@ class Backbone(Extractor):
             return cls(**contract["options"], **found, picture=tuple(picture) if picture else None)
         except (KeyError, TypeError, UsageError) as error:
             raise FileError(f"The saved {cls.name} features are damaged ({error}). Train the model again.") from error
-
-    def fit(self, pictures: np.ndarray, seed: int = 0) -> Self:
-        shape = picture_shape(pictures)
-        self.dimension(*shape)
-        return dataclasses.replace(self, picture=shape)
 
 
 def checked(pixels: dict[str, Any], where: str) -> dict[str, Any]:

@@ -10,7 +10,6 @@ with `tensors()` it rebuilds the extractor exactly.
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from ..arrays import available_threads
 from ..errors import DataError, FileError, UsageError
 
 LEARNED = {"learned": True}  # metadata of a field that `fit` fills: an array among the tensors, no option
@@ -56,7 +56,7 @@ class Extractor:
                 f"{describe(self.picture)}. Resize them the same way as the training pictures."
             )
         out = np.empty((len(pictures), self.dimension(*shape)), dtype=self.row_type)
-        self._fill(pictures, out, threads or available_cores())
+        self._fill(pictures, out, threads or available_threads())
         return out
 
     @property
@@ -102,8 +102,12 @@ class Extractor:
     @property
     def spec(self) -> str:
         """The shortest specification that makes it: "hog", "hog(cell=8)"."""
+        return self._spec_of(self.name)
+
+    def _spec_of(self, name: str) -> str:
+        """A name with the options that differ from the default."""
         changed = [f"{k}={getattr(self, k)}" for k, default in self.choices().items() if getattr(self, k) != default]
-        return f"{self.name}({','.join(changed)})" if changed else self.name
+        return f"{name}({','.join(changed)})" if changed else name
 
     def contract(self) -> dict[str, Any]:
         """Plain JSON; with `tensors()` it rebuilds the extractor exactly."""
@@ -152,13 +156,6 @@ def check_range(extractor: Extractor, **limits: tuple[float, float]) -> None:
         value = getattr(extractor, option)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= greatest:
             raise UsageError(f"{extractor.name}: {option} must lie between {least} and {greatest}; found {value!r}.")
-
-
-def available_cores() -> int:
-    """Cores that this process may use: its affinity where the system tells, else the machine's."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def in_threads(work: Any, items: Any, threads: int) -> None:

@@ -11,7 +11,6 @@ are the first output, or output=NAME.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import mmap
 import os
@@ -25,6 +24,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from ..errors import DataError, FileError, UsageError
+from ..files import sha256, sha256_file
 from .backbone import Backbone
 
 LOCATION = re.compile(rb"\x0a\x08location\x12(?=(.)(.{0,127}))", re.DOTALL)  # an entry of a TensorProto's external_data
@@ -50,8 +50,7 @@ class Onnx(Backbone):
 
     @property
     def spec(self) -> str:
-        changed = [f"{name}={getattr(self, name)}" for name, d in self.choices().items() if getattr(self, name) != d]
-        return f"{self.source}({','.join(changed)})" if changed else self.source
+        return self._spec_of(self.source)
 
     def contract(self) -> dict[str, Any]:
         given = super().contract()
@@ -120,10 +119,10 @@ def find(source: str, wanted: str) -> Path:
 
 def digest(path: Path) -> str:
     """The SHA-256 of a network: of its file, or of that and of its weights' files where these lie beside it."""
-    own, beside = sha256(path), _beside(path)
+    own, beside = sha256_file(path), _beside(path)
     if not beside:
         return own
-    return hashlib.sha256("\n".join([own, *(f"{file.name} {sha256(file)}" for file in beside)]).encode()).hexdigest()
+    return sha256("\n".join([own, *(f"{file.name} {sha256_file(file)}" for file in beside)]).encode())
 
 
 def _beside(path: Path) -> list[Path]:
@@ -133,11 +132,6 @@ def _beside(path: Path) -> list[Path]:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         names = {text[: length[0]].decode("utf-8", "replace") for length, text in LOCATION.findall(data)}
     return [place for name in sorted(names) if "\0" not in name and (place := path.parent / name).is_file()]
-
-
-def sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _on_disk(source: str) -> tuple[Path, Path]:
@@ -157,8 +151,8 @@ def _on_hub(source: str) -> tuple[Path, Path]:
             "the file's hash of 64 hexadecimal digits, so that the same words always mean the same network."
         )
     path = _download(match["repo"], match["revision"], match["path"], source)
-    if sha256(path) != match["sha256"]:
-        raise FileError(f"{source}: the file has the SHA-256 {sha256(path)}. It is not the file that was pinned.")
+    if (found := sha256_file(path)) != match["sha256"]:
+        raise FileError(f"{source}: the file has the SHA-256 {found}. It is not the file that was pinned.")
     folder = match["path"].rpartition("/")[0]
     for name in dict.fromkeys((f"{folder}/config.json".lstrip("/"), "config.json")):
         try:

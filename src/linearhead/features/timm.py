@@ -39,8 +39,7 @@ class Timm(Backbone):
 
     @property
     def spec(self) -> str:
-        changed = [f"{name}={getattr(self, name)}" for name, d in self.choices().items() if getattr(self, name) != d]
-        return f"timm:{self.source}" + (f"({','.join(changed)})" if changed else "")
+        return self._spec_of(f"timm:{self.source}")
 
     def _network(self, threads: int) -> Callable[[np.ndarray], np.ndarray]:
         network, _, digest = load(self.source, self.pretrained)

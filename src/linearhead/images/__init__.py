@@ -2,7 +2,7 @@
 
 from .decode import Header, Source, decode, fingerprinted, probe
 from .duplicates import Copies, find_copies
-from .many import Batch, Look, available_threads, decode_many, look_many
+from .many import Batch, Look, decode_many, look_many
 from .preprocessing import Preprocessing, choose_preprocessing
 from .unreadable import Unreadable
 
@@ -14,7 +14,6 @@ __all__ = [
     "Preprocessing",
     "Source",
     "Unreadable",
-    "available_threads",
     "choose_preprocessing",
     "decode",
     "decode_many",

@@ -18,8 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import one_blas_thread
-from .many import available_threads
+from ..arrays import available_threads, one_blas_thread
 
 SIDE, COARSE, TINT = 32, 16, 4  # pixels of the thumbnails: the closest look, the search, the colours
 LEAST = 28  # pixels of a side from which near copies are looked for: below, clothes of one cut differ too little

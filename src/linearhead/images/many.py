@@ -6,7 +6,6 @@ memory is bounded by the batch and not by the number of pictures, and a source i
 
 from __future__ import annotations
 
-import os
 from collections import Counter, deque
 from collections.abc import Callable, Container, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from ..arrays import available_threads
 from ..errors import UsageError
 from .decode import decode, fingerprinted
 from .preprocessing import Preprocessing
@@ -46,13 +46,6 @@ class Batch(NamedTuple):
     notes: Counter[str]  # conversion → in how many pictures
 
 
-def available_threads() -> int:
-    """CPUs that this process may use (its affinity, not the machine's count)."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def decode_many(
     sources: Sequence[Any],
     preprocessing: Preprocessing,
@@ -79,13 +72,7 @@ def look_many(
     """
     total = len(sources)
     runs = [range(a, min(a + RUN, total)) for a in range(0, total, RUN)]
-    yield from _in_order(lambda run: _look_run(sources, run, preprocessing, known), runs, threads)
-
-
-def _look_run(
-    sources: Sequence[Any], places: range, preprocessing: Preprocessing, known: Container[bytes]
-) -> list[Look]:
-    return [_look(sources, i, preprocessing, known) for i in places]
+    yield from _in_order(lambda run: [_look(sources, i, preprocessing, known) for i in run], runs, threads)
 
 
 def _look(sources: Sequence[Any], i: int, preprocessing: Preprocessing, known: Container[bytes]) -> Look:

@@ -6,19 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from ..arrays import namespace
+from ..arrays import largest, namespace
 from .contract import Array, Penalty
 
 
 def soft_threshold(xp: Any, W: Array, t: float | Array) -> Array:
     """Each entry moved towards 0 by t, and not past it: W less its projection onto [−t, t] (Moreau)."""
     return W - xp.clip(W, -t, t)
-
-
-def largest(U: Array) -> float:
-    """max |U|, 0 if empty."""
-    xp = namespace(U)
-    return float(xp.max(xp.abs(U))) if U.size else 0.0
 
 
 @dataclass(frozen=True)
