@@ -78,6 +78,7 @@ class Size(click.ParamType):
         self.fail(f"{value!r} is neither one number (64) nor height x width (48x64).", param, ctx)
 
 
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of text.")
 READER = click.option(
     "--reader",
     type=FromRegistry("data", "READERS", ("auto",)),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from .choices import Place
-from .output import put, put_json
+from .choices import AS_JSON, Place
+from .output import put_result
 
 
 @click.command(short_help="Put runs side by side.")
 @click.argument("runs", nargs=-1, required=True, type=Place())
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of text.")
+@AS_JSON
 def compare(runs: tuple[str, ...], as_json: bool) -> None:
     """Put the finished runs RUNS side by side, and test the first against each other one on the same pictures.
 
@@ -20,8 +20,4 @@ def compare(runs: tuple[str, ...], as_json: bool) -> None:
     from .words import compared_lines
 
     found = run_comparison(runs)
-    if as_json:
-        put_json(found)
-    else:
-        for line in compared_lines(found):
-            put(line)
+    put_result(as_json, lambda: found, compared_lines(found))

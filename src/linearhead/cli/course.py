@@ -6,8 +6,8 @@ import shlex
 
 import click
 
-from .choices import Place
-from .output import put, put_json
+from .choices import AS_JSON, Place
+from .output import put_result
 
 NOT_RIGHT = 3
 
@@ -32,18 +32,15 @@ def course() -> None:
     help="assignment.py or .ipynb.",
 )
 @click.option("--force", is_flag=True, help="Replace an earlier assignment at FOLDER, with what was filled in.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of text.")
+@AS_JSON
 def new(folder: str, form: str, force: bool, as_json: bool) -> None:
     """Write FOLDER/assignment.py: seven functions to fill in, with their formulas."""
     from ..course import new as write
 
     path = str(write(folder, force, form))
-    if as_json:
-        put_json({"folder": path})
-    else:
-        put(path)
-        file = "assignment.py" if form == "script" else "assignment.ipynb"
-        put(f"Next    fill in {file}, then: linearhead course check {shlex.quote(folder)}")
+    file = "assignment.py" if form == "script" else "assignment.ipynb"
+    following = f"Next    fill in {file}, then: linearhead course check {shlex.quote(folder)}"
+    put_result(as_json, lambda: {"folder": path}, [path, following])
 
 
 @course.command(short_help="Grade a filled-in assignment.")
@@ -56,7 +53,7 @@ def new(folder: str, form: str, force: bool, as_json: bool) -> None:
     help="Limit for each function.",
 )
 @click.option("--strict", is_flag=True, help="Exit code 3 unless everything is right.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of text.")
+@AS_JSON
 def check(folder: str, seconds: float, strict: bool, as_json: bool) -> None:
     """Grade FOLDER/assignment.py, or assignment.ipynb: which functions are right, which classical mistake the others
     show, and a picture of each in FOLDER/check.html.
@@ -68,10 +65,6 @@ def check(folder: str, seconds: float, strict: bool, as_json: bool) -> None:
     from .words import graded_lines
 
     report = grade(folder, seconds)
-    if as_json:
-        put_json(report.to_json())
-    else:
-        for line in graded_lines(report):
-            put(line)
+    put_result(as_json, report.to_json, graded_lines(report))
     if strict and not report.right:
         raise click.exceptions.Exit(NOT_RIGHT)

@@ -6,10 +6,8 @@ from typing import Any
 
 import click
 
-from .choices import READER, Place, cached
-from .output import put, put_json
-
-SPLITS = ("auto", "all", "train", "valid", "test")
+from .choices import AS_JSON, READER, FromRegistry, Place, cached
+from .output import put_result
 
 
 @click.command(short_help="Judge a model on pictures with known classes.")
@@ -17,7 +15,7 @@ SPLITS = ("auto", "all", "train", "valid", "test")
 @click.argument("data", type=Place())
 @click.option(
     "--split",
-    type=click.Choice(SPLITS),
+    type=FromRegistry("experiment.judging", "SPLITS"),
     default="auto",
     show_default=True,
     help="Which pictures judge. auto: the test split; of the data of train, those which it held out; else all.",
@@ -32,7 +30,7 @@ SPLITS = ("auto", "all", "train", "valid", "test")
 )
 @click.option("--strict", is_flag=True, help="Stop at the first unreadable picture.")
 @cached
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of text.")
+@AS_JSON
 def evaluate(run: str, data: str, cache: str | None, as_json: bool, **choices: Any) -> None:
     """Judge the model of RUN (a run folder or its model.safetensors) on the pictures in DATA.
 
@@ -43,8 +41,4 @@ def evaluate(run: str, data: str, cache: str | None, as_json: bool, **choices: A
     from .words import judged_lines
 
     judged = run_evaluation(run, data, cache=cache, progress=Bars(), **choices)
-    if as_json:
-        put_json(judged.to_json())
-    else:
-        for line in judged_lines(judged):
-            put(line)
+    put_result(as_json, judged.to_json, judged_lines(judged))

@@ -6,7 +6,7 @@ import dataclasses
 
 import click
 
-from .choices import FromRegistry, Place
+from .choices import AS_JSON, FromRegistry, Place
 from .output import put, put_json
 
 
@@ -17,7 +17,7 @@ from .output import put, put_json
               "that classifies in the browser, offline. card: README.md for the Hugging Face hub.")  # fmt: skip
 @click.option("--out", type=Place(), help="The file to write. [default: the form's own name in the run folder]")
 @click.option("--force", is_flag=True, help="Replace an earlier file.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of text.")
+@AS_JSON
 def export(run: str, to: str, out: str | None, force: bool, as_json: bool) -> None:
     """Write the model of RUN (a run folder or its model.safetensors) as a file that works without linearhead.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -19,6 +20,15 @@ def put(text: str, err: bool = False) -> None:
             click.echo(text, err=True)
     else:
         _print(text)
+
+
+def put_result(as_json: bool, value: Callable[[], Any], lines: Iterable[str]) -> None:
+    """A verb's result as one JSON value or as lines of text; the other of the two is not made."""
+    if as_json:
+        put_json(value())
+    else:
+        for line in lines:
+            put(line)
 
 
 def put_json(value: Any) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from .choices import READER, NumberOr, Place, Size
-from .output import put, put_json
+from .choices import AS_JSON, READER, NumberOr, Place, Size
+from .output import put_result
 
 MANY, AMOUNT = click.IntRange(1), click.FloatRange(0, min_open=True)
 
@@ -32,7 +32,7 @@ OPTIONS = [
     click.option("--storage", type=AMOUNT, default=0.5, show_default=True, help="GB/s at which a worker reads."),
     click.option("--price", type=click.FloatRange(0), default=0.0, help="Of a worker for an hour."),
     click.option("--speed", type=AMOUNT, help="Of a core, 1 being those that were measured. [default: timed here]"),
-    click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of text."),
+    AS_JSON,
 ]
 # fmt: on
 
@@ -57,8 +57,4 @@ def plan(data: str | None, as_json: bool, **options: Any) -> None:
     from .words import plan_lines
 
     found = run_plan(data, **options)
-    if as_json:
-        put_json(found.to_json())
-        return
-    for line in plan_lines(found):
-        put(line)
+    put_result(as_json, found.to_json, plan_lines(found))

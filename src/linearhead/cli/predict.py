@@ -7,7 +7,7 @@ import dataclasses
 import click
 
 from .choices import Place
-from .output import put, put_json
+from .output import put, put_result
 
 
 @click.command(short_help="Say what new pictures show.")
@@ -31,12 +31,8 @@ def predict(run: str, paths: tuple[str, ...], coverage: float | None, as_json: b
     from .words import prediction_lines, unlabelled_lines
 
     predictions = run_prediction(run, paths, coverage=coverage, progress=Bars())
-    if as_json:
-        put_json([dataclasses.asdict(p) for p in predictions])
-    else:
-        for line in prediction_lines(predictions):
-            put(line)
-        for line in unlabelled_lines(predictions, paths):
-            put(line, err=True)
+    put_result(as_json, lambda: [dataclasses.asdict(p) for p in predictions], prediction_lines(predictions))
+    for line in unlabelled_lines(predictions, paths) if not as_json else ():
+        put(line, err=True)
     if all(p.error is not None for p in predictions):
         raise click.exceptions.Exit(2)

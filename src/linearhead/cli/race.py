@@ -6,10 +6,9 @@ from typing import Any
 
 import click
 
-from .choices import READER, FromRegistry, Place, Size, cached
-from .output import put, put_json
-
-INTERRUPTED = 130
+from .choices import AS_JSON, READER, FromRegistry, Place, Size, cached
+from .errors import INTERRUPTED
+from .output import put, put_result
 
 
 @click.command(short_help="Let all solvers race on the same pictures.")
@@ -68,7 +67,7 @@ INTERRUPTED = 130
 )
 @cached
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the split and of shuffling.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of text.")
+@AS_JSON
 def race(data: str, as_json: bool, **options: Any) -> None:
     """Let gradient descent, SGD with batches of 1, 32, 256 and all, momentum, Nesterov, L-BFGS with and without
     preconditioning, and Newton race on the pictures in DATA.
@@ -81,11 +80,7 @@ def race(data: str, as_json: bool, **options: Any) -> None:
     from .words import race_lines
 
     raced = run_race(data, progress=Bars(), **options)
-    if as_json:
-        put_json(raced.to_json())
-    else:
-        for line in race_lines(raced):
-            put(line)
+    put_result(as_json, raced.to_json, race_lines(raced))
     if raced.race.interrupted:
         put("Interrupted: on the page are those who have run.", err=True)
         raise click.exceptions.Exit(INTERRUPTED)

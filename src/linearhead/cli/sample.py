@@ -6,15 +6,15 @@ import shlex
 
 import click
 
-from .choices import Place
-from .output import put, put_json
+from .choices import AS_JSON, Place
+from .output import put_result
 
 
 @click.command(short_help="Write a sample of real pictures into a folder.")
 @click.argument("name", type=click.Choice(["digits"]))
 @click.argument("folder", type=Place())
 @click.option("--force", is_flag=True, help="Replace an earlier sample at FOLDER.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of text.")
+@AS_JSON
 def sample(name: str, folder: str, force: bool, as_json: bool) -> None:
     """Write the sample NAME into FOLDER, one sub-folder of PNG files per class.
 
@@ -23,8 +23,4 @@ def sample(name: str, folder: str, force: bool, as_json: bool) -> None:
     from ..experiment import write_digits
 
     path = str(write_digits(folder, force))
-    if as_json:
-        put_json({"folder": path})
-    else:
-        put(path)
-        put(f"Next    linearhead train {shlex.quote(folder)}")
+    put_result(as_json, lambda: {"folder": path}, [path, f"Next    linearhead train {shlex.quote(folder)}"])

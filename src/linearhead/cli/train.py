@@ -8,10 +8,11 @@ from typing import Any
 
 import click
 
-from .choices import READER, FromRegistry, NumberOr, Place, Size, cached
-from .output import put, put_json
+from .choices import AS_JSON, READER, FromRegistry, NumberOr, Place, Size, cached
+from .errors import INTERRUPTED
+from .output import put_result
 
-NOT_CONVERGED, INTERRUPTED = 3, 130
+NOT_CONVERGED = 3
 SHARE = click.FloatRange(0, 1)
 
 # fmt: off
@@ -85,7 +86,7 @@ JUDGING = [
                  help="Code of a finding not to be told; may be repeated."),
     click.option("--strict", is_flag=True,
                  help="Stop at the first unreadable picture; exit code 3 where the fit did not converge."),
-    click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of text."),
+    AS_JSON,
 ]
 # fmt: on
 
@@ -126,11 +127,7 @@ def train(
     command = shlex.join(["linearhead", *sys.argv[1:]])
     where: dict[str, Any] = {"out": out, "force": force, "cache": cache, "cluster": cluster}
     outcome = run_training(data, **where, progress=Bars(), command=command, **recipe)
-    if as_json:
-        put_json(outcome.to_json())
-    else:
-        for line in outcome_lines(outcome):
-            put(line)
+    put_result(as_json, outcome.to_json, outcome_lines(outcome))
     if outcome.interrupted:
         raise click.exceptions.Exit(INTERRUPTED)
     if recipe["strict"] and not outcome.run.fit.converged:

@@ -7,10 +7,9 @@ import sys
 
 import click
 
-from .choices import READER, Place, cached
-from .output import put, put_json
-
-INTERRUPTED = 130
+from .choices import AS_JSON, READER, Place, cached
+from .errors import INTERRUPTED
+from .output import put_result
 
 
 @click.command(short_help="Add pictures or a class to a model.")
@@ -20,7 +19,7 @@ INTERRUPTED = 130
 @click.option("--force", is_flag=True, help="Replace an earlier run at --out.")
 @READER
 @cached
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of text.")
+@AS_JSON
 def update(run: str, data: str, as_json: bool, **choices: object) -> None:
     """Add the pictures in DATA, of classes old or new, to the model of RUN, and write a new run folder.
 
@@ -33,10 +32,6 @@ def update(run: str, data: str, as_json: bool, **choices: object) -> None:
 
     command = shlex.join(["linearhead", *sys.argv[1:]])
     outcome = run_update(run, data, progress=Bars(), command=command, **choices)  # type: ignore[arg-type]
-    if as_json:
-        put_json(outcome.to_json() | {"passes": outcome.run.fit.passes})
-    else:
-        for line in outcome_lines(outcome):
-            put(line)
+    put_result(as_json, lambda: outcome.to_json() | {"passes": outcome.run.fit.passes}, outcome_lines(outcome))
     if outcome.interrupted:
         raise click.exceptions.Exit(INTERRUPTED)

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from ..experiment import Judged, Outcome, Planned, Prediction, Raced
     from ..records import Duplicates, Evaluation, Finding, Run, Skipped, Trust
 
-RARE = 0.01  # below this share of training pictures at least as unusual, a picture is called unlike them
 COLOURS = {"good": "green", "note": "blue", "warning": "yellow", "problem": "red"}
 COLUMN = 48  # characters of a name that others are brought in line with
 LISTED = 5  # classes named in `evaluate`'s text, files without a label in that of `predict`
@@ -140,6 +139,7 @@ def finding_lines(findings: Sequence[Finding]) -> Iterator[str]:
 def prediction_lines(predictions: Sequence[Prediction]) -> Iterator[str]:
     """One line per readable picture, in columns."""
     from ..experiment.names import readable
+    from ..trust.novelty import RARE
 
     good = [p for p in predictions if p.label is not None]
     paths = [readable(p.path) for p in good]
