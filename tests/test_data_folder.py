@@ -9,6 +9,7 @@ from PIL import Image
 
 from linearhead.data import READERS, open_dataset
 from linearhead.errors import DataError, FileError, UsageError
+from linearhead.experiment.extract import Sources
 from linearhead.images import Preprocessing, decode_many
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (9, 8, 3), dtype=np.uint8)
@@ -49,7 +50,7 @@ def test_one_folder_per_class(tmp_path):
     assert dataset.source == str(tmp_path)
     assert dataset.skipped == []
     assert dataset.read(0) == tmp_path / "cat" / "1.webp"
-    assert list(dataset.sources) == [tmp_path / name for name in dataset.names]
+    assert [dataset.read(i) for i in range(len(dataset))] == [tmp_path / name for name in dataset.names]
 
 
 @pytest.mark.parametrize("train", ["train", "Training", "TRAIN"])
@@ -154,7 +155,7 @@ def test_a_messy_folder_loses_nothing(tmp_path):
         "loose.png": "class folder",
     }.items():
         assert word in reasons[path], path
-    decoded = list(decode_many(dataset.sources, Preprocessing(9, 8)))
+    decoded = list(decode_many(Sources(dataset, np.arange(len(dataset))), Preprocessing(9, 8)))
     used, bad = sum(len(b.indices) for b in decoded), sum(len(b.bad) for b in decoded)
     assert (used, bad) == (7, 1)
     assert dataset.found == used + bad + len(dataset.skipped)

@@ -14,6 +14,7 @@ from PIL import Image
 
 from linearhead.data import detect, open_dataset, split
 from linearhead.errors import DataError, FileError
+from linearhead.experiment.extract import Sources
 from linearhead.images import Preprocessing, decode, decode_many
 
 RNG = np.random.default_rng(0)
@@ -51,7 +52,7 @@ def test_csv_with_the_usual_columns(tmp_path, column, label, delimiter):
     dataset = open_dataset(path)
     assert (dataset.reader, dataset.names, classes_of(dataset)) == ("manifest", ["a/1.png", "b.png"], ["cat", "dog"])
     assert dataset.groups is None
-    (batch,) = decode_many(dataset.sources, Preprocessing(9, 8))
+    (batch,) = decode_many(Sources(dataset, np.arange(len(dataset))), Preprocessing(9, 8))
     assert len(batch.indices) == 2
     np.testing.assert_array_equal(batch.pictures[0], PIXELS)
 
@@ -179,7 +180,7 @@ def test_a_byte_order_mark_and_quotes(tmp_path):
 
 def test_pictures_that_are_not_there_are_bad_one_by_one(tmp_path):
     dataset = open_dataset(write(tmp_path / "list.csv", "path,label\n1.png,a\n2.png,b\n"))
-    (batch,) = decode_many(dataset.sources, Preprocessing(4, 4))
+    (batch,) = decode_many(Sources(dataset, np.arange(len(dataset))), Preprocessing(4, 4))
     assert batch.bad == [(0, "no such file"), (1, "no such file")]
 
 
@@ -724,10 +725,10 @@ def test_a_tar_that_shrinks_afterwards_concerns_single_pictures(tmp_path):
     dataset = open_dataset(path)
     with path.open("r+b") as file:
         file.truncate(600)
-    (batch,) = decode_many(dataset.sources, Preprocessing(9, 8))
+    (batch,) = decode_many(Sources(dataset, np.arange(len(dataset))), Preprocessing(9, 8))
     assert (len(batch.indices), len(batch.bad)) == (0, 2)
     path.unlink()
-    (batch,) = decode_many(dataset.sources, Preprocessing(9, 8))
+    (batch,) = decode_many(Sources(dataset, np.arange(len(dataset))), Preprocessing(9, 8))
     assert [reason for _, reason in batch.bad] == ["cannot be read (No such file or directory)"] * 2
 
 

@@ -6,10 +6,10 @@ Classes travel by name: `labels[i]` is an index into `classes`, which unites all
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,7 +18,6 @@ from ..records import Skipped
 
 Picture = Path | bytes | np.ndarray  # what `images.decode` takes
 
-SPLITS = ("train", "valid", "test")
 SPLIT_WORDS = {  # the words that people use
     "train": "train",
     "training": "train",
@@ -29,6 +28,7 @@ SPLIT_WORDS = {  # the words that people use
     "test": "test",
     "testing": "test",
 }
+SHARD = re.compile(r"(?:.*[-_.])?(" + "|".join(SPLIT_WORDS) + r")(?:[-_.\d].*)?$", re.IGNORECASE)
 IMAGE_ENDINGS = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
 ) | {".pbm", ".pgm", ".ppm", ".pnm", ".pfm"}
@@ -69,27 +69,6 @@ class Dataset:
         """Rows and skipped files together."""
         return len(self.names) + len(self.skipped)
 
-    @property
-    def sources(self) -> Sequence[Picture]:
-        """All pictures as a sequence that reads each when it is asked for: what `images.decode_many` takes."""
-        return _Sources(self.read, len(self))
-
-
-class _Sources(Sequence[Any]):
-    def __init__(self, read: Callable[[int], Picture], n: int) -> None:
-        self._read, self._n = read, n
-
-    def __len__(self) -> int:
-        return self._n
-
-    def __getitem__(self, i: Any) -> Any:
-        if not 0 <= i < self._n:
-            raise IndexError(i)
-        return self._read(i)
-
-    def __iter__(self) -> Iterator[Any]:
-        return map(self._read, range(self._n))
-
 
 def no_pictures(i: int) -> Picture:
     """The `read` of a data set of features."""
@@ -109,6 +88,12 @@ def split_named(word: str) -> str:
     """ "Validation" → "valid"; "" stays "" (unsplit); KeyError for a word that is none."""
     word = word.strip().lower()
     return SPLIT_WORDS[word] if word else ""
+
+
+def split_of_shard(name: str) -> str:
+    """ "train-00000-of-00002" → "train"; "" where a shard's name begins with no split word."""
+    match = SHARD.match(name)
+    return SPLIT_WORDS[match[1].lower()] if match else ""
 
 
 def listed(names: Sequence[str], most: int = NAMED) -> str:

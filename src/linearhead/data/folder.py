@@ -11,7 +11,9 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +31,7 @@ ADVICE = {  # pictures in formats that are not read, and what to do about it
     **dict.fromkeys((".mp4", ".mov", ".avi", ".mkv", ".webm"), "a video; export its frames as JPEG"),
 }  # fmt: skip
 BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\0", b"MM\0*", b"BM")
-EMPTY = "an empty folder"
+EMPTY, SEEN = "an empty folder", "a symbolic link to a folder that is read already"
 DESKTOP = frozenset({"thumbs.db", "desktop.ini", "icon\r", "__macosx", "ehthumbs.db"})
 
 
@@ -78,60 +80,64 @@ def nested_only(dataset: Dataset) -> list[str]:
     return sorted({parts[0] for parts in below}) if all(below) and len({p[0] for p in below}) > 1 else []
 
 
+def files_below(root: Path) -> list[tuple[Path, str | None]]:
+    """Every file below a folder in name order, whatever it holds, but no hidden one; and with the reason every folder,
+    be it the root itself, that cannot be read."""
+    below = ((Path(root, *parts), entry) for parts, entry in _entries(root) if entry not in (EMPTY, SEEN))
+    return sorted(((path, entry if isinstance(entry, str) else None) for path, entry in below), key=itemgetter(0))
+
+
 def _scan(root: Path) -> _Tree:
-    """Every file below the root, sorted by name. Folders reached through links come last and each real one once."""
+    """Every file below the root, sorted by name; FileError where the root cannot be read."""
     tree = _Tree()
+    for parts, entry in _entries(root):
+        reason = entry if isinstance(entry, str) else _why_not(entry)
+        if not parts:
+            raise FileError(f"{root} is {reason}. Check its permissions and its disk, or give another folder.")
+        if reason is None:
+            tree.pictures.append(parts)
+        else:
+            tree.skipped.append(Skipped("/".join(parts), reason))
+    tree.pictures.sort()
+    tree.skipped.sort(key=lambda s: s.path)
+    return tree
+
+
+def _entries(root: Path) -> Iterator[tuple[tuple[str, ...], os.DirEntry[str] | str]]:
+    """(parts of its path below the root, entry) of all that is no folder, and of folders that give nothing why. Folders
+    reached through links come last and each real one once."""
     visited: set[tuple[int, int]] = set()
     waiting: list[tuple[str, ...]] = [()]
     links: list[tuple[str, ...]] = []
     while waiting or links:
         through_link = not waiting
         below = waiting.pop() if waiting else links.pop(0)
-        if _enter(root, below, visited, tree, through_link):
-            _list_folder(root, below, tree, waiting, links)
-    tree.pictures.sort()
-    tree.skipped.sort(key=lambda s: s.path)
-    return tree
-
-
-def _enter(root: Path, below: tuple[str, ...], visited: set[tuple[int, int]], tree: _Tree, through_link: bool) -> bool:
-    """Whether this folder is new. A link to one that was read already would count its pictures twice, or never end."""
-    try:
-        about = os.stat(os.path.join(root, *below))
-    except OSError as error:
-        tree.skipped.append(Skipped("/".join(below), f"a folder that cannot be read ({error.strerror or error})"))
-        return False
-    if (about.st_dev, about.st_ino) in visited:
-        if through_link:
-            tree.skipped.append(Skipped("/".join(below), "a symbolic link to a folder that is read already"))
-        return False
-    visited.add((about.st_dev, about.st_ino))
-    return True
-
-
-def _list_folder(
-    root: Path, below: tuple[str, ...], tree: _Tree, waiting: list[tuple[str, ...]], links: list[tuple[str, ...]]
-) -> None:
-    try:
-        with os.scandir(os.path.join(root, *below)) as entries:
-            inside = sorted((e for e in entries if not hidden(e.name)), key=lambda e: e.name)
-    except OSError as error:
-        if not below:
-            raise FileError(f"The folder {root} cannot be read: {error.strerror or error}.") from error
-        tree.skipped.append(Skipped("/".join(below), f"a folder that cannot be read ({error.strerror or error})"))
-        return
-    if not inside and below:
-        tree.skipped.append(Skipped("/".join(below), EMPTY))
-    for entry in inside:
-        parts = (*below, entry.name)
-        if _is_folder(entry):
-            (links if entry.is_symlink() else waiting).append(parts)
+        try:
+            inside = _inside(os.path.join(root, *below), visited)
+        except OSError as error:
+            yield below, f"a folder that cannot be read ({error.strerror or error})"
             continue
-        reason = _why_not(entry)
-        if reason is None:
-            tree.pictures.append(parts)
-        else:
-            tree.skipped.append(Skipped("/".join(parts), reason))
+        if inside is None and through_link:
+            yield below, SEEN
+        elif inside == [] and below:
+            yield below, EMPTY
+        for entry in inside or ():
+            parts = (*below, entry.name)
+            if _is_folder(entry):
+                (links if entry.is_symlink() else waiting).append(parts)
+            else:
+                yield parts, entry
+
+
+def _inside(folder: str, visited: set[tuple[int, int]]) -> list[os.DirEntry[str]] | None:
+    """What lies in a folder, by name, without what is hidden; None where it was read already: a link to it would count
+    its pictures twice, or never end."""
+    about = os.stat(folder)
+    if (about.st_dev, about.st_ino) in visited:
+        return None
+    visited.add((about.st_dev, about.st_ino))
+    with os.scandir(folder) as entries:
+        return sorted((e for e in entries if not hidden(e.name)), key=lambda e: e.name)
 
 
 def hidden(name: str) -> bool:

@@ -41,6 +41,7 @@ COLUMNS = {  # the first alias that is there counts
     "split": ("split", "subset"),
     "group": ("group", "group_id"),
 }
+NEEDED = ("path", "label")
 CSV_ENDINGS, JSON_ENDINGS = (".csv", ".tsv"), (".jsonl", ".ndjson", ".json")
 NAMES = ("metadata", "manifest", "labels")
 FIRST = 20  # places that are looked for
@@ -68,14 +69,7 @@ def read(path: Path) -> Dataset:
     manifest = _manifest_at(path) or path
     records = _records(manifest)
     keys = dict.fromkeys(key for _, record in records if isinstance(record, dict) for key in record)
-    columns = _columns(keys)
-    missing = [role for role in ("path", "label") if role not in columns]
-    if missing:
-        wanted = "; ".join(f"{role}: {', '.join(COLUMNS[role])}" for role in missing)
-        found = listed([str(key) for key in keys], 10) or "none"
-        raise DataError(
-            f"{manifest} has the columns {found}, but lacks one of these: {wanted}. {_how_to_name(manifest, keys)}"
-        )
+    columns = roles_of(keys, manifest)
     rows = _Rows()
     for where, record in records:
         _add(rows, record, columns, where, manifest)
@@ -108,11 +102,11 @@ def _places(beside: Path, places: list[str]) -> tuple[Path, list[str]]:
     return beside, places
 
 
-def _how_to_name(manifest: Path, keys: Collection[Any]) -> str:
+def _how_to_name(source: Path, names: Collection[Any]) -> str:
     """What makes a manifest of one that lacks a column."""
-    if any(_leads(manifest.parent, key) for key in keys):
+    if any(_leads(source.parent, name) for name in names):
         return "The first line is about a picture, so there is no head: put one above it, such as file_name,label."
-    if not keys and manifest.suffix.lower() in JSON_ENDINGS:
+    if not names and source.suffix.lower() in JSON_ENDINGS:
         return 'Needed: [{"file_name": "a.jpg", "label": "cat"}, …], or such objects line by line.'
     return "Name the column so."
 
@@ -169,9 +163,22 @@ def _text(value: Any) -> str | None:
     return str(value).strip() if isinstance(value, (str, int, float)) else None
 
 
-def _columns(record: dict[Any, Any]) -> dict[str, str]:
+def roles_of(names: Collection[Any], source: Path) -> dict[str, str]:
+    """Role → column of a table with columns of these names; DataError where pictures or labels have none."""
+    columns = _columns(names)
+    missing = [role for role in NEEDED if role not in columns]
+    if missing:
+        wanted = "; ".join(f"{role}: {', '.join(COLUMNS[role])}" for role in missing)
+        found = listed([str(name) for name in names], 10) or "none"
+        raise DataError(
+            f"{source} has the columns {found}, but lacks one of these: {wanted}. {_how_to_name(source, names)}"
+        )
+    return columns
+
+
+def _columns(names: Collection[Any]) -> dict[str, str]:
     """Role → the column's name as it is written."""
-    written = {str(key).strip().lower(): key for key in record if key is not None}
+    written = {str(name).strip().lower(): name for name in names if name is not None}
     found = {role: next((written[a] for a in aliases if a in written), None) for role, aliases in COLUMNS.items()}
     return {role: column for role, column in found.items() if column is not None}
 
@@ -184,7 +191,7 @@ def _manifest_at(path: Path) -> Path | None:
         if candidate.suffix.lower() not in endings or not candidate.is_file():
             continue
         # one that was named itself is read whatever it lacks: `read` says what that is
-        if candidate == path or {"path", "label"} <= set(_columns(_first_record(candidate))):
+        if candidate == path or set(NEEDED) <= set(_columns(_first_record(candidate))):
             return candidate
     return None
 

@@ -101,11 +101,11 @@ def _of_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> Dataset:
 
 def inputs(path: Path) -> np.ndarray:
     """The inputs alone, of all splits, train first; no labels are needed."""
-    arrays = {path.stem: _npy(path)} if path.suffix.lower() == ".npy" else _arrays(path)
+    if path.suffix.lower() == ".npy":
+        return _joined([_inputs(_npy(path), path)], path)
+    arrays = _arrays(path)
     slots = {_slot(name): array for name, array in arrays.items()}
     found = [slots["x", split] for split in ("", "train", "valid", "test") if ("x", split) in slots]
-    if path.suffix.lower() == ".npy":
-        found = list(arrays.values())
     if not found:
         held = f"the arrays {listed(list(arrays), 10)}" if arrays else "no array by a name that is known"
         raise DataError(f"{path} holds {held}; needed is one of {', '.join(INPUTS)}.")

@@ -16,11 +16,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import DataError, FileError, UsageError
+from ..errors import FileError, UsageError
 from ..records import Skipped
-from .contract import Dataset, by_name, listed
-from .manifest import COLUMNS
-from .webdataset import SPLIT_OF_SHARD, SPLIT_WORDS
+from .contract import Dataset, by_name, split_of_shard
+from .manifest import roles_of
 
 MAGIC = b"PAR1"
 HELD = 4  # row groups in memory
@@ -39,17 +38,17 @@ def recognises(path: Path) -> bool:
 
 def read(path: Path) -> Dataset:
     """All rows of all files, in their order; rows without a picture or a label are skipped."""
-    files = [_opened(file) for file in _files(path)]
+    places = _files(path)
+    files = [_opened(place) for place in places]
+    roles = [roles_of(file.schema_arrow.names, place) for file, place in zip(files, places, strict=True)]
     rows: list[_Row] = []
     labels: list[str] = []
     splits: list[str] = []
     groups: list[str] = []
     skipped: list[Skipped] = []
     names: list[str] = []
-    for number, (file, name) in enumerate(zip(files, (f.name for f in _files(path)), strict=True)):
-        columns = _columns(file, path / name if path.is_dir() else path)
-        match = SPLIT_OF_SHARD.match(Path(name).stem)
-        split, words = SPLIT_WORDS[match[1].lower()] if match else "", _class_names(file, columns["label"])
+    for number, (file, place, columns) in enumerate(zip(files, places, roles, strict=True)):
+        name, split, words = place.name, split_of_shard(place.stem), _class_names(file, columns["label"])
         for group in range(file.num_row_groups):
             wanted = [columns[role] for role in ("label", "group") if role in columns]
             table = file.read_row_group(group, columns=wanted)
@@ -64,7 +63,7 @@ def read(path: Path) -> Dataset:
                 groups.append(f"row {len(rows)}" if tracks[i] is None else f"group {tracks[i]}")
                 names.append(f"{name}[{group}][{i}]")
     codes, classes = by_name(labels)
-    pictures = _Pictures(files, [_columns(file, path)["path"] for file in files])
+    pictures = _Pictures(files, [columns["path"] for columns in roles])
     grouped = any(group.startswith("group ") for group in groups)
     return Dataset(
         source=str(path),
@@ -126,19 +125,6 @@ def _opened(file: Path) -> Any:
         return parquet.ParquetFile(file)
     except (OSError, ValueError) as error:  # ArrowInvalid is a ValueError
         raise FileError(f"{file} cannot be read as Parquet: {str(error).rstrip('.')}. Fetch it again.") from error
-
-
-def _columns(file: Any, path: Path) -> dict[str, str]:
-    """Role → column, the first alias that is there."""
-    written = {name.lower(): name for name in file.schema_arrow.names}
-    found = {role: next((written[a] for a in aliases if a in written), None) for role, aliases in COLUMNS.items()}
-    missing = [role for role in ("path", "label") if found[role] is None]
-    if missing:
-        wanted = "; ".join(f"{role}: {', '.join(COLUMNS[role])}" for role in missing)
-        raise DataError(
-            f"{path} has the columns {listed(list(written.values()), 10)}, but lacks one of these: {wanted}."
-        )
-    return {role: column for role, column in found.items() if column is not None}
 
 
 def _class_names(file: Any, column: str) -> list[str]:

@@ -8,7 +8,6 @@ nothing is ever extracted. `.cls` is the label as text; `.json` an object with a
 from __future__ import annotations
 
 import json
-import re
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -18,11 +17,10 @@ import numpy as np
 
 from ..errors import DataError, FileError
 from ..records import Skipped
-from .contract import IMAGE_ENDINGS, SPLIT_WORDS, Dataset, by_name, split_named
+from .contract import IMAGE_ENDINGS, Dataset, by_name, split_named, split_of_shard
 
 LABEL_KEYS = ("label", "class", "cls", "target", "category", "class_name")
 MOST_LABEL_BYTES = 2**20  # of a .cls or .json; a real one has a few
-SPLIT_OF_SHARD = re.compile(r"(?:.*[-_.])?(" + "|".join(SPLIT_WORDS) + r")(?:[-_.\d].*)?$", re.IGNORECASE)
 BLOCK = 512
 
 
@@ -90,8 +88,7 @@ def _index(shard: Path, samples: list[_Sample], skipped: list[Skipped]) -> None:
     """Adds the shard's samples; every other member but folders and hidden files is listed as skipped."""
     if shard.suffix.lower() != ".tar":
         raise DataError(f"{shard} is compressed, so its pictures cannot be read one by one. Run: gunzip {shard.name}")
-    match = SPLIT_OF_SHARD.match(shard.stem)
-    split = SPLIT_WORDS[match[1].lower()] if match else ""
+    split = split_of_shard(shard.stem)
     here: dict[str, _Sample] = {}
     try:
         with tarfile.open(shard, "r:") as archive:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data.folder import hidden
+from ..data.folder import files_below
 from ..errors import DataError, UsageError
 from ..features import Extractor
 from ..images import Preprocessing, decode_many
 from ..store import Model
+from ..trust.novelty import RARE
 from . import given
 from .extract import BATCH
 from .judge import answer, by_blocks
@@ -21,7 +22,6 @@ from .progress import Progress
 from .run_folder import load_model
 
 ARRAYS = (".npy", ".npz")
-RARE = 0.01  # below this share of training pictures at least as unusual, a picture is called unlike them
 
 
 @dataclass
@@ -102,13 +102,9 @@ def list_files(paths: Sequence[str | Path]) -> tuple[list[Path], list[Prediction
     files: list[Path] = []
     predictions: list[Prediction] = []
     for path in map(Path, paths):
-        if os.path.isdir(path):
-            inside = _walked(path)
-            files += inside
-            predictions += inside.values()
-        else:
-            files.append(path)
-            predictions.append(Prediction(str(path), error=_why_not(path)))
+        for place, why in files_below(path) if os.path.isdir(path) else [(path, None)]:
+            files.append(place)
+            predictions.append(Prediction(str(place), error=why or _why_not(place)))
     return files, predictions
 
 
@@ -123,28 +119,6 @@ def _why_not(path: Path) -> str | None:
     except (OSError, ValueError):  # who opens it says why
         pass
     return None
-
-
-def _walked(folder: Path) -> dict[Path, Prediction]:
-    """Every file below a folder in name order, through links to folders as well, each folder once; nothing hidden. A
-    folder that cannot be read is one with an error."""
-    found: dict[Path, Prediction] = {}
-
-    def closed(error: OSError) -> None:
-        place = str(error.filename or folder)
-        found[Path(place)] = Prediction(place, error=f"a folder that cannot be read ({error.strerror or error})")
-
-    visited: set[tuple[int, int]] = set()
-    for place, folders, names in os.walk(folder, onerror=closed, followlinks=True):
-        about = os.stat(place)
-        if (about.st_dev, about.st_ino) in visited:
-            folders.clear()
-            continue
-        visited.add((about.st_dev, about.st_ino))
-        folders[:] = sorted(name for name in folders if not hidden(name))
-        for path in (Path(place, name) for name in names if not hidden(name)):
-            found[path] = Prediction(str(path), error=_why_not(path))
-    return dict(sorted(found.items()))
 
 
 def predict_rows(model: Model, files: Sequence[Path], coverage: float | None) -> list[Prediction]:
