@@ -497,7 +497,14 @@ HOSTILE = [
     "a" * 5000,
 ]
 N = len(HOSTILE)
-EMPTY = {"filters", "probes", "model", "judged_pictures", "judged_right"}  # no name of the user's is in these
+EMPTY = {
+    "filters",
+    "probes",
+    "model",
+    "judged_pictures",
+    "judged_right",
+    "judged_groups",
+}  # no name of the user is there
 
 
 @cache

@@ -262,6 +262,7 @@ class LearningCurve:
     gain: float | None = None  # forecast less the last point
     gain_error: float | None = None  # standard error of the last doubling's gain
     margin: float | None = None  # by which the forecast may be off, 95 %: what so few judging pictures leave open
+    independent: float | None = None  # where the judging pictures come in groups: as how many they count
 
 
 @dataclass
@@ -324,6 +325,7 @@ class Run:
     unsure: list[int] = field(default_factory=list)  # indices into pictures, the least sure first
     judged_pictures: str = ""  # SHA-256 of the contents of the test pictures, in their order
     judged_right: str = ""  # "1" or "0" for each of them
+    judged_groups: list[int] = field(default_factory=list)  # where they come in groups: which, for each of them
     model: str = ""  # the model's identity: 16 hexadecimal digits of its weights' SHA-256
     muted: list[str] = field(default_factory=list)  # codes of findings that the user does not want to hear
     schema: int = SCHEMA

@@ -184,10 +184,12 @@ def compared_lines(found: dict[str, Any]) -> Iterator[str]:
         if pair["p"] is None:
             yield names + "they did not judge the same pictures, so no paired test"
             continue
-        word = "they differ" if pair["p"] < 0.05 else "no difference is shown"
+        word = "they differ" if pair["p_adjusted"] < 0.05 else "no difference is shown"
+        among = sum(other["p"] is not None for other in found["pairs"])
+        adjusted = f", {pair['p_adjusted']:.3g} among {among} pairs (Holm)" if among > 1 else ""
         yield (
             f"{names}{word} (only the first right on {pair['only_first']}, only the second on {pair['only_second']}; "
-            f"McNemar p = {pair['p']:.3g})"
+            f"McNemar p = {pair['p']:.3g}{adjusted})"
         )
     counted = max(found["judged_by"], key=lambda seen: seen["models"] or 0)
     if (counted["models"] or 0) > 2:

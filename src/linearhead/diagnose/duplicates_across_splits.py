@@ -22,7 +22,8 @@ def check(run: Run) -> Finding | None:
     rest, much = found.without, found.judged >= LEAST
     told = "All judged pictures are copies: nothing new judged this classifier."
     if rest is not None:
-        error = sqrt(max(rest.accuracy * (1 - rest.accuracy), 1 / rest.n) / rest.n)
+        count = rest.n if rest.independent is None else rest.independent
+        error = sqrt(max(rest.accuracy * (1 - rest.accuracy), 1 / rest.n) / count)
         much = much or test.accuracy - rest.accuracy > error / 2
         told = f"Accuracy with them {test.accuracy:.1%}, without them {rest.accuracy:.1%} (on {rest.n})."
     return Finding(

@@ -15,14 +15,17 @@ def check(run: Run) -> Finding | None:
     low, high = test.accuracy_interval
     if high - low <= WIDTH:
         return None
+    count = test.independent
+    alike = "" if count is None else f" in groups, which count as {max(round(count), 1)}"
+    others = "" if count is None else " of other groups"
     needed = round(4 * 1.96**2 * 0.25 / WIDTH**2)  # a share near ½ is the widest: n = (2 · 1.96)² ¼ / width²
     return Finding(
         code=CODE,
         title="Few pictures judged the model",
         severity="note",
-        evidence=f"{test.n} test pictures: the accuracy of {test.accuracy:.1%} could be anything from "
+        evidence=f"{test.n} test pictures{alike}: the accuracy of {test.accuracy:.1%} could be anything from "
         f"{low:.1%} to {high:.1%}.",
-        advice=f"Judge on more pictures (up to {needed} for an interval of {WIDTH:.0%}) before comparing with another "
-        "model.",
+        advice=f"Judge on more pictures{others} (up to {needed} for an interval of {WIDTH:.0%}) before comparing with "
+        "another model.",
         command="linearhead evaluate RUN MORE_PICTURES",
     )

@@ -70,7 +70,8 @@ def _nothing_learned(run: Run) -> str:
     if n < LEAST or wrong is None:
         return ""
     largest = max(run.data.taught, default=0) / n
-    if wilson(round(n * (1 - wrong)), n)[0] > largest:
+    count = float(seen.get("independent") or n)
+    if wilson(count * (1 - wrong), count)[0] > largest:
         return ""
     return (
         f" Classifiers that had not seen them were right on {1 - wrong:.1%} of the {n} training pictures, where the "

@@ -1,8 +1,8 @@
 """Whether one cue that should not matter gives the class away: brightness alone, or the rim of the picture alone.
 
-Threshold: the cue's leave-one-out accuracy reaches SHARE of the way from guessing to the classifier's own accuracy;
-calibrated on planted cues and clean data (docs/diagnoses.md); not of a fit that ended far from its optimum. What a
-real class needs is more than one number.
+Threshold: the cue's leave-one-out accuracy, of groups leave-one-group-out, reaches SHARE of the way from guessing to
+the classifier's own accuracy; calibrated on planted cues and clean data (docs/diagnoses.md); not of a fit that ended
+far from its optimum. What a real class needs is more than one number.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def check(run: Run) -> Finding | None:
         found, guess, n = seen.get("accuracy"), seen.get("guess"), seen.get("n") or 0
         if test is None or found is None or guess is None or n < 50:
             continue
-        low = found - 2 * sqrt(max(found * (1 - found), 0.01) / n)
+        low = found - 2 * sqrt(max(found * (1 - found), 0.01) / (seen.get("independent") or n))
         if low - guess < share * max(test.accuracy - guess, 0.1):
             continue
         return Finding(

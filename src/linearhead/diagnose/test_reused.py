@@ -18,7 +18,8 @@ MODELS, TIMES = 5, 10
 
 def flattery(judged: Evaluation, models: int) -> float:
     """By how much the best of so many equally good models looks better than it is, at most; a share."""
-    error = sqrt(max(judged.accuracy * (1 - judged.accuracy), 1 / judged.n) / judged.n)
+    n = judged.n if judged.independent is None else judged.independent
+    error = sqrt(max(judged.accuracy * (1 - judged.accuracy), 1 / judged.n) / n)
     return error * NormalDist().inv_cdf((models - 0.375) / (models + 0.25)) if models > 1 else 0.0
 
 

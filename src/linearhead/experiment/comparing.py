@@ -10,7 +10,7 @@ import numpy as np
 
 from ..diagnose.test_reused import flattery
 from ..errors import UsageError
-from ..metrics import mcnemar
+from ..metrics import holm, mcnemar
 from ..records import Run
 from . import ledger
 from .run_folder import load_record
@@ -22,9 +22,13 @@ def compare(runs: Sequence[str | Path]) -> dict[str, Any]:
         raise UsageError(f"compare needs at least two runs; found {len(runs)}. linearhead compare RUN RUN …")
     found = [load_record(run) for run in runs]
     records = [record for _, record in found]
+    pairs = [_pair(str(runs[0]), records[0], str(n), r) for n, r in zip(runs[1:], records[1:], strict=True)]
+    tested = [pair for pair in pairs if pair["p"] is not None]
+    for pair, adjusted in zip(tested, holm([pair["p"] for pair in tested]), strict=True):
+        pair["p_adjusted"] = adjusted
     return {
         "runs": [_numbers(str(name), run) for name, run in zip(runs, records, strict=True)],
-        "pairs": [_pair(str(runs[0]), records[0], str(n), r) for n, r in zip(runs[1:], records[1:], strict=True)],
+        "pairs": pairs,
         "judged_by": [_counted(folder, records, record) for folder, record in found],
     }
 
@@ -63,8 +67,10 @@ def _numbers(name: str, run: Run) -> dict[str, Any]:
 
 def _pair(name: str, run: Run, other_name: str, other: Run) -> dict[str, Any]:
     """Whether the two differ on the pictures that both judged; nulls where those are not the same."""
-    pair: dict[str, Any] = {"first": name, "second": other_name, "only_first": None, "only_second": None, "p": None}
+    found = dict.fromkeys(("only_first", "only_second", "p", "p_adjusted"))
+    pair: dict[str, Any] = {"first": name, "second": other_name} | found
     if run.judged_pictures and run.judged_pictures == other.judged_pictures:
         right = [np.frombuffer(r.judged_right.encode("ascii"), np.uint8) == ord("1") for r in (run, other)]
-        pair["only_first"], pair["only_second"], pair["p"] = mcnemar(*right)
+        groups = run.judged_groups or other.judged_groups
+        pair["only_first"], pair["only_second"], pair["p"] = mcnemar(*right, np.array(groups) if groups else None)
     return pair

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..metrics import Z95
+from ..metrics import Z95, independent, standard_error
 from ..records import LearningCurve
 
 FLOORS, POWERS = np.meshgrid(np.linspace(0, 0.975, 40), np.linspace(0.1, 1.5, 29))
@@ -20,39 +20,48 @@ GAIN_ERROR = 0.01  # of the gain that is forecast, measured (docs/decisions/verd
 FURTHER = 1.5  # times the last point's pictures, at least, for one more point that others judge
 
 
-def curve_of(n: list[int], right: np.ndarray) -> LearningCurve:
-    """From which pictures (links, judged) the fits on n rows were right on, all fits judged on the same."""
+def curve_of(n: list[int], right: np.ndarray, groups: np.ndarray | None = None) -> LearningCurve:
+    """From which pictures (links, judged) the fits on n rows were right on, all fits judged on the same, of which those
+    of one group (judged,) are alike."""
     curve = LearningCurve(list(n), right.mean(axis=1).tolist(), judged=right.shape[1])
+    curve.independent = None if groups is None else independent(groups, right[-1])
     if len(n) > 1:
-        gained = right[-1].astype(float) - right[-2]
-        curve.gain_error = float(gained.std() / np.sqrt(right.shape[1]))
+        curve.gain_error = standard_error(right[-1].astype(float) - right[-2], groups)
         _look_ahead(curve)
     return curve
 
 
-def extended(curve: LearningCurve, n: int, right: np.ndarray) -> None:
+def extended(curve: LearningCurve, n: int, right: np.ndarray, groups: np.ndarray | None = None) -> None:
     """One more point, where it lies well beyond the last: a fit on n rows, right (m,) on other pictures than those."""
     if not curve.n or n < FURTHER * curve.n[-1]:
         return
     accuracy, before = float(right.mean()), curve.accuracy[-1]
-    spreads = before * (1 - before) / curve.judged, accuracy * (1 - accuracy) / len(right)
+    count = len(right) if groups is None else independent(groups, right)
+    spreads = before * (1 - before) / _count(curve), accuracy * (1 - accuracy) / count
     curve.n.append(n)
     curve.accuracy.append(accuracy)
     curve.gain_error = float(np.sqrt(sum(spreads)))
+    curve.independent = None if groups is None else min(_count(curve), count)
     curve.judged = min(curve.judged, len(right))
     _look_ahead(curve)
 
 
+def _count(curve: LearningCurve) -> float:
+    """As how many independent pictures those that judged the curve count."""
+    return curve.judged if curve.independent is None else curve.independent
+
+
 def _look_ahead(curve: LearningCurve) -> None:
-    curve.twice = forecast(curve.n, curve.accuracy, curve.judged)
+    curve.twice = forecast(curve.n, curve.accuracy, _count(curve))
     curve.gain = curve.twice - curve.accuracy[-1]
-    level = curve.accuracy[-1] * (1 - curve.accuracy[-1]) / curve.judged
+    level = curve.accuracy[-1] * (1 - curve.accuracy[-1]) / _count(curve)
     curve.margin = Z95 * float(np.sqrt(level + GAIN_ERROR**2))
 
 
-def forecast(n: list[int], accuracy: list[float], judged: int) -> float:
+def forecast(n: list[int], accuracy: list[float], judged: float) -> float:
     """Accuracy at twice the last of n, from two points or more, each judged on so many pictures."""
-    e = np.clip(1 - np.asarray(accuracy, dtype=np.float64), 0.5 / judged, 1 - 0.5 / judged)
+    least = 0.5 / max(judged, 1.5)  # of groups fewer than one may be counted
+    e = np.clip(1 - np.asarray(accuracy, dtype=np.float64), least, 1 - least)
     x = np.asarray(n, dtype=np.float64) / n[-1]
     shape = FLOORS[..., None] + (1 - FLOORS[..., None]) * x ** -POWERS[..., None]
     variance = SHARED * e * (1 - e) / judged

@@ -13,7 +13,6 @@ import numpy as np
 
 from ..errors import DataError, UsageError
 from ..features.regions import contributions
-from ..metrics import independent
 from ..records import Evaluation, Run, Status
 from ..store import Model
 from . import gallery, probes, trusting
@@ -44,16 +43,19 @@ class Doubted:
 def examine(prepared: Any, plan: Recipe, fitted: Fit, model: Model, run: Run) -> Doubted | None:
     """Everything that trained pictures can tell about the classifier."""
     X, y, n = prepared.extracted.X, prepared.y, prepared.n_trained
-    if prepared.preprocessing is not None:
-        run.probes |= probes.cues(prepared.dataset, prepared.extracted.rows[:n], prepared.preprocessing, plan.seed)
     groups, single = together(prepared)
+    if prepared.preprocessing is not None:
+        run.probes |= probes.cues(
+            prepared.dataset, prepared.extracted.rows[:n], prepared.preprocessing, plan.seed, groups
+        )
     # without an optimum, where the model stands is not where the fits to other rows do
     skipped = fitted.hurried or fitted.status is Status.UNBOUNDED
     seen = None if skipped else outside(X[:n], y[:n], plan, fitted.alpha, plan.seed, groups)
     if seen is None:
         return None
     if fitted.held is not None and len(fitted.held) >= trusting.LEAST_HELD:
-        extended(seen.curve, prepared.n_train, fitted.held.argmax(axis=1) == y[prepared.n_train : n])
+        alike = None if groups is None else groups[prepared.n_train :]
+        extended(seen.curve, prepared.n_train, fitted.held.argmax(axis=1) == y[prepared.n_train : n], alike)
     run.learning_curve = seen.curve
 
     def early(times: int) -> np.ndarray | None:
@@ -63,7 +65,7 @@ def examine(prepared: Any, plan: Recipe, fitted: Fit, model: Model, run: Run) ->
     kinds, apart = (X[:n], groups) if single is None else (X[single], None)
     run.trust = trusting.calibrate(model, unseen, kinds, plan.seed, apart)
     told = np.flatnonzero(seen.unseen)  # all but a class's only row, whose label no other classifier can know
-    run.probes["labels"] = trusting.noise(model, seen.scores[told], y[told])
+    run.probes["labels"] = trusting.noise(model, seen.scores[told], y[told], None if groups is None else groups[told])
     scores = left_out(fitted, X[:n], y[:n]) if groups is None else None
     if scores is not None and surely_worse(scores[told], seen.scores[told], y[told]):
         scores = None
@@ -116,9 +118,7 @@ def judged(prepared: Any, plan: Recipe, model: Model, run: Run, answers: Answers
         run.probes["intercept"] = probes.bias(p, y[:n])
     groups = prepared.groups
     if run.trust is not None:
-        run.probes |= trusting.measure(run.trust, model, answers, X[n:], y[n:])
-        if groups is not None and "unlike" in run.probes:
-            run.probes["unlike"]["independent"] = independent(groups[n:])
+        run.probes |= trusting.measure(run.trust, model, answers, X[n:], y[n:], None if groups is None else groups[n:])
     run.probes["told_apart"] = probes.told_apart(X, n, plan.seed, groups)
 
 

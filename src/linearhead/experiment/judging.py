@@ -128,8 +128,9 @@ def evaluate(
         shown = sha256(b"".join(pictures.keys[row] for row in extracted.rows.tolist()))
         if shown == record.judged_pictures and "test" in record.evaluations:
             remember_nearest(judged, record.evaluations["test"])
+        rows = extracted.X, y, groups
         out.reuse = counted(out.model.parent, shown, model, judged, progress)
-        out.findings, out.trust = second_look.look(record, model, judged, answers, (extracted.X, y), found, out.reuse)
+        out.findings, out.trust = second_look.look(record, model, judged, answers, rows, found, out.reuse)
     return out if model.extractor is not None else said_of_rows(out)
 
 

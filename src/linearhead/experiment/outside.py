@@ -91,7 +91,7 @@ def outside(
     for rows in np.array_split(others, -(-len(others) // 4096)) if len(others) else ():
         scores[rows] = np.mean([_scores(X[rows], chain.links[-1]) for chain in chains], axis=0)
     fitted = len(kept) - round(float(np.mean([len(rows) for chain in chains for rows, _ in chain.ends])))
-    return Outside(scores, _curve(A, y[kept], chains), fitted, amounts[y] > 1)
+    return Outside(scores, _curve(A, y[kept], chains, own), fitted, amounts[y] > 1)
 
 
 def stopped_early(
@@ -297,7 +297,7 @@ def _scores(X: np.ndarray, theta: np.ndarray) -> np.ndarray:
     return X @ W[:-1] + W[-1]
 
 
-def _curve(X: np.ndarray, y: np.ndarray, chains: list[Chain]) -> LearningCurve:
+def _curve(X: np.ndarray, y: np.ndarray, chains: list[Chain], groups: np.ndarray | None) -> LearningCurve:
     """Every link judged on all folds' rows, and on the rows that it was fitted to where it had all of them."""
     links = len(chains[0].links)
     right = np.zeros((links, len(y)), dtype=bool)
@@ -306,4 +306,5 @@ def _curve(X: np.ndarray, y: np.ndarray, chains: list[Chain]) -> LearningCurve:
             right[i, chain.fold] = _scores(X[chain.fold], theta).argmax(axis=1) == y[chain.fold]
     judged = np.sort(np.concatenate([chain.fold for chain in chains]))
     trained = len(y) - len(judged) / len(chains)
-    return curve_of([round(trained * share) for share in LINKS[len(LINKS) - links :]], right[:, judged])
+    n = [round(trained * share) for share in LINKS[len(LINKS) - links :]]
+    return curve_of(n, right[:, judged], None if groups is None else groups[judged])

@@ -24,8 +24,11 @@ DIRECTIONS = 30
 SORTED = 0.15  # deviation of the classes' mean places, in n: 0.29 where sorted, near 0 where mixed
 
 
-def cues(dataset: Dataset, rows: np.ndarray, preprocessing: Preprocessing, seed: int) -> dict[str, dict[str, Any]]:
-    """How many of the pictures `rows` a single cue puts into the right class: brightness alone, the rim alone."""
+def cues(
+    dataset: Dataset, rows: np.ndarray, preprocessing: Preprocessing, seed: int, groups: np.ndarray | None = None
+) -> dict[str, dict[str, Any]]:
+    """How many of the pictures `rows` a single cue puts into the right class: brightness alone, the rim alone, asked of
+    pictures of other groups (n,), since those of its own look alike and are of its class whatever the cue says."""
     chosen = np.sort(np.random.default_rng(seed).permutation(rows)[:GLANCED])
     small = replace(preprocessing, height=SIDE, width=SIDE, fit="stretch")
     glances, kept = [], []
@@ -34,8 +37,10 @@ def cues(dataset: Dataset, rows: np.ndarray, preprocessing: Preprocessing, seed:
         kept.append(chosen[indices])
     if not glances:
         return {}
-    seen, y = np.concatenate(glances), dataset.labels[np.concatenate(kept)]
-    return {name: _found(cue(seen), y) for name, cue in (("brightness", brightness), ("border", border))}
+    seen, looked = np.concatenate(glances), np.concatenate(kept)
+    y, place = dataset.labels[looked], {row: i for i, row in enumerate(rows.tolist())}
+    alike = None if groups is None else groups[[place[row] for row in looked.tolist()]]
+    return {name: _found(cue(seen), y, alike) for name, cue in (("brightness", brightness), ("border", border))}
 
 
 def brightness(seen: np.ndarray) -> np.ndarray:
@@ -49,24 +54,26 @@ def border(seen: np.ndarray) -> np.ndarray:
     return np.concatenate([f for side in sides for f in (side.mean(axis=1), side.std(axis=1))], axis=1)
 
 
-def _found(Z: np.ndarray, y: np.ndarray) -> dict[str, Any]:
+def _found(Z: np.ndarray, y: np.ndarray, groups: np.ndarray | None) -> dict[str, Any]:
     """Leave-one-out accuracy of all classes, and of the one class that the cue tells best from the others."""
-    predicted = neighbours(Z, y)
+    predicted = neighbours(Z, y, groups=groups)
     classes, codes = np.unique(y, return_inverse=True)
     share = np.bincount(codes) / len(y)
     recall = np.array([np.mean(predicted[codes == c] == c) for c in range(len(classes))])
-    return {"n": len(y), "accuracy": float(np.mean(predicted == codes)), "guess": float(share.max()),
-            "best_class": int(classes[recall.argmax()]), "best_recall": float(recall.max())}  # fmt: skip
+    found = {"n": len(y), "accuracy": float(np.mean(predicted == codes)), "guess": float(share.max()),
+             "best_class": int(classes[recall.argmax()]), "best_recall": float(recall.max())}  # fmt: skip
+    return found if groups is None else found | {"independent": independent(groups, predicted == codes)}
 
 
-def neighbours(Z: np.ndarray, y: np.ndarray, k: int = 5) -> np.ndarray:
-    """The commonest class code among each row's k nearest other rows, (n,): a cue may sort classes along one line,
-    where no linear classifier finds those in the middle. Columns of deviation 1."""
+def neighbours(Z: np.ndarray, y: np.ndarray, k: int = 5, groups: np.ndarray | None = None) -> np.ndarray:
+    """The commonest class code among each row's k nearest others, none of its group (n,), (n,): a cue may sort classes
+    along one line, where no linear classifier finds those in the middle. Columns of deviation 1."""
     _, codes = np.unique(y, return_inverse=True)
     Z = (Z - Z.mean(axis=0)) / np.maximum(Z.std(axis=0), 1e-9)
     length = np.einsum("ij,ij->i", Z, Z)
     distance = length[:, None] + length[None] - 2 * Z @ Z.T
-    np.fill_diagonal(distance, np.inf)
+    own = np.arange(len(Z)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    distance[own[:, None] == own] = np.inf
     nearest = codes[np.argpartition(distance, min(k, len(Z) - 1) - 1, axis=1)[:, :k]]
     votes = np.zeros((len(Z), codes.max() + 1))
     np.add.at(votes, (np.arange(len(Z))[:, None], nearest), 1)

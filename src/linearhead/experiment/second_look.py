@@ -43,11 +43,11 @@ def look(
     model: Model,
     judged: Evaluation,
     answers: Answers,
-    rows: tuple[np.ndarray, np.ndarray],
+    rows: tuple[np.ndarray, np.ndarray, np.ndarray | None],
     copies: Duplicates,
     reuse: dict[str, float | None],
 ) -> tuple[list[Finding], Trust | None]:
-    """The findings, and what the model may be believed on these `rows`, X (m, d) and labels y (m,)."""
+    """The findings, and what the model may be believed on these `rows`, X (m, d), labels y (m,), groups (m,)."""
     trust = trusting.kept(model)
     told = {name: seen for name, seen in record.probes.items() if name == "labels"}  # of the trained pictures
     probes = told | {"reuse": reuse} | ({} if trust is None else trusting.measure(trust, model, answers, *rows))

@@ -267,6 +267,7 @@ def record(
             run.evaluations["test"] = evaluation(model, answers, y[n:], apart)
             nearest_baseline(run.evaluations["test"], X, y, n, plan.seed)
             run.judged_pictures = sha256(b"".join(prepared.keys[n:]))
+            run.judged_groups = [] if apart is None else np.unique(apart, return_inverse=True)[1].tolist()
             run.judged_right = "".join("01"[int(hit)] for hit in answers.predicted == y[n:])
         run.duplicates = copied(prepared, model, answers, apart)
         for name, judged in run.evaluations.items():

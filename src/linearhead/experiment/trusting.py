@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..losses import LOSSES
+from ..metrics import independent
 from ..records import Trust
 from ..store import Model
 from ..trust import Conformal, Novelty, answered, fit_temperature, reliability
@@ -96,10 +97,10 @@ def kept(model: Model) -> Trust | None:
 
 
 def measure(
-    trust: Trust, model: Model, answers: Answers, X: np.ndarray, y: np.ndarray
+    trust: Trust, model: Model, answers: Answers, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None
 ) -> dict[str, dict[str, float | None]]:
-    """What the calibrated model is worth on judged rows X (m, d); as probes: its calibration against chance, and how
-    many of the rows are unusual."""
+    """What the calibrated model is worth on judged rows X (m, d), of which those of one group (m,) are alike; as
+    probes: its calibration against chance, and how many of the rows are unusual."""
     if not len(y):
         return {}
     seen: dict[str, dict[str, float | None]] = {}
@@ -107,6 +108,8 @@ def measure(
     if answers.confidence is not None and answers.label_confidence is not None:
         trust.judged = reliability(answers.label_confidence, answers.confidence, right)
         trust.chance = expected_ece(answers.confidence)
+        if groups is not None:  # deviations of bins grow as that of the mean does
+            trust.chance *= float(np.sqrt(len(y) / independent(groups, right - answers.confidence)))
         seen["calibration"] = {
             "ece": trust.judged.ece,
             "chance": trust.chance,
@@ -124,6 +127,8 @@ def measure(
         if 1 / (1 + len(model.novelty.usual)) < RARE:  # with fewer usual pictures not even the strangest could be below
             trust.unlike = float(np.mean(unlike < RARE))
         seen["unlike"] = {"n": len(X), "share": float(np.mean(unlike < UNUSUAL))}
+        if groups is not None:
+            seen["unlike"]["independent"] = independent(groups)
     return seen
 
 
@@ -158,11 +163,15 @@ def suspects(model: Model, scores: np.ndarray, y: np.ndarray) -> np.ndarray:
     return order[answer[order] != y[order]]
 
 
-def noise(model: Model, scores: np.ndarray, y: np.ndarray) -> dict[str, float | None]:
-    """How many labels look wrong in all, by out-of-fold scores (n, k)."""
-    wrong = float(np.mean(scores.argmax(axis=1) != y))
-    found: dict[str, float | None] = {"n": len(y), "classes": scores.shape[1], "wrong": wrong}
+def noise(model: Model, scores: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> dict[str, float | None]:
+    """How many labels look wrong in all, by out-of-fold scores (n, k); rows of one group (n,) say less of that."""
+    wrong = scores.argmax(axis=1) != y
+    found: dict[str, float | None] = {"n": len(y), "classes": scores.shape[1], "wrong": float(np.mean(wrong))}
+    count = len(y) if groups is None else independent(groups, wrong)
+    if groups is not None:
+        found["independent"] = count
     probabilities: Any = LOSSES[model.loss]().probabilities
     if probabilities(scores[:1]) is not None:
-        found["noise"], found["gain"] = label_noise(scores, y, probabilities)
+        share, gain = label_noise(scores, y, probabilities)
+        found["noise"], found["gain"] = share, gain * count / len(y)
     return found

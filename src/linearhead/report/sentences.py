@@ -60,12 +60,14 @@ def how_good(name: str, judged: Evaluation) -> str:
 
 
 def how_sure(judged: Evaluation) -> str:
-    count = judged.independent
-    alike = "" if count is None else f", which count as {number(max(round(count), 1))} as those of a group are alike,"
     return (
-        f"With {pictures(judged.n)}{alike} the accuracy on more pictures of this kind lies in this range "
-        f"(95{THIN}% interval, Wilson)."
+        f"With {pictures(judged.n)}{_alike(judged.independent)} the accuracy on more pictures of this kind lies in "
+        f"this range (95{THIN}% interval, Wilson)."
     )
+
+
+def _alike(count: float | None) -> str:
+    return "" if count is None else f", which count as {number(max(round(count), 1))} as those of a group are alike,"
 
 
 def what_next(findings: list[Finding]) -> Finding | None:
@@ -138,7 +140,8 @@ def learning(curve: LearningCurve) -> str:
 def _margin(curve: LearningCurve) -> str:
     if curve.margin is None:
         return ""
-    return f", give or take {number(round(100 * curve.margin, 1))} points: {pictures(curve.judged)} judged the curve"
+    judged = f"{pictures(curve.judged)}{_alike(curve.independent)}"
+    return f", give or take {number(round(100 * curve.margin, 1))} points: {judged} judged the curve"
 
 
 def copies(found: Duplicates) -> str:
