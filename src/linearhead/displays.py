@@ -86,8 +86,9 @@ class EvaluationDisplay:
                          title="Recall, lowest first", show=percent, limit=1.0, width=460)]  # fmt: skip
         out.append(confusion_chart(self.evaluation.confusion, [s.label for s in self.evaluation.per_class]))
         if self.reliability is not None and self.reliability.bins:
+            worth = (self.evaluation.independent or self.evaluation.n) / self.evaluation.n  # what a row counts
             bins = [Bin(c, a, int(n), (low, high)) for c, a, n in self.reliability.bins
-                    for low, high in [wilson(a * n, n)]]  # fmt: skip
+                    for low, high in [wilson(a * n * worth, n * worth)]]  # fmt: skip
             out.append(reliability_chart(bins))
         return out
 

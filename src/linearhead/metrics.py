@@ -6,9 +6,9 @@ balanced accuracy = mean recall of the classes that occur (Brodersen et al. 2010
 majority accuracy = share of the largest class judged, what the best constant answer would score.
 Intervals are Wilson's at 95 % (1927, JASA 22), sound for small n and at 0 and 1, where Wald's is not; a difference of
 two shares takes Newcombe's hybrid of them (1998, Stat. Med. 17, method 10); the mean recall the score interval for a
-sum of shares (Miettinen & Nurminen 1985, Stat. Med. 4), Wilson's kin. The log loss is no share and has the percentile
-bootstrap's (Efron & Tibshirani 1993). Rows that come in groups count as the fewer that would say as much about the
-accuracy (`independent`), in every interval.
+sum of shares (Miettinen & Nurminen 1985, Stat. Med. 4), Wilson's kin. The log loss is no share and has the
+bootstrap-t's (Efron & Tibshirani 1993, sec. 12.5). Rows that come in groups count as the fewer that would say as much
+about the accuracy (`independent`), in every interval.
 Two classifiers on the same rows: McNemar's exact test on the rows that only one has right (1947, Psychometrika 12),
 of several pairs by Holm's procedure.
 """
@@ -24,6 +24,7 @@ from .errors import DataError
 from .records import ClassScore, Evaluation
 
 Z95 = 1.959963984540054  # Φ⁻¹(0.975)
+LEAST = float(np.finfo(np.float64).tiny)  # probability that counts
 RESAMPLES = 400  # the ends of a 95 % interval then vary by about a twentieth of its width
 ROUNDING = 1e-12  # of a mean of shares, which stays where it is while λ leaves shares of 0 and 1 alone
 HALVINGS, FAR = 40, 25.0  # of the range of asinh λ to either side of 0: to 1e-11 of it
@@ -118,7 +119,7 @@ def confusion(y: np.ndarray, predicted: np.ndarray, k: int) -> np.ndarray:
 def log_loss(p_label: np.ndarray) -> float:
     """Mean −ln p_label in nats; p below the smallest normal float64 counts as that, so the worst is 708, not ∞."""
     p = np.asarray(p_label, dtype=np.float64)
-    return float(np.mean(-np.log(np.maximum(p, np.finfo(np.float64).tiny)))) + 0.0  # not −0 where all are certain
+    return float(np.mean(-np.log(np.maximum(p, LEAST)))) + 0.0  # not −0 where all are certain
 
 
 def balanced_accuracy(counts: np.ndarray) -> float:
@@ -153,13 +154,6 @@ def f1_interval(hits: float, either: float) -> list[float] | None:
     """F1 = 2J / (1 + J) grows with J = hits / rows that are of the class or called so, a share of rows: Wilson's for J,
     carried over (Lam et al. 2023). None where there are no such rows."""
     return [2 * j / (1 + j) for j in wilson(hits, either)] if either else None
-
-
-def resampled(statistic: Callable[[np.random.Generator], float], seed: int = 0) -> list[float]:
-    """Percentile bootstrap, 95 %: `statistic(rng)` of RESAMPLES resamples."""
-    rng = np.random.default_rng(seed)
-    low, high = np.quantile([statistic(rng) for _ in range(RESAMPLES)], (0.025, 0.975))
-    return [float(low), float(high)]
 
 
 def balanced_interval(counts: np.ndarray) -> list[float]:
@@ -203,17 +197,29 @@ def likeliest(hits: np.ndarray, n: np.ndarray, lam: float) -> np.ndarray:
     return np.clip(np.where(b > 0, 2 * hits / np.maximum(b + root, 1e-300), below), 0, 1)
 
 
-def log_loss_interval(p_label: np.ndarray, worth: float = 1.0) -> list[float]:
-    """Of the mean −ln p_label, a row counting as so much of one; beyond 20 000 rows the normal interval, which is then
-    the same to two digits."""
+def log_loss_interval(p_label: np.ndarray, worth: float = 1.0, seed: int = 0) -> list[float] | None:
+    """Of the mean −ln p_label, a row counting as so much of one; None of less than two, which say nothing of others.
+
+    Bootstrap-t: the mean less its standard error times quantiles of (mean* − mean)/error* over RESAMPLES resamples. Few
+    rows often hold none of the rare large losses: the percentiles of resampled means then lie too low. Beyond 20 000
+    rows the normal interval, which is then the same to two digits.
+    """
     p = np.asarray(p_label, dtype=np.float64)
-    losses = -np.log(np.maximum(p, np.finfo(np.float64).tiny))
-    n = len(losses)
-    if n > 20_000:
-        half = Z95 * float(losses.std()) / sqrt(n * worth)
-        return [float(losses.mean()) - half, float(losses.mean()) + half]
-    drawn = max(round(n * worth), 1)
-    return resampled(lambda rng: float(losses[rng.integers(0, n, drawn)].mean()))
+    losses = -np.log(np.maximum(p, LEAST))
+    n, mean = len(losses), float(losses.mean())
+    drawn = round(n * worth)
+    if drawn < 2:
+        return None
+    error = float(losses.std()) / sqrt((n - 1) * worth)
+    low, high = -Z95, Z95
+    if n <= 20_000:
+        rng, found = np.random.default_rng(seed), []
+        for _ in range(RESAMPLES):
+            some = losses[rng.integers(0, n, drawn)]
+            spread = float(some.std())
+            found += [(float(some.mean()) - mean) / spread * sqrt(drawn - 1)] if spread > ROUNDING * mean else []
+        low, high = np.quantile(found, (0.025, 0.975)) if found else (0.0, 0.0)
+    return [max(mean - float(high) * error, 0.0), min(mean - float(low) * error, -log(LEAST))]
 
 
 def top_k(ranks: np.ndarray, k: int) -> dict[str, float]:
@@ -271,8 +277,8 @@ def evaluate(
     alone = None if groups is None else independent(groups, y == predicted)
     worth = 1.0 if alone is None else alone / n
     intervals = {"balanced_accuracy": balanced_interval(counts * worth)}
-    if probabilities is not None:
-        intervals["log_loss"] = log_loss_interval(probabilities, worth)
+    if probabilities is not None and (bounds := log_loss_interval(probabilities, worth)) is not None:
+        intervals["log_loss"] = bounds
     top = {} if ranks is None else top_k(ranks, k)
     return Evaluation(
         n=n,

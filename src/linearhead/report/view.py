@@ -191,10 +191,15 @@ def trust(run: Run) -> dict[str, Any] | None:
     t = run.trust
     if t is None:
         return None
-    charts = []
-    for found, title in ((t.before, "Before calibration"), (t.judged, "As it is, on the test pictures")):
+    charts, test, told = [], run.evaluations.get("test"), run.probes.get("labels", {})
+    judged = 1.0 if test is None or test.independent is None else test.independent / test.n  # what a picture counts
+    calibrating = float(told["independent"]) / float(told["n"]) if told.get("independent") else 1.0
+    for found, title, worth in (
+        (t.before, "Before calibration", calibrating),
+        (t.judged, "As it is, on the test pictures", judged),
+    ):
         if found is not None:
-            bins = [Bin(c, a, int(n), (low, high)) for c, a, n in found.bins for low, high in [wilson(a * n, n)]]
+            bins = [Bin(c, a, int(n), _interval(a, n * worth)) for c, a, n in found.bins]
             charts.append(drawn(reliability_chart, bins, title=title, size=(400, 340)))
     if len(t.answered) > 1:
         shares, right = zip(*t.answered, strict=True)
@@ -203,6 +208,11 @@ def trust(run: Run) -> dict[str, Any] | None:
                             x_label="per cent of the pictures answered, the surest first", as_percent=True,
                             size=CHART))  # fmt: skip
     return {"charts": [c for c in charts if c is not None], "words": sentences.trust(t), "coverage": t.coverage}
+
+
+def _interval(share: float, n: float) -> tuple[float, float]:
+    low, high = wilson(share * n, n)
+    return low, high
 
 
 def left_out(run: Run, kept: Kept) -> dict[str, int]:
