@@ -5,11 +5,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from linearhead import metrics
+from linearhead import SoftmaxClassifier, metrics
 from linearhead.data import Dataset
 from linearhead.diagnose import few_judged, shortcut
 from linearhead.diagnose.test_reused import flattery
-from linearhead.experiment import comparing, probes, trusting
+from linearhead.experiment import comparing, outside, probes, trusting
 from linearhead.experiment.curve import curve_of, extended
 from linearhead.images import Preprocessing
 from linearhead.losses import LOSSES
@@ -66,6 +66,27 @@ def test_a_curve_judged_by_frames_of_few_tracks_promises_less():
     extended(whole, 2000, right_by_track(0.9, 3, 2), GROUPS)
     assert whole.n[-1] == 2000
     assert whole.judged == 600 > 4 * whole.independent
+
+
+def test_a_curve_over_tracks_is_not_flat_for_more_frames_of_the_same():
+    """1/8 of the frames are of nearly all tracks, and as good as all frames; 1/8 of the tracks are far from it."""
+    ends = {}
+    for groups in (None, np.repeat(np.arange(96), 10)):
+        rows = np.repeat(np.arange(96), 10)
+        rng, y = np.random.default_rng(0), rows % 3
+        X = rng.normal(size=(96, 30))[rows] + 1.2 * np.eye(3, 30)[y] + 0.05 * rng.normal(size=(960, 30))
+        fold = rows % 4 if groups is None else groups % 4  # the same folds, of whole tracks
+        place = [outside._places(y, fold != f, np.random.default_rng(f), groups) for f in range(4)]
+        right = [
+            np.mean(SoftmaxClassifier(alpha=0.01).fit(X[p < s], y[p < s]).predict(X[fold == f]) == y[fold == f])
+            for s in (1 / 8, 1)
+            for f, p in enumerate(place)
+        ]
+        ends[groups is None] = np.mean(right[4:]) - np.mean(right[:4])
+        for p in place if groups is not None else ():
+            assert all(len(np.unique(p[groups == g])) == 1 for g in range(96))
+            assert np.mean(p < 1 / 8) == pytest.approx(0.75 / 8, abs=0.03)
+    assert ends[True] < 0.04 < 0.06 < ends[False]
 
 
 def test_confidence_is_not_called_untrue_for_how_tracks_fall():

@@ -1,13 +1,13 @@
 """What classifiers say of pictures that they were not trained on: out-of-fold scores and the learning curve.
 
 The trained rows are cut into K stratified folds. For each, a chain of nested subsets of the others, 1/16, 1/8 … 1 of
-them, is fitted at the chosen alpha, each from the last optimum, all with one curvature model's directions: large
-subsets as weights on the same rows, with nothing copied, small ones on their rows alone, as a pass over all costs many
-times as much, and in the coordinates of their own span where they are fewer than the columns. Its links, judged on all
-folds, draw the curve. From its end all rows but one of J parts of the fold are fitted, and score that part: fits on
-1 − 1/(K J) of the rows, as sure of themselves as the model, that come from a θ, and go by a curvature model, which saw
-nothing of the fold. Rows beyond what the budget holds are in no chain and get the mean of all K ends. Where d > n every
-fit is in the rows' span.
+them, of whole groups where there are such (more frames of a track that is known teach little), is fitted at the chosen
+alpha, each from the last optimum, all with one curvature model's directions: large subsets as weights on the same rows,
+with nothing copied, small ones on their rows alone, as a pass over all costs many times as much, and in the coordinates
+of their own span where they are fewer than the columns. Its links, judged on all folds, draw the curve. From its end
+all rows but one of J parts of the fold are fitted, and score that part: fits on 1 − 1/(K J) of the rows, as sure of
+themselves as the model, that come from a θ, and go by a curvature model, which saw nothing of the fold. Rows beyond
+what the budget holds are in no chain and get the mean of all K ends. Where d > n every fit is in the rows' span.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FOLDS, PARTS = 4, 4
 LINKS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
 CELLS = 12_000_000  # numbers in the rows of all chains, which bounds the work
 DIRECTIONS = 48  # half the time of 128; 0.2 to 0.6 % of the predictions differ, none of the curve's points by 0.5
-LEAST = 1  # pictures per class, on average, from which a link is worth fitting
+LEAST = 1  # pictures per class, or groups of them, on average, from which a link is worth fitting
 # accuracy's digits, not the model's; but a gradient g leaves W free by g / alpha: hands at alpha = 1e-3 scored 69 % at
 # 1e-3 and 80 % at 1e-4, where they stay
 TOL, SHARP, KINKED_TOL, MAX_ITER, WEAK_MAX_ITER = 1e-3, 0.1, 3e-2, 60, 200
@@ -80,7 +80,7 @@ def outside(
     objective = recipe.estimator(alpha)._objective(A, y[kept])
     # a sample of the rows says how the others are scored, but not how sure a model of all of them is
     part = _parts(y[kept], fold, own, seed, rng) if len(kept) == len(y) else np.zeros(len(kept), dtype=int)
-    chains = _chains(objective, alpha, fold, part, rng)
+    chains = _chains(objective, alpha, fold, part, rng, own)
     if chains is None:
         return None
     scores = np.empty((len(y), objective.k))
@@ -114,10 +114,15 @@ def stopped_early(
 
 
 def _chains(
-    objective: Any, alpha: float, fold: np.ndarray, part: np.ndarray, rng: np.random.Generator
+    objective: Any,
+    alpha: float,
+    fold: np.ndarray,
+    part: np.ndarray,
+    rng: np.random.Generator,
+    groups: np.ndarray | None,
 ) -> list[Chain] | None:
-    """One per fold; None where a weak penalty leaves a fit too far from its optimum for its scores to be those of the
-    model."""
+    """One per fold, whose subsets are of whole groups (n,); None where a weak penalty leaves a fit too far from its
+    optimum for its scores to be those of the model."""
     from ..objective import Shared, choose_solver
     from ..objective.span import span, worth_spanning
     from ..solvers import LBFGS, SOLVERS
@@ -141,13 +146,14 @@ def _chains(
     def stored(theta: np.ndarray) -> np.ndarray:
         return design.stored(theta if rows is None else rows.back(theta))
 
-    trained = objective.n * fold.max() / (fold.max() + 1)
+    seen = objective.n if groups is None else len(np.unique(np.c_[objective.y, _codes(groups)], axis=0))
+    trained = seen * fold.max() / (fold.max() + 1)
     shares = [
         share for share in LINKS if share == 1 or share * trained >= LEAST * objective.k
     ]  # the same for all folds
     chains = []
     for f in range(fold.max() + 1):
-        place, links, theta = _places(objective.y, fold != f, rng), [], objective.start()
+        place, links, theta = _places(objective.y, fold != f, rng, groups), [], objective.start()
         for share in shares:
             end = fits(place < share, theta)
             theta = end.theta
@@ -270,6 +276,10 @@ def _parts(
     return part
 
 
+def _codes(groups: np.ndarray) -> np.ndarray:
+    return np.unique(groups, return_inverse=True)[1]
+
+
 def _dealt(y: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
     """(n,) in 0 … k − 1, each class's rows dealt out in a random order."""
     dealt = np.empty(len(y), dtype=int)
@@ -279,12 +289,17 @@ def _dealt(y: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
     return dealt
 
 
-def _places(y: np.ndarray, among: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(n,) in [0, 1): rows below any share are that share of each class; 2 for rows that are not `among` them."""
+def _places(y: np.ndarray, among: np.ndarray, rng: np.random.Generator, groups: np.ndarray | None = None) -> np.ndarray:
+    """(n,) in [0, 1): rows below any share are that share of each class, its rows of a group (n,) together; 2 for rows
+    that are not `among` them."""
     place = np.full(len(y), 2.0)
     for c in np.unique(y):
-        rows = rng.permutation(np.flatnonzero((y == c) & among))
-        place[rows] = (np.arange(len(rows)) + rng.random()) / max(len(rows), 1)
+        rows = np.flatnonzero((y == c) & among)
+        own = np.arange(len(rows)) if groups is None else _codes(groups[rows])
+        order = rng.permutation(len(sizes := np.bincount(own)))
+        found, first = np.empty(len(sizes)), np.cumsum(sizes[order]) - sizes[order]
+        found[order] = (first + rng.random() * sizes[order]) / max(len(rows), 1)
+        place[rows] = found[own]
     return place
 
 
