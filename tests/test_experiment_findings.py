@@ -100,13 +100,13 @@ def test_overfitting_does_not_advise_a_penalty_that_the_validation_pictures_refu
 
 
 def test_alpha_at_edge_hears_the_log_loss_where_accuracies_differ_by_chance():
-    def path(last):
+    def path(last, error=0.03):
         rows = ((0.1, 0.9, 1.0), (0.01, 0.9, 0.9), (0.001, last, 0.8))
-        return [{"alpha": a, "valid_accuracy": v, "valid_loss": loss} for a, v, loss in rows]
+        return [{"alpha": a, "valid_accuracy": v, "valid_loss": loss, "valid_error": error} for a, v, loss in rows]
 
     run = make_run(path=path(0.88), alpha=0.001)
-    run.data.counts["valid"] = [50, 50]
     assert "alpha-at-edge" in codes(run)
+    assert "alpha-at-edge" not in codes(replace(run, fit=replace(run.fit, path=path(0.88, 0.01))))
     assert "alpha-at-edge" not in codes(replace(run, fit=replace(run.fit, path=path(0.8))))
     certain = [row | {"valid_loss": 1e-5 * row["valid_loss"]} for row in path(0.9)]
     assert "alpha-at-edge" not in codes(replace(run, fit=replace(run.fit, path=certain)))

@@ -147,11 +147,11 @@ def test_directions_that_are_left_uncoupled_cost_little_where_rows_are_many(monk
     X, y = load_digits(return_X_y=True)
     clf = SoftmaxClassifier(alpha=0.01, standardize=True).fit(X, y)
     whole = clf.leave_one_out(X, y)
-    inverse, sizes = leaving_out._inverse, []
-    monkeypatch.setattr(leaving_out, "_inverse", lambda H: sizes.append(H.shape) or inverse(H))
+    root, sizes = leaving_out._root, []
+    monkeypatch.setattr(leaving_out, "_root", lambda H: sizes.append(H.shape) or root(H))
     monkeypatch.setattr(leaving_out, "WORK", 16**2 * len(y) * 10)  # 16 leading directions of 61
     part, own = clf.leave_one_out(X, y), clf.decision_function(X)
-    assert sizes == [(10, 17, 17)]
+    assert sizes == [(17, 17)] * 10
     change = [np.abs(centred(a - whole)).mean() for a in (part, own)]
     assert 0 < change[0] < change[1] / 2
     assert np.mean(part.argmax(axis=1) == whole.argmax(axis=1)) > 0.99
@@ -205,3 +205,13 @@ def test_what_cannot_be_left_out_is_said(digits):
             clf.leave_one_out(rows_, labels)
     with pytest.raises(UsageError, match="did not come within its tolerance"), pytest.warns(ConvergenceWarning):
         SoftmaxClassifier(alpha=1e-6, max_iter=2).fit(X, y).leave_one_out(X, y)
+
+
+def test_the_root_of_an_inverse_is_that_of_the_pseudo_inverse_where_rounding_has_left_no_more():
+    rng = np.random.default_rng(0)
+    A = rng.normal(size=(6, 6))
+    whole, flat = A @ A.T, A[:, :4] @ A[:, :4].T
+    flat[np.diag_indices(6)] -= 1e-14  # no longer positive definite
+    for H, inverse in ((whole, np.linalg.inv(whole)), (flat, np.linalg.pinv(flat, rcond=1e-12, hermitian=True))):
+        R = leaving_out._root(H)
+        np.testing.assert_allclose(R @ R.T, inverse, rtol=1e-6, atol=1e-8 * np.abs(inverse).max())
