@@ -70,7 +70,9 @@ def _pair(name: str, run: Run, other_name: str, other: Run) -> dict[str, Any]:
     found = dict.fromkeys(("only_first", "only_second", "p", "p_adjusted"))
     pair: dict[str, Any] = {"first": name, "second": other_name} | found
     if run.judged_pictures and run.judged_pictures == other.judged_pictures:
-        right = [np.frombuffer(r.judged_right.encode("ascii"), np.uint8) == ord("1") for r in (run, other)]
+        first, second = (np.frombuffer(r.judged_right.encode("ascii"), np.uint8) == ord("1") for r in (run, other))
         groups = run.judged_groups or other.judged_groups
-        pair["only_first"], pair["only_second"], pair["p"] = mcnemar(*right, np.array(groups) if groups else None)
+        pair["only_first"], pair["only_second"], pair["p"] = mcnemar(
+            first, second, np.array(groups) if groups else None
+        )
     return pair

@@ -195,7 +195,7 @@ def _inverse(H: np.ndarray) -> np.ndarray:
 
 def _root(H: np.ndarray) -> np.ndarray:
     """R (q, q) with R Rᵀ = `_inverse`(H), at a third of what that costs."""
-    from scipy.linalg.lapack import dpotrf, dtrtri
+    from scipy.linalg.lapack import dpotrf, dtrtri  # pyright: ignore[reportAttributeAccessIssue]
 
     lower, failed = dpotrf(H, lower=1)
     if not failed:

@@ -270,9 +270,8 @@ class Judgement:
 
 def _rows(held: list[Objective]) -> float:
     """As how many the held-out rows count by their weights; one that several folds hold out is one row."""
-    if not held or all(h.weights is None for h in held):
-        return float(sum(h.n for h in held))
-    return kish(np.sum([h.weights for h in held], axis=0))
+    weights = [h.weights for h in held if h.weights is not None]
+    return kish(np.sum(weights, axis=0)) if weights else float(sum(h.n for h in held))
 
 
 def standard_error(accuracy: float, rows: float) -> float:

@@ -192,10 +192,10 @@ def trust(run: Run) -> dict[str, Any] | None:
     if t is None:
         return None
     charts, test, told = [], run.evaluations.get("test"), run.probes.get("labels", {})
-    judged = 1.0 if test is None or test.independent is None else test.independent / test.n  # what a picture counts
-    calibrating = float(told["independent"]) / float(told["n"]) if told.get("independent") else 1.0
+    judged = 1.0 if test is None else (test.independent or test.n) / test.n  # what a picture counts
+    trained = (told.get("independent") or 1.0) / (told.get("n") or 1.0) if told.get("independent") else 1.0
     for found, title, worth in (
-        (t.before, "Before calibration", calibrating),
+        (t.before, "Before calibration", trained),
         (t.judged, "As it is, on the test pictures", judged),
     ):
         if found is not None:
