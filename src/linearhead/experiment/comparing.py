@@ -72,7 +72,6 @@ def _pair(name: str, run: Run, other_name: str, other: Run) -> dict[str, Any]:
     if run.judged_pictures and run.judged_pictures == other.judged_pictures:
         first, second = (np.frombuffer(r.judged_right.encode("ascii"), np.uint8) == ord("1") for r in (run, other))
         groups = run.judged_groups or other.judged_groups
-        pair["only_first"], pair["only_second"], pair["p"] = mcnemar(
-            first, second, np.array(groups) if groups else None
-        )
+        alike = np.array(groups) if groups and len(groups) == len(first) else None
+        pair["only_first"], pair["only_second"], pair["p"] = mcnemar(first, second, alike)
     return pair
