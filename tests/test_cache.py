@@ -141,6 +141,21 @@ def test_a_folder_that_the_user_named_must_hold(tmp_path: Path, monkeypatch: pyt
         table.flush()
 
 
+def test_a_store_that_may_only_be_read_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Extracted by one for many others, whose it is not."""
+    table = open_store(tmp_path / "named").table(LOOK, 5, np.uint8)
+    table.add(KEY, np.arange(5, dtype=np.uint8))
+    table.flush()
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "not yours")
+
+    monkeypatch.setattr("linearhead.data.feature_store.os.utime", refused)
+    monkeypatch.setattr("linearhead.files._claim", refused)
+    again = open_store(tmp_path / "named").table(LOOK, 5, np.uint8)
+    np.testing.assert_array_equal(again.rows([KEY])[:], [np.arange(5)])
+
+
 def test_what_is_not_its_own_is_never_deleted(home: Path) -> None:
     """The variable may name a folder of other things, ~/.cache say: they are neither counted nor trimmed."""
     open_store("auto").table(LOOK, 4, np.uint8)

@@ -1,5 +1,6 @@
 """The documentation of the command line says what the command line says."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
+from linearhead import records
 from linearhead.cli import cli
 from linearhead.cli.manual import manual
 
@@ -66,3 +68,34 @@ def test_json_page_names_the_keys_that_are_printed():
     judged = Judged(Path("/m"), "test", "why", run.evaluations["test"], 10).to_json()
     assert documented("evaluate") == set(judged)
     assert documented("predict") == set(asdict(Prediction("a.png")))
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        records.Candidate,
+        records.Certificate,
+        records.ClassScore,
+        records.Duplicates,
+        records.Finding,
+        records.Leaderboard,
+        records.LearningCurve,
+        records.Reliability,
+        records.Trace,
+        records.Trust,
+    ],
+)
+def test_json_page_names_what_lies_within(record):
+    lines = (DOCS / "json.md").read_text(encoding="utf-8").splitlines()
+    fields = {field.name for field in dataclasses.fields(record)}
+    assert any(fields <= set(re.findall(r"[`\"](\w+)[`\"]", line)) for line in lines)
+
+
+def test_json_page_names_the_keys_of_compare_and_doctor():
+    from linearhead.experiment.comparing import _numbers
+    from linearhead.experiment.environment import examine
+    from test_experiment_findings import make_run
+
+    words = set(re.findall(r"[`\"](\w+)[`\"]", (DOCS / "json.md").read_text(encoding="utf-8")))
+    found = examine()
+    assert {*_numbers("run", make_run()), *found, *found["blas"][0], *next(iter(found["extras"].values()))} <= words

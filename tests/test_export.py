@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import os
 import runpy
 import shutil
 import subprocess
@@ -134,6 +135,12 @@ def test_the_python_file_alone_reads_pictures_as_predict_does(fit, tmp_path):
     assert (done.returncode, done.stdout) == (2, line)
     assert [error.split(":")[0] for error in done.stderr.splitlines()] == ["nowhere.png", str(file)]
     assert subprocess.run([sys.executable, file], capture_output=True).returncode == 1
+    odd = tmp_path / "a\nö.png"
+    odd.write_bytes(pictures[0].read_bytes())
+    for encoding in ("ascii", "utf-8"):
+        environment = os.environ | {"PYTHONIOENCODING": encoding}
+        done = subprocess.run([sys.executable, file, odd], capture_output=True, text=True, env=environment)
+        assert done.stdout.split("\t")[1:] == [line.split("\t")[1], rf"{tmp_path}/a\n\xf6.png" + "\n"], done.stderr
 
 
 def test_the_python_file_is_readable_and_holds_no_code_but_ours(run):

@@ -17,7 +17,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from mmap import mmap
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -87,7 +87,8 @@ class Store:
                     "folder that is new, empty, or a store already."
                 )
             (self.folder / key).mkdir(parents=True, exist_ok=True)
-            os.utime(self.folder / key)  # of its last use
+            with suppress(OSError):  # a store of somebody else's, which may only be read, serves as well
+                os.utime(self.folder / key)  # of its last use
             if not (self.folder / TAG_NAME).exists():
                 write_atomic(self.folder / TAG_NAME, TAG.encode())
             return self.folder / key

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from ..losses import LOSSES
 from ..objective import Count, Objective, Shared
 from ..objective.inputs import checked_pair, codes_of, scores
 from ..penalties import PENALTIES
-from ..records import Status, Trace
+from ..records import Status, Trace, to_json
 from ..solvers import LBFGS, SGD, Dual, GradientDescent, Solution, Solver
 from .entrants import entrants
 
@@ -57,7 +57,7 @@ class Race:
     levels: tuple[float, ...] = LEVELS
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return to_json(self)
 
 
 def race(
