@@ -14,7 +14,8 @@ from .output import put_result
 def compare(runs: tuple[str, ...], as_json: bool) -> None:
     """Put the finished runs RUNS side by side, and test the first against each other one on the same pictures.
 
-    The paired test (McNemar's, exact) counts the test pictures that only one of the two has right.
+    The paired test (McNemar's, exact) counts the test pictures that only one of the two has right; of several pairs p
+    is adjusted for their number (Holm).
     """
     from ..experiment import compare as run_comparison
     from .words import compared_lines
