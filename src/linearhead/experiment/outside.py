@@ -119,7 +119,7 @@ def _chains(
     fold: np.ndarray,
     part: np.ndarray,
     rng: np.random.Generator,
-    groups: np.ndarray | None,
+    groups: np.ndarray | None = None,
 ) -> list[Chain] | None:
     """One per fold, whose subsets are of whole groups (n,); None where a weak penalty leaves a fit too far from its
     optimum for its scores to be those of the model."""
