@@ -342,6 +342,21 @@ def test_ctrl_c_in_an_import_is_no_fault(photos, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("name", "code"), [("PIL", 2), ("linearhead.nowhere", 1)])
+def test_a_missing_package_is_no_fault_of_the_program(name, code, photos, tmp_path, monkeypatch):
+    from linearhead.experiment import training
+
+    def broken(*_, **__):
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    monkeypatch.setattr(training, "fit", broken)
+    result = run("train", photos, "--out", tmp_path / "run")
+    assert result.exit_code == code
+    assert ("linearhead doctor says how to get it" in result.stderr) == (code == 2)
+    assert ("fault" in result.stderr) == (code == 1)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_fault_of_the_program_is_one_message(photos, tmp_path, monkeypatch):
     from linearhead.experiment import training
 

@@ -36,16 +36,26 @@ def reported(ctx: click.Context, invoke: Callable[[click.Context], object]) -> o
     except MemoryError as error:
         tell(f"Not enough memory: {error}. Use smaller pictures (--size) or features with fewer numbers (--features).")
         ctx.exit(2)
+    except ImportError as error:
+        if (error.name or "linearhead").startswith("linearhead"):
+            fault(ctx, error)
+        tell(f"A package that linearhead needs is missing or broken: {error}. linearhead doctor says how to get it.")
+        ctx.exit(2)
     except (click.exceptions.Exit, click.ClickException, click.Abort):
         raise
     except Exception as error:
         if isinstance(error.__cause__, KeyboardInterrupt):  # in an import Python 3.11 makes a RuntimeError of it
             interrupted(ctx)
-        tell(
-            f"A fault of linearhead, not of yours: {type(error).__name__}: {error}\n"
-            "Nothing half-written is left behind. Please report it, with what LINEARHEAD_DEBUG=1 shows."
-        )
-        ctx.exit(FAULT)
+        fault(ctx, error)
+
+
+def fault(ctx: click.Context, error: Exception) -> NoReturn:
+    """What nobody has foreseen."""
+    tell(
+        f"A fault of linearhead, not of yours: {type(error).__name__}: {error}\n"
+        "Nothing half-written is left behind. Please report it, with what LINEARHEAD_DEBUG=1 shows."
+    )
+    ctx.exit(FAULT)
 
 
 def interrupted(ctx: click.Context) -> NoReturn:
