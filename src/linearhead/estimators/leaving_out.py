@@ -29,6 +29,7 @@ class LeavingOut:
         intercept_: np.ndarray
         status_: Any
         _scores: Any
+        _theta: Any
 
     def leave_one_out(self, X, y, sample_weight=None):
         """Scores (n, k) float64 of the rows that were fitted, each by the classifier fitted to all the others.
@@ -56,7 +57,7 @@ class LeavingOut:
                 f"{self.status_.value}. Fit with a larger max_iter or alpha, or with another solver."
             )
         objective = _fitted(self, X, y, sample_weight)
-        theta = objective.design.from_stored(np.vstack([self.coef_.T, self.intercept_[None]]).astype(np.float64))
+        theta = self._theta(objective)
         found, w = left_out(objective, theta), checked_weights(sample_weight, X)  # says first what cannot be
         residual, own = objective.precise().at(theta).residual, self.certificate_
         if residual > DIGITS * max(own.residual, own.tolerance):

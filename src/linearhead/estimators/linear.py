@@ -215,14 +215,13 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
             check_drowned(X, np.asarray(design.scale))
         else:
             check_scale(X, np.sqrt(np.asarray(design.energy)), self._tolerance())
-        loss, penalty = make_loss(self.loss, self.margin), make_penalty(self.penalty, self.l1_ratio)
-        return Objective(design, codes, k, loss, penalty, self._strength(), weights)
+        return self._problem(design, codes, k, weights)
 
-    def _strength(self) -> float:
-        """α; 1 stands for "auto" until the path has chosen."""
-        if self.penalty == "none":
-            return 0.0
-        return 1.0 if self.alpha == "auto" else float(self.alpha)
+    def _problem(self, design: Any, codes: np.ndarray, k: int, weights: np.ndarray | None) -> Objective:
+        """F on these rows; alpha="auto" counts as 1 until the path has chosen."""
+        loss, penalty = make_loss(self.loss, self.margin), make_penalty(self.penalty, self.l1_ratio)
+        alpha = 0.0 if self.penalty == "none" else 1.0 if self.alpha == "auto" else float(self.alpha)
+        return Objective(design, codes, k, loss, penalty, alpha, weights)
 
     def _start(self, objective: Objective) -> np.ndarray:
         if not (self.warm_start and hasattr(self, "coef_")):
@@ -232,7 +231,16 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
                 f"warm_start continues from {self.coef_.shape[0]} classes and {self.coef_.shape[1]} features; found "
                 f"{objective.k} and {objective.design.d}. Fit with warm_start=False first."
             )
-        return objective.design.from_stored(np.vstack([self.coef_.T, self.intercept_[None]]).astype(np.float64))
+        return self._theta(objective)
+
+    def _theta(self, objective: Objective) -> np.ndarray:
+        """The weights as θ in the objective's columns, (d+1, k) float64."""
+        return objective.design.from_stored(np.vstack([self.coef_.T, self.intercept_]).astype(np.float64, order="C"))
+
+    def _keep(self, objective: Objective, theta: np.ndarray, kind: Any) -> None:
+        """The other way round, in numbers of this type."""
+        stored = objective.design.stored(theta).astype(kind)
+        self.coef_, self.intercept_ = np.ascontiguousarray(stored[:-1].T), stored[-1].copy()
 
     def _held_out(self, objective: Objective, X: Any, y: Any, sample_weight: Any = None) -> Objective:
         """These rows, judged with the class weights of the fit to rows with those weights."""
@@ -277,13 +285,13 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
             self._directions.keep(objective.shared)
         objective.shared.basis = solution.extras["model"] = None  # certificates need their room, and no curvature model
         kind, proof = np.float32 if objective.design.dtype == np.float32 else np.float64, None
-        stored = self._keep(objective, solution, kind)
+        self._keep(objective, solution.point.theta, kind)
         try:
             with objective.design.session():
-                returned = self._prove(objective, solution, stored)
+                returned = self._prove(objective, solution)
                 if kind is np.float32 and solution.status is Status.CONVERGED and not self.certificate_.certified:
-                    stored = self._keep(objective, solution, np.float64)  # the optimum within tol has more digits
-                    returned = self._prove(objective, solution, stored)
+                    self._keep(objective, solution.point.theta, np.float64)  # the optimum within tol has more digits
+                    returned = self._prove(objective, solution)
                 proof = self._separation(objective, returned)
         except KeyboardInterrupt:  # the weights are kept, with nothing proven
             self.status_, self.certificate_, self._reach = Status.INTERRUPTED, None, None
@@ -295,15 +303,9 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
             self.status_ = Status.STALLED
         self._warn(proof)
 
-    def _keep(self, objective: Objective, solution: Any, kind: Any) -> np.ndarray:
-        """θ in the units of X, (d + 1, k), as weights of this type."""
-        stored = objective.design.stored(solution.point.theta).astype(kind)
-        self.coef_, self.intercept_ = np.ascontiguousarray(stored[:-1].T), stored[-1].copy()
-        return stored
-
-    def _prove(self, objective: Objective, solution: Any, stored: np.ndarray) -> np.ndarray:
-        """What is proven of these weights, rounding included; θ as it is returned."""
-        returned = objective.design.from_stored(stored.astype(np.float64))
+    def _prove(self, objective: Objective, solution: Any) -> np.ndarray:
+        """What is proven of the weights, rounding included; θ as it is returned."""
+        returned = self._theta(objective)
         multipliers = solution.extras.get("multipliers")
         self.certificate_, self._reach = prove(objective, returned, self._tolerance(objective), multipliers)
         return returned

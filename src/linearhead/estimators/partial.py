@@ -16,11 +16,9 @@ import numpy as np
 from ..design import design_of
 from ..design.contract import squares
 from ..errors import UsageError
-from ..losses import make_loss
 from ..objective import Objective
 from ..objective.checking import check_scale, check_weights, weights_of_classes
 from ..objective.inputs import checked_weights, codes_of
-from ..penalties import make_penalty
 from ..records import Status, Trace
 from ..solvers import SGD
 from .inputs import checked_pair
@@ -51,9 +49,8 @@ def _partial_fit(estimator: Any, X: Any, y: Any, classes: Any, sample_weight: An
     if solution.status is Status.INTERRUPTED:
         raise KeyboardInterrupt
     kind = np.float32 if objective.design.dtype == np.float32 else np.float64
-    stored = objective.design.stored(solution.point.theta).astype(kind)
     estimator.classes_ = known
-    estimator.coef_, estimator.intercept_ = np.ascontiguousarray(stored[:-1].T), stored[-1].copy()
+    estimator._keep(objective, solution.point.theta, kind)
     newest = Trace(**{name: values[-1:] for name, values in vars(solution.trace).items()})
     estimator.trace_ = solution.trace if fresh else estimator.trace_.followed_by(newest)
     estimator.status_, estimator.converged_, estimator.n_iter_ = Status.MAX_ITER, False, estimator._calls
@@ -66,11 +63,7 @@ def _pass(estimator: Any, objective: Objective, fresh: bool) -> Any:
     if not hasattr(estimator, "_calls"):
         estimator._calls = 0
         estimator._rate = estimator.learning_rate or objective.stochastic_rate(min(estimator.batch_size, objective.n))
-    if fresh:
-        theta = objective.start()
-    else:
-        stored = np.vstack([estimator.coef_.T, estimator.intercept_[None]]).astype(np.float64)
-        theta = objective.design.from_stored(stored)
+    theta = objective.start() if fresh else estimator._theta(objective)
     rate = float(estimator._rate) / np.sqrt(1 + estimator._calls / SETTLE)
     momentum = estimator.momentum or 0.0
     sgd = SGD(max_iter=1, batch_size=estimator.batch_size, learning_rate=rate, schedule="constant", momentum=momentum)
@@ -113,5 +106,4 @@ def _objective(estimator: Any, X: Any, y: Any, sample_weight: Any, classes: np.n
     away = np.hypot(deviation, left)
     check_scale(X, away, estimator._tolerance())
     design = design.centred(estimator._centre if estimator._centre.any() else None, deviation, None, squares(away))
-    loss, penalty = make_loss(estimator.loss, estimator.margin), make_penalty(estimator.penalty, estimator.l1_ratio)
-    return Objective(design, codes, len(classes), loss, penalty, estimator._strength(), sample_weight)
+    return estimator._problem(design, codes, len(classes), sample_weight)

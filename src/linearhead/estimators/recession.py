@@ -17,6 +17,7 @@ import numpy as np
 
 from ..losses import CrossEntropy, SquaredHinge
 from ..objective import Objective
+from ..objective.drawn import extended
 from ..objective.point import Shared
 from ..solvers import LBFGS
 from ..solvers.newton import conjugate_gradients
@@ -178,8 +179,7 @@ def bounded(objective: Objective, theta: np.ndarray, unit: np.ndarray) -> bool:
 
 def _extended(objective: Objective, block: Any, given: np.ndarray) -> np.ndarray:
     """[x 1] of a block's rows in the columns that `given` (d+1, d) makes of them as stored, (m, d+1)."""
-    x = block.forward(given)
-    return np.hstack([x, np.full((len(x), 1), float(objective.design.intercept))])
+    return extended(block.forward(given), objective.design.intercept)
 
 
 def _best(gain: np.ndarray, held: np.ndarray) -> np.ndarray | None:
@@ -298,8 +298,7 @@ def _margins(objective: Objective, D: np.ndarray, most: int, proving: bool) -> t
 def _pair_rows(objective: Objective, pairs: np.ndarray) -> np.ndarray:
     """(e_y − e_j) ⊗ [x 1] of these (row, j), (m, k (d+1)), in the design's columns."""
     rows, back = np.unique(pairs[:, 0], return_inverse=True)
-    x = objective.precise().design.take(rows).dense()
-    a = np.hstack([x, np.full((len(x), 1), float(objective.design.intercept))])[back]
+    a = extended(objective.precise().design.take(rows).dense(), objective.design.intercept)[back]
     out, each = np.zeros((len(pairs), objective.k, a.shape[1])), np.arange(len(pairs))
     out[each, objective.y[pairs[:, 0]]] = a
     out[each, pairs[:, 1]] = -a

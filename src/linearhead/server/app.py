@@ -189,12 +189,9 @@ class Server:
     async def _look(self, data: bytes, question: dict[str, Any]) -> dict[str, Any]:
         """The answer about one encoded picture, or why there is none."""
         try:
-            pixels = await self.decoders.decode(data)
+            answer = await self._answer(data, **question)
         except Unreadable as error:
-            self.metrics.pictures["unreadable"] += 1
             return {"error": error.reason}
-        answer = await self.batcher.ask(Question(pixels, **question))
-        self.metrics.pictures["answered"] += 1
         return {name: value for name, value in answer.items() if name != "scores"}
 
     async def infer(self, request: Request) -> Response:
@@ -213,11 +210,18 @@ class Server:
 
     async def _infer(self, picture: bytes | np.ndarray) -> dict[str, Any]:
         try:
-            pixels = await self.decoders.decode(picture) if isinstance(picture, bytes) else picture
+            return await self._answer(picture)
         except Unreadable as error:
-            self.metrics.pictures["unreadable"] += 1
             raise Refused(422, f"A picture cannot be read: {error.reason}") from error
-        answer = await self.batcher.ask(Question(pixels))
+
+    async def _answer(self, picture: bytes | np.ndarray, **question: Any) -> dict[str, Any]:
+        """The answer about one picture, encoded or decoded; Unreadable where it is neither. Both are counted."""
+        try:
+            pixels = await self.decoders.decode(picture) if isinstance(picture, bytes) else picture
+        except Unreadable:
+            self.metrics.pictures["unreadable"] += 1
+            raise
+        answer = await self.batcher.ask(Question(pixels, **question))
         self.metrics.pictures["answered"] += 1
         return answer
 
