@@ -12,24 +12,13 @@ from typing import Any
 import numpy as np
 
 from ..design import Batch, Block
+from .point import Parts
 
 LEAST_DECAY = 2.0**-10  # of W over the rows of a walk, whose digits it costs
 
 
-class MiniBatches:
+class MiniBatches(Parts):
     """The part of `Objective` that picks rows."""
-
-    design: Any
-    y: Any
-    loss: Any
-    penalty: Any
-    alpha: float
-    weights: Any
-    total: float
-    count: Any
-    n: Any
-    _weigh: Any
-    score_gradient: Any
 
     def batches(self, order: np.ndarray, size: int) -> Iterator[tuple[int, Iterable[Block]]]:
         """Mini-batches of `size` rows in this order, as (rows, blocks) for `batch_gradient`, each to be used once.

@@ -21,14 +21,15 @@ from .coupled import CLASSES
 from .judging import Judging
 from .minibatches import MiniBatches
 from .point import Count, Point, Shared
+from .proximal import Proximal
+from .scales import Scales
 
 SAMPLE_ROWS, SAMPLE_PER_CLASS = 8192, 50  # below, the optimum of a sample says little about that of all rows
 FEW_ROWS = 512
-SMALL = 100.0  # times smaller than 1, from which columns are tiny
 
 
 @dataclass(frozen=True)
-class Objective(Judging, MiniBatches):
+class Objective(Judging, Proximal, Scales, MiniBatches):
     """loss, penalty and alpha on a design with labels y (n,) in 0..k−1 and weights (n,) or None for equal ones."""
 
     design: Design
@@ -186,55 +187,6 @@ class Objective(Judging, MiniBatches):
         """α R(W)."""
         return self.alpha * self.penalty.value(W) if self.alpha else 0.0
 
-    def smooth_at(self, theta: np.ndarray) -> Point:
-        """F, but only the loss's part of the gradient: what proximal steps need."""
-        point = replace(self, alpha=0.0).at(theta)
-        point.value += self.penalised(theta[:-1])
-        return point
-
-    def step_point(self, theta: np.ndarray) -> Point:
-        """F and the gradient of its smooth part: all of it, or the loss's where the penalty has kinks."""
-        return self.smooth_at(theta) if self.kinked else self.at(theta)
-
-    @property
-    def kinked(self) -> bool:
-        """Whether the penalty has kinks, so that steps need its prox."""
-        return bool(self.alpha) and not self.penalty.smooth
-
-    def prox(self, theta: np.ndarray, t: Any) -> np.ndarray:
-        """[prox of t α R at W; b]; t a number or an array (d+1, 1)."""
-        out = theta.copy()
-        out[:-1] = self.penalty.prox(theta[:-1], (t[:-1] if isinstance(t, np.ndarray) else t) * self.alpha)
-        return out
-
-    def centred(self, theta: np.ndarray) -> np.ndarray:
-        """θ where the weights of each column are shifted, as no row sees it, to where a penalty with kinks is least."""
-        if not (self.kinked and self.loss.shift_invariant):
-            return theta
-        out = theta.copy()
-        out[:-1] -= self.penalty.centre(theta[:-1])
-        return out
-
-    def full_gradient(self, point: Point) -> np.ndarray:
-        """Of a point of `smooth_at`: with the penalty's (sub)gradient added."""
-        gradient = point.gradient.copy()
-        if self.alpha:
-            gradient[:-1] += self.alpha * self.penalty.gradient(point.theta[:-1])
-        return gradient
-
-    def prox_residual(self, point: Point) -> float:
-        """How far a point of `smooth_at` is from stationary: the least |∂F| entry by entry, max norm."""
-        least = self.full_gradient(point)
-        if self.kinked:
-            t = 2.0**-40 / (1 + self.alpha)  # at W = 0 a tiny step: the loss's gradient less what the kink absorbs
-            least = np.where(point.theta == 0, self.prox(-t * point.gradient, t) / t, least)
-            least[-1] = point.gradient[-1]
-        return float(np.max(np.abs(least), initial=0.0))
-
-    def step_residual(self, point: Point) -> float:
-        """The same of a point of `step_point`."""
-        return self.prox_residual(point) if self.kinked else point.residual
-
     def _at_zero(self, theta: np.ndarray) -> Point:
         """The point at θ = 0, where a row's share depends on its label alone, and on all labels alike."""
         value, g = self.loss.value_and_gradient(np.zeros((1, self.k)), np.zeros(1, int))
@@ -309,58 +261,7 @@ class Objective(Judging, MiniBatches):
         least = 1.0 if self.weights is None else float(np.min(self.weights[self.weights > 0]))
         return point.loss * self.total < least * np.log(2)
 
-    # ── how the columns and rows lie ──────────────────────────────────────────────────────────────
-    def lipschitz(self) -> float:
-        """The curvature of F's smooth part: the loss's bound times λmax(AᵀDA/Σw), plus α; 2 % above the estimate."""
-        smooth = self.alpha if self.penalty.smooth else 0.0
-        return 1.02 * self.loss.curvature(self.k) * self.second_moment_norm() + smooth
-
-    def second_moment_norm(self, steps: int = 60) -> float:
-        """λmax(AᵀDA/Σw) by power iteration, to three digits."""
-        v = np.random.default_rng(0).standard_normal((self.design.d + 1, 1))
-        largest = 0.0
-        for _ in range(steps):
-            v /= max(float(np.linalg.norm(v)), 1e-300)
-            v, before = self.second_moment_product(v), largest
-            largest = float(np.linalg.norm(v))
-            if abs(largest - before) <= 1e-3 * largest:
-                break
-        return largest
-
-    def second_moment_product(self, v: np.ndarray) -> np.ndarray:
-        """AᵀDA v / Σw for v (d+1, m): one pass."""
-        stored = self.design.to_rows(v)
-
-        def share(block: Block) -> tuple:
-            g = block.forward(stored)
-            self._weigh(block.rows, g)
-            return (block.adjoint(g),)
-
-        self.count.passes += self.share
-        return self.design.from_rows(self.design.sweep(share)[0]) / self.total
-
-    def stochastic_rate(self, batch: int) -> float:
-        """1 over the curvature that a batch of this size shows, between a row's and the mean's (Gower et al. 2019)."""
-        curvature = self.loss.curvature(self.k)
-        curvature = curvature if np.isfinite(curvature) else 1.0
-        row = 2.0 * curvature * float(np.sum(self.column_metric()))  # twice the mean squared length
-        if batch == 1:
-            return 1.0 / (row + self.alpha)
-        mean = self.second_moment_norm() * curvature
-        return 1.0 / (row / batch + mean * (batch - 1) / batch + self.alpha)
-
-    def column_metric(self) -> np.ndarray:
-        """Mean squared entries of the columns and of the intercept's ones, (d+1, 1), never 0."""
-        energy = np.asarray(self.design.energy)
-        return np.append(np.maximum(energy, 1e-12 * (energy.max(initial=0.0) or 1.0)), 1.0)[:, None]
-
-    @property
-    def unit(self) -> float:
-        """1, or less where every column is smaller than 1/SMALL: gradients are of the columns' size, and a tolerance
-        that is not would call θ = 0 an optimum."""
-        largest = float(np.asarray(self.design.energy).max(initial=0.0)) ** 0.5
-        return min(1.0, SMALL * largest) or 1.0
-
+    # ── least squares ─────────────────────────────────────────────────────────────────────────────
     def weighted_rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """All rows (n, d) in the design's columns, one-hot targets (n, k) and weights that sum to 1, in float64."""
         w = np.ones(self.n) if self.weights is None else self.weights.astype(np.float64)

@@ -1,4 +1,4 @@
-"""Where a solver stands, and what relatives on the same rows have in common."""
+"""Where a solver stands, what relatives on the same rows have in common, and what an objective's parts know of it."""
 
 from __future__ import annotations
 
@@ -24,6 +24,26 @@ class Point:
     def residual(self) -> float:
         """max |∇F|, the number that `tol` bounds for smooth objectives."""
         return largest(self.gradient)
+
+
+class Parts:
+    """What the parts of `Objective` in files of their own know of the whole."""
+
+    design: Any
+    y: Any
+    k: int
+    loss: Any
+    penalty: Any
+    alpha: float
+    weights: Any
+    total: float
+    share: float
+    count: Any
+    n: Any
+    at: Any
+    penalised: Any
+    score_gradient: Any
+    _weigh: Any
 
 
 @dataclass
