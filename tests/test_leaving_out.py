@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 from sklearn.datasets import load_digits
+from threadpoolctl import threadpool_limits
 
 from linearhead import LinearClassifier, MarginClassifier, SoftmaxClassifier
 from linearhead.errors import ConvergenceWarning, DataError, UsageError
@@ -215,3 +216,14 @@ def test_the_root_of_an_inverse_is_that_of_the_pseudo_inverse_where_rounding_has
     for H, inverse in ((whole, np.linalg.inv(whole)), (flat, np.linalg.pinv(flat, rcond=1e-12, hermitian=True))):
         R = leaving_out._root(H)
         np.testing.assert_allclose(R @ R.T, inverse, rtol=1e-6, atol=1e-8 * np.abs(inverse).max())
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared"])
+def test_the_bits_do_not_depend_on_the_threads_of_blas(loss):
+    X, y = load_digits(return_X_y=True)
+    X, y = (X[:400], y[:400]) if loss == "cross_entropy" else (np.tile(X[:200], 4) ** 2, y[:200])
+    clf = LinearClassifier(loss, alpha=1e-2, tol=1e-5).fit(X, y)
+    with threadpool_limits(1, "blas"):
+        one = clf.leave_one_out(X, y)
+    with threadpool_limits(2, "blas"):
+        np.testing.assert_array_equal(clf.leave_one_out(X, y), one)

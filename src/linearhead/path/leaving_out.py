@@ -42,14 +42,15 @@ def left_out(objective: Objective, theta: np.ndarray) -> np.ndarray:
     """Scores (n, k) float64 of every row by the fit to the others, from the optimum θ in the design's columns."""
     if reason := _why_not(objective):
         raise UsageError(f"Scores without each row come from one fit, but {reason}. Fit to folds instead.")
-    values, U, moment, means = spectrum(objective)
-    if objective.loss.name == "squared":
-        theta = thetas_of(objective, values, U, moment, means, np.array([objective.alpha]))[0]
-        return _exact(_Look.of(objective.precise(), U, means[0], theta), 1 / (values + objective.alpha))
-    look = _Look.of(objective, U[:, np.argsort(-values)], means[0], theta)
-    k, q = objective.k, look.rank + look.design.intercept
-    whole = objective.loss.shift_invariant and k * q <= COUPLED and objective.n * (k * q) ** 2 <= 2 * WORK
-    return _coupled(look) if whole else _by_class(look)
+    with objective.design.session():  # whose inverses have the same bits for any number of BLAS's threads
+        values, U, moment, means = spectrum(objective)
+        if objective.loss.name == "squared":
+            theta = thetas_of(objective, values, U, moment, means, np.array([objective.alpha]))[0]
+            return _exact(_Look.of(objective.precise(), U, means[0], theta), 1 / (values + objective.alpha))
+        look = _Look.of(objective, U[:, np.argsort(-values)], means[0], theta)
+        k, q = objective.k, look.rank + look.design.intercept
+        whole = objective.loss.shift_invariant and k * q <= COUPLED and objective.n * (k * q) ** 2 <= 2 * WORK
+        return _coupled(look) if whole else _by_class(look)
 
 
 @dataclass(frozen=True)
