@@ -110,11 +110,11 @@ def run(trial: Trial, after: Any = None) -> Run:
     fitted = fit(rows, plan, quiet)
     if after is not None:
         after(fitted, rows.X, rows.y)
-    model = build_model(prepared, plan, fitted)
+    model = build_model(prepared, fitted)
     if trial.judged_before:
         pictures = sha256(b"".join(prepared.keys[prepared.n_trained :]))
-        return beside(pictures, trial, lambda place: record(prepared, plan, fitted, model, clock, "planted", place)[0])
-    return record(prepared, plan, fitted, model, clock, "planted")[0]
+        return beside(pictures, trial, lambda place: record(prepared, fitted, model, clock, "planted", place)[0])
+    return record(prepared, fitted, model, clock, "planted")[0]
 
 
 def beside(pictures: str, trial: Trial, make: Callable[[Path], Run]) -> Run:

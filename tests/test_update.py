@@ -47,10 +47,10 @@ def from_zero(outcome, monkeypatch):
     """The fit of the same rows from zero: (classifier, passes)."""
     found = {}
 
-    def keep(model, prepared, plan, progress):
-        found["warm"] = refit(model, prepared, plan, progress)
+    def keep(*words):
+        found["warm"] = refit(*words)
         monkeypatch.setattr(updating, "start", lambda m, k: (np.zeros((k, m.dimension)), np.zeros(k)))
-        found["zero"] = refit(model, prepared, plan, progress)
+        found["zero"] = refit(*words)
         monkeypatch.undo()
         return found["warm"]
 

@@ -7,7 +7,6 @@ what that is worth on the test pictures.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -20,8 +19,8 @@ from .curve import extended
 from .fitting import Fit
 from .judge import Answers, all_scores, answer_scores
 from .outside import outside, stopped_early
+from .preparing import Prepared
 from .progress import Progress
-from .recipe import Recipe
 
 SUSPECTS, UNSURE, EXPLAINED = 24, 24, 60  # pictures shown of each kind
 COPIED = 0.01  # of the trained pictures are copies of others, at least, for folds to be made around them
@@ -40,9 +39,9 @@ class Doubted:
     answers: Answers
 
 
-def examine(prepared: Any, plan: Recipe, fitted: Fit, model: Model, run: Run) -> Doubted | None:
+def examine(prepared: Prepared, fitted: Fit, model: Model, run: Run) -> Doubted | None:
     """Everything that trained pictures can tell about the classifier."""
-    X, y, n = prepared.extracted.X, prepared.y, prepared.n_trained
+    X, y, n, plan = prepared.extracted.X, prepared.y, prepared.n_trained, prepared.plan
     groups, single = together(prepared)
     if prepared.preprocessing is not None:
         run.probes |= probes.cues(
@@ -95,7 +94,7 @@ def surely_worse(scores: np.ndarray, others: np.ndarray, y: np.ndarray) -> bool:
     return bool(less.mean() > 2 * less.std() / np.sqrt(len(y)))
 
 
-def together(prepared: Any) -> tuple[np.ndarray | None, np.ndarray | None]:
+def together(prepared: Prepared) -> tuple[np.ndarray | None, np.ndarray | None]:
     """What must not lie on both sides of a cut of the trained rows, (n,): the data's groups, else copies of one another
     where they are many; and then the rows without those copies. A copy in another fold is no unseen picture: scores of
     such would call the classifier surer than it may be, and every new picture strange."""
@@ -109,9 +108,9 @@ def together(prepared: Any) -> tuple[np.ndarray | None, np.ndarray | None]:
     return copies, np.sort(single)
 
 
-def judged(prepared: Any, plan: Recipe, model: Model, run: Run, answers: Answers) -> None:
+def judged(prepared: Prepared, model: Model, run: Run, answers: Answers) -> None:
     """What the test pictures say of it, and which of them are the least sure; `answers` are theirs."""
-    X, y, n = prepared.extracted.X, prepared.y, prepared.n_trained
+    X, y, n, plan = prepared.extracted.X, prepared.y, prepared.n_trained, prepared.plan
     train = all_scores(model, X[:n]) if model.loss in ("cross_entropy", "logistic") else None
     p = None if train is None else trusting.uncalibrated(model, train)
     if p is not None and model.loss == "cross_entropy" and plan.class_weight is None:
@@ -134,7 +133,7 @@ def audit(evaluation: Evaluation, name: str, run: Run) -> None:
 
 def illustrate(
     run: Run,
-    prepared: Any,
+    prepared: Prepared,
     model: Model,
     answers: Answers,
     doubted: Doubted | None,

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import DataError, FileError, UsageError
 from ..export import FORMS
-from ..features import Joined
+from ..features import blocks
 from ..files import write_atomic
 from ..store import Model
 from .predicting import looks
@@ -99,12 +99,8 @@ def _close(model: Model, scale: np.ndarray) -> np.ndarray:
     """How far a score of a picture may be off whose largest is `scale`: more where a number of few bits may fall either
     way, and of a byte what one such number does, which in a row of a few hundred is more still."""
     extractor, preprocessing = looks(model)
-    joined = isinstance(extractor, Joined)
-    parts = zip(extractor.parts, extractor.scales, strict=True) if joined else [(extractor, 1.0)]
-    close, step, start = CLOSE, 0.0, 0
-    for part, factor in parts:
-        columns = slice(start, start + part.dimension(*preprocessing.shape))
-        start = columns.stop
+    close, step = CLOSE, 0.0
+    for part, factor, columns in blocks(extractor, preprocessing.shape):
         if part.row_type != np.float32:
             close = COARSE
         if part.row_type == np.uint8:

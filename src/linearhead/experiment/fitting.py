@@ -12,7 +12,8 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -99,23 +100,30 @@ class Fit:
 def fit(rows: Rows, recipe: Recipe, progress: Progress, groups: np.ndarray | None = None) -> Fit:
     """Steps 1 to 3; rows of one group (n,) are alike. KeyboardInterrupt only where there is nothing to keep yet."""
     state = Fit(recipe.estimator(DEFAULT_ALPHA).set_params(warm_start=True))
+    with heeded(state):
+        if recipe.alpha == "auto":
+            timed(state, "choose alpha", lambda: choose_alpha(rows, recipe, state, progress, groups))
+        else:
+            state.alpha = float(recipe.alpha)
+        timed(state, "fit", lambda: _final(rows, recipe, state, progress))
+    state.directions = None
+    return state
+
+
+@contextmanager
+def heeded(state: Fit) -> Iterator[None]:
+    """Around fits: what they warn of in the data is kept in the state, and Ctrl-C ends them with the best so far, where
+    there is one. How the last fit ended is said by the findings."""
     with warnings.catch_warnings(record=True) as caught:
-        # how the last fit ended is said by the findings
         warnings.simplefilter("always", DataWarning)
         warnings.simplefilter("ignore", ConvergenceWarning)
         try:
-            if recipe.alpha == "auto":
-                timed(state, "choose alpha", lambda: choose_alpha(rows, recipe, state, progress, groups))
-            else:
-                state.alpha = float(recipe.alpha)
-            timed(state, "fit", lambda: _final(rows, recipe, state, progress))
+            yield
         except KeyboardInterrupt:
             if not hasattr(state.best, "coef_"):
                 raise
             state.interrupted = state.hurried = True
-    state.directions = None
     state.warned = sorted({str(w.message) for w in caught if issubclass(w.category, DataWarning)})
-    return state
 
 
 def choose_alpha(rows: Rows, recipe: Recipe, state: Fit, progress: Progress, groups: np.ndarray | None = None) -> None:

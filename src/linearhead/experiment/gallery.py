@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from ..data import Dataset
-from ..features import Joined, Patches, Pixels
+from ..features import Patches, Pixels, blocks
 from ..images import Preprocessing, Unreadable, decode, probe
 from ..records import Picture
 from ..store import Model
@@ -152,12 +152,9 @@ def filters(model: Model, shape: tuple[int, int, int], X: np.ndarray) -> str:
 
 def _drawable(model: Model, shape: tuple[int, int, int]) -> tuple[Any, slice]:
     """The first part of the features whose weights can be drawn, and its columns; (None, …) where there is none."""
-    start, extractor = 0, model.extractor
-    for part in extractor.parts if isinstance(extractor, Joined) else [extractor] if extractor is not None else []:
-        d = part.dimension(*shape)
-        if isinstance(part, (Pixels, Patches)) and start + d <= model.dimension:
-            return part, slice(start, start + d)
-        start += d
+    for part, _, columns in blocks(model.extractor, shape) if model.extractor is not None else ():
+        if isinstance(part, (Pixels, Patches)) and columns.stop <= model.dimension:
+            return part, columns
     return None, slice(0)
 
 

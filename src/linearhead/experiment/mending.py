@@ -14,9 +14,10 @@ from ..diagnose import label_errors
 from ..records import Run
 from . import run_folder
 from .examine import Doubted
+from .preparing import Prepared
 
 
-def sheet(prepared: Any, run: Run, doubted: Doubted | None, folder: Path) -> bytes | None:
+def sheet(prepared: Prepared, run: Run, doubted: Doubted | None, folder: Path) -> bytes | None:
     """The file's bytes, paths relative to `folder`; None where too few labels are doubted or pictures are no files."""
     told = any(finding.code == label_errors.CODE for finding in run.findings)
     if doubted is None or not told or run.data.reader not in label_errors.FILES:

@@ -144,8 +144,8 @@ def train(
             else:
                 rows = spread.rows(prepared.extracted.stored, prepared.y[:n], prepared.n_train)
             fitted = fit(rows, plan, progress, None if prepared.groups is None else prepared.groups[:n])
-        make = partial(build_model, prepared, plan, fitted)
-        model, run, doubted = conclude(make, prepared, plan, fitted, progress, clock, command, folder.target)
+        make = partial(build_model, prepared, fitted)
+        model, run, doubted = conclude(make, prepared, fitted, progress, clock, command, folder.target)
         labels = mending.sheet(prepared, run, doubted, folder.target)
         run_folder.write(folder.path, model, run, ledger.kept(folder.target), labels)
     if spread is not None and not fitted.interrupted:
@@ -164,7 +164,6 @@ def check_apart(data: Data, out: str | Path | None) -> None:
 def conclude(
     make: Callable[[], Model],
     prepared: Prepared,
-    plan: Recipe,
     fitted: Fit,
     progress: Progress,
     clock: Clock,
@@ -178,18 +177,18 @@ def conclude(
     clock.seconds |= fitted.seconds
     model = make()
     try:
-        return model, *judge(prepared, plan, fitted, model, progress, clock, command, place)
+        return model, *judge(prepared, fitted, model, progress, clock, command, place)
     except KeyboardInterrupt:
         if fitted.hurried:
             raise
     fitted.hurried = True
     progress.say("Interrupted: the finished classifier is judged in brief and written.")
-    return conclude(make, prepared, plan, fitted, progress, clock, command, place)
+    return conclude(make, prepared, fitted, progress, clock, command, place)
 
 
-def build_model(prepared: Prepared, plan: Recipe, fitted: Fit) -> Model:
+def build_model(prepared: Prepared, fitted: Fit) -> Model:
     """The model file's content: weights on raw features, and everything needed to make those from a photo."""
-    dataset, best = prepared.dataset, fitted.best
+    dataset, plan, best = prepared.dataset, prepared.plan, fitted.best
     facts = {
         "version": __version__,
         "created": datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -213,7 +212,6 @@ def build_model(prepared: Prepared, plan: Recipe, fitted: Fit) -> Model:
 
 def judge(
     prepared: Prepared,
-    plan: Recipe,
     fitted: Fit,
     model: Model,
     progress: Progress,
@@ -223,7 +221,7 @@ def judge(
 ) -> tuple[Run, examining.Doubted | None]:
     """The record: numbers on training and test pictures, findings, and the pictures worth looking at; and the doubted
     labels. `place` is where the run will be, among others that the same pictures may have judged."""
-    run, answers, doubted = record(prepared, plan, fitted, model, clock, command, place)
+    run, answers, doubted = record(prepared, fitted, model, clock, command, place)
     with clock.stage("pictures for the report"):
         examining.illustrate(run, prepared, model, answers, doubted, progress)
     run.seconds = clock.stop()
@@ -232,7 +230,6 @@ def judge(
 
 def record(
     prepared: Prepared,
-    plan: Recipe,
     fitted: Fit,
     model: Model,
     clock: Clock,
@@ -243,12 +240,12 @@ def record(
 
     Calibrates the model on the way: what it says of the test pictures is what it will say of new ones.
     """
-    X, y, n = prepared.extracted.X, prepared.y, prepared.n_trained
+    X, y, n, plan = prepared.extracted.X, prepared.y, prepared.n_trained, prepared.plan
     run = Run(
         version=__version__,
         created=model.facts["created"],
         command=readable(command),
-        data=summarise(prepared, plan, fitted.alpha_from == KEPT),
+        data=summarise(prepared, fitted.alpha_from == KEPT),
         features=describe(prepared),
         fit=fitted.summary(plan),
         evaluations={},
@@ -258,7 +255,7 @@ def record(
         muted=sorted(plan.mute),
     )
     with clock.stage("examine"):
-        doubted = examining.examine(prepared, plan, fitted, model, run)
+        doubted = examining.examine(prepared, fitted, model, run)
     with clock.stage("judge"):
         alike, apart = (None, None) if (groups := prepared.groups) is None else (groups[:n], groups[n:])
         run.evaluations["train"] = evaluation(model, answer(model, X[:n], y[:n]), y[:n], alike)
@@ -272,7 +269,7 @@ def record(
         run.duplicates = copied(prepared, model, answers, apart)
         for name, judged in run.evaluations.items():
             examining.audit(judged, name, run)
-        examining.judged(prepared, plan, model, run, answers)
+        examining.judged(prepared, model, run, answers)
         if place is not None and len(y) > n:
             run.probes["reuse"] = ledger.seen(place, run.judged_pictures, run.model)
     run.findings = [*diagnose.verdict(run), *(warned(text) for text in fitted.warned)]
@@ -297,7 +294,7 @@ def warned(text: str) -> Finding:
     return Finding("warned", f"The fit warned: {title}", "warning", text, "See the advice in the warning itself.")
 
 
-def summarise(prepared: Prepared, plan: Recipe, updated: bool) -> DataSummary:
+def summarise(prepared: Prepared, updated: bool) -> DataSummary:
     """Found, used and skipped, and who had which role."""
     dataset, extracted = prepared.dataset, prepared.extracted
     amounts = roles.counts(dataset, prepared.roles, extracted.rows)
@@ -310,7 +307,7 @@ def summarise(prepared: Prepared, plan: Recipe, updated: bool) -> DataSummary:
         used=len(extracted.rows),
         skipped=skipped,
         counts=amounts,
-        roles=roles.sentences(dataset, plan, amounts, updated),
+        roles=roles.sentences(dataset, prepared.plan, amounts, updated),
         conversions=dict(extracted.conversions),
         split_given=bool(np.any(dataset.splits == "test")),
     )

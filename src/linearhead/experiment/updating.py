@@ -7,7 +7,6 @@ says so. New pictures are held out to choose and to judge by the recipe's shares
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,12 @@ from ..charts.words import of_rows
 from ..data import Data, Dataset
 from ..data.cache import AUTO, open_store
 from ..data.feature_store import Store
-from ..errors import ConvergenceWarning, DataError, DataWarning, UsageError
+from ..errors import DataError, UsageError
 from ..files import new_folder
 from ..store import Model
 from . import given, ledger, mending, roles, run_folder
 from .extract import Tolerance
-from .fitting import KEPT, Fit, timed
+from .fitting import KEPT, Fit, heeded, timed
 from .names import lasting, open_readable, unnamed_run
 from .preparing import Clock, Prepared, described
 from .progress import Progress
@@ -67,15 +66,15 @@ def update(
                 given.match(part, model.extractor, model.dimension)
             joined, role = join([part for part, _ in parts], list(model.classes), plan)
         prepared = _prepare(joined, role, model, plan, open_store(cache, progress.say), progress, clock)
-        fitted = refit(model, prepared, plan, progress)
+        fitted = refit(model, prepared, progress)
 
         def make() -> Model:
-            made = build_model(prepared, plan, fitted)
+            made = build_model(prepared, fitted)
             made.facts["parts"] = [{"source": lasting(part.source), "reader": how} for part, how in parts]
             made.facts["fingerprints"] = [roles.fingerprint(part) for part, _ in parts]
             return made
 
-        updated, record, doubted = conclude(make, prepared, plan, fitted, progress, clock, command, folder.target)
+        updated, record, doubted = conclude(make, prepared, fitted, progress, clock, command, folder.target)
         labels = mending.sheet(prepared, record, doubted, folder.target)
         run_folder.write(folder.path, updated, record, ledger.kept(folder.target), labels)
     return Outcome(folder.target, record, fitted.hurried)
@@ -173,18 +172,14 @@ def start(model: Model, k: int) -> tuple[np.ndarray, np.ndarray]:
     return coef, np.append(model.intercept, np.full(new, model.intercept.mean(), model.intercept.dtype))
 
 
-def refit(model: Model, prepared: Prepared, plan: Recipe, progress: Progress) -> Fit:
+def refit(model: Model, prepared: Prepared, progress: Progress) -> Fit:
     """The optimum over all trained rows, from the model's weights; Ctrl-C keeps the best so far."""
-    state = Fit(plan.estimator(float(plan.alpha)).set_params(warm_start=True), alpha=float(plan.alpha), alpha_from=KEPT)
+    alpha = float(prepared.plan.alpha)
+    state = Fit(prepared.plan.estimator(alpha).set_params(warm_start=True), alpha=alpha, alpha_from=KEPT)
     X, y = prepared.extracted.X[: prepared.n_trained], prepared.y[: prepared.n_trained]
     state.best.coef_, state.best.intercept_ = start(model, len(prepared.dataset.classes))
-    with warnings.catch_warnings(record=True) as caught, progress.bar(1, "fit from the old weights") as done:
-        warnings.simplefilter("always", DataWarning)
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the findings say how it ended
-        try:
+    with progress.bar(1, "fit from the old weights") as done:
+        with heeded(state):
             timed(state, "fit", lambda: state.best.fit(X, y))
-        except KeyboardInterrupt:
-            state.interrupted = state.hurried = True
         done(1)
-    state.warned = sorted({str(w.message) for w in caught if issubclass(w.category, DataWarning)})
     return state

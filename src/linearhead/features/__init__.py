@@ -17,7 +17,7 @@ from ..errors import FileError, UsageError
 from .color import Color
 from .contract import Extractor
 from .hog import Hog
-from .joined import Joined
+from .joined import Joined, blocks
 from .onnx import Onnx
 from .patches import QUALITIES, Patches
 from .pixels import Pixels
@@ -122,6 +122,7 @@ __all__ = [
     "Patches",
     "Pixels",
     "Timm",
+    "blocks",
     "from_contract",
     "make",
     "split_spec",

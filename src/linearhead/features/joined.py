@@ -10,6 +10,7 @@ proportions stay. Where the fit standardises columns, the scalars cancel.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -87,3 +88,12 @@ class Joined(Extractor):
 
     def tensors(self) -> dict[str, np.ndarray]:
         return {f"{i}.{key}": value for i, part in enumerate(self.parts) for key, value in part.tensors().items()}
+
+
+def blocks(extractor: Extractor, shape: tuple[int, int, int]) -> Iterator[tuple[Extractor, float, slice]]:
+    """(part, its scale, its columns) of the features of pictures (h, w, c); an extractor that is not joined is one."""
+    joined, start = isinstance(extractor, Joined), 0
+    for part, scale in zip(extractor.parts, extractor.scales, strict=True) if joined else [(extractor, 1.0)]:
+        columns = slice(start, start + part.dimension(*shape))
+        start = columns.stop
+        yield part, scale, columns
