@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..charts.page import hash_source
 from ..charts.words import escaped
 from ..features import Color, Extractor, Hog, Patches
 from ..features.layer import FLAT
@@ -48,7 +48,7 @@ def assembled(
     style = template("look.css")
     script = "\n".join(template(name) for name in scripts)
     policy = (
-        f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; img-src blob: data:; "
+        f"default-src 'none'; script-src {hash_source(script)}; style-src {hash_source(style)}; img-src blob: data:; "
         f"connect-src {connect}; base-uri 'none'; form-action 'none'"
     )
     values = {
@@ -67,10 +67,6 @@ def assembled(
 
 def template(name: str) -> str:
     return (HERE / name).read_text(encoding="utf-8")
-
-
-def _digest(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
 
 
 def described(model: Any) -> dict[str, Any]:

@@ -6,14 +6,13 @@ Too long a page loses its least important pictures and says so.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ..charts import STYLE, number, percent, printable
+from ..charts.page import hash_source
 from ..charts.words import clipped, duration, grouped
 from ..records import Run
 from . import sentences
@@ -60,13 +59,9 @@ def _page(run: Run, kept: Kept) -> str:
 def policy(style: str, script: str) -> str:
     """The content security policy: nothing from anywhere, this style, this script, pictures inside the page."""
     return (
-        f"default-src 'none'; img-src data:; style-src '{_sha256(style)}'; script-src '{_sha256(script)}'; "
+        f"default-src 'none'; img-src data:; style-src {hash_source(style)}; script-src {hash_source(script)}; "
         "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
     )
-
-
-def _sha256(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 @cache
