@@ -9,8 +9,6 @@ A display shows itself; its `charts` are SVG drawings with `save`. Everything th
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -127,11 +125,13 @@ class WeightsDisplay:
         cls, estimator: Any, shape: Sequence[int], classes: Sequence[Any] | None = None
     ) -> WeightsDisplay:
         """`shape` (h, w) or (h, w, c) of the pictures whose pixels were the features, row by row."""
+        from .images import weights_uri
+
         W = np.asarray(estimator.coef_, dtype=np.float64)
         if W.shape[1] != int(np.prod(shape)) or len(shape) not in (2, 3):
             raise DataError(f"{W.shape[1]} weights a class do not make a picture of shape {tuple(shape)}.")
         names = list(map(str, estimator.classes_ if classes is None else classes))
-        return cls([_picture(row.reshape(shape)) for row in W], names[-len(W) :])
+        return cls([weights_uri(row.reshape(shape)) for row in W], names[-len(W) :])
 
     def _repr_html_(self) -> str:
         figures = "".join(
@@ -155,13 +155,3 @@ def framed(title: str, line: str, findings: Sequence[Finding], charts: Sequence[
 def answers_table(rows: Sequence[Sequence[str]]) -> str:
     """What `predict` says, a row a picture."""
     return table(("picture", "label", "confidence", "then", ""), rows)
-
-
-def _picture(w: np.ndarray) -> str:
-    from PIL import Image
-
-    scale = np.quantile(np.abs(w), 0.995) or 1.0
-    grey = np.clip(127.5 + 127.5 * w / scale, 0, 255).astype(np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(grey[:, :, 0] if grey.ndim == 3 and grey.shape[2] == 1 else grey).save(buffer, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

@@ -6,8 +6,6 @@ the confusion matrix: of the wrong cells the worst, of the right ones the least 
 
 from __future__ import annotations
 
-import base64
-import io
 from typing import Any
 
 import numpy as np
@@ -15,7 +13,7 @@ from PIL import Image
 
 from ..data import Dataset
 from ..features import Patches, Pixels, blocks
-from ..images import Preprocessing, Unreadable, decode, probe
+from ..images import Preprocessing, Unreadable, data_uri, decode, probe, weights_uri
 from ..records import Picture
 from ..store import Model
 from .judge import Answers
@@ -24,7 +22,6 @@ MOST_WRONG, PER_CELL, BUDGET = 36, 4, 400
 SIDE = 96  # of a thumbnail's longer side, in pixels
 FILTERS, FILTERS_ACROSS = 144, 24  # drawn in the report
 SPREAD = 1000  # rows that tell how much a column varies
-LOSSLESS = 40 * 40  # pictures of up to so many pixels stay as they are
 
 
 def choose(answers: Answers, y: np.ndarray) -> tuple[list[int], list[int], dict[str, list[int]]]:
@@ -89,9 +86,7 @@ def overlay(canvas: np.ndarray) -> str:
     shade = np.uint8(np.round(200 * np.sqrt(np.abs(canvas) / size)))  # the root lifts what is weak but there
     colour = np.where(canvas[:, :, None] > 0, (255, 122, 26), (36, 108, 255)).astype(np.uint8)
     image = Image.fromarray(np.dstack([colour, shade]), "RGBA").quantize(64, method=Image.Quantize.FASTOCTREE)
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+    return data_uri(image, lossless=True)
 
 
 def least_sure(answers: Answers, most: int) -> list[int]:
@@ -99,19 +94,6 @@ def least_sure(answers: Answers, most: int) -> list[int]:
     if answers.confidence is not None and answers.runner_up_confidence is not None:
         return [int(i) for i in np.argsort(answers.confidence - answers.runner_up_confidence, kind="stable")[:most]]
     return []
-
-
-def data_uri(pixels: np.ndarray, lossless: bool = False) -> str:
-    """uint8 (h, w, c) as PNG where it is tiny or shall be lossless, else as JPEG of about 2 kB."""
-    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    buffer = io.BytesIO()
-    lossless = lossless or image.width * image.height <= LOSSLESS
-    if lossless:
-        image.save(buffer, "PNG", optimize=True)
-    else:
-        image.save(buffer, "JPEG", quality=72, optimize=True)
-    kind = "png" if lossless else "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
 
 def weights(model: Model, shape: tuple[int, int, int], X: np.ndarray) -> list[str]:
@@ -126,12 +108,7 @@ def weights(model: Model, shape: tuple[int, int, int], X: np.ndarray) -> list[st
         return []
     W = model.coef[:, columns].astype(np.float64) * spread(X, columns)
     pictures = extractor.templates(W) if isinstance(extractor, Patches) else W.reshape(-1, *shape)
-    drawn = []
-    for picture in pictures:
-        scale = np.quantile(np.abs(picture), 0.995) or 1.0
-        grey = np.clip(127.5 + 127.5 * picture / scale, 0, 255).astype(np.uint8)
-        drawn.append(data_uri(grey, lossless=True))
-    return drawn
+    return [weights_uri(picture) for picture in pictures]
 
 
 def filters(model: Model, shape: tuple[int, int, int], X: np.ndarray) -> str:
