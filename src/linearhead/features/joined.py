@@ -92,8 +92,8 @@ class Joined(Extractor):
 
 def blocks(extractor: Extractor, shape: tuple[int, int, int]) -> Iterator[tuple[Extractor, float, slice]]:
     """(part, its scale, its columns) of the features of pictures (h, w, c); an extractor that is not joined is one."""
-    joined, start = isinstance(extractor, Joined), 0
-    for part, scale in zip(extractor.parts, extractor.scales, strict=True) if joined else [(extractor, 1.0)]:
+    joined, start = extractor if isinstance(extractor, Joined) else None, 0
+    for part, scale in zip(joined.parts, joined.scales, strict=True) if joined else [(extractor, 1.0)]:
         columns = slice(start, start + part.dimension(*shape))
         start = columns.stop
         yield part, scale, columns
