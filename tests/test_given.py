@@ -209,3 +209,18 @@ def test_weights_that_the_path_s_rule_can_choose_no_more_are_not_kept(rows, monk
     assert max(np.count_nonzero(sizes) for sizes in kept) < len(state.path) / 2
     best = min(range(len(state.path)), key=lambda i: state.path[i]["valid_loss"])
     assert kept[-1][best] == 65
+
+
+def test_a_column_made_from_the_label_is_named(rows, tmp_path):
+    """Its order is no line that a classifier could follow, so that nothing in the accuracy tells."""
+    X, y = rows
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=X.shape).astype(np.float32)
+    quick = {"cache": None, "alpha": 0.1}
+    leaking = np.c_[noise, rng.permutation(10)[y] + rng.normal(0, 0.01, len(y))].astype(np.float32)
+    found = {f.code: f for f in train((leaking, y), out=tmp_path / "leaking", **quick).run.findings}
+    assert "number in column 64 of a row" in found["shortcut"].title
+    assert "100.0%" in found["shortcut"].evidence
+    clean = train((X, y), out=tmp_path / "clean", **quick).run
+    assert "shortcut" not in {f.code for f in clean.findings}
+    assert clean.probes["column"]["accuracy"] < 0.6

@@ -119,6 +119,8 @@ def judged(prepared: Prepared, model: Model, run: Run, answers: Answers) -> None
     if run.trust is not None:
         run.probes |= trusting.measure(run.trust, model, answers, X[n:], y[n:], None if groups is None else groups[n:])
     run.probes["told_apart"] = probes.told_apart(X, n, plan.seed, groups)
+    if prepared.preprocessing is None and groups is None:
+        run.probes["column"] = probes.column(X[:n], y[:n], plan.seed)
 
 
 def audit(evaluation: Evaluation, name: str, run: Run) -> None:
