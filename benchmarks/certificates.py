@@ -72,6 +72,7 @@ WAYS = {
     "least squares by n × n numbers": "linearhead.objective.normal:inverse_by_rows",
     "least squares by all rows at once": "linearhead.solvers.closed_form:_by_rows",
     "Newton on the support of L1": "linearhead.solvers.proximal:support_newton",
+    "Newton through the kinks of L1": "linearhead.objective.kinked:Kinked.step",
     "intercept balanced for the bound": "linearhead.objective.duality:_balanced_bound",
 }
 

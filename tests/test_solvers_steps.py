@@ -386,6 +386,13 @@ def test_few_iterations_are_enough(loss):
 
 
 # ── kinked penalties ──────────────────────────────────────────────────────────────────────────────
+@pytest.fixture
+def elsewhere(monkeypatch):
+    """Rows that are not at hand, as of a cluster: without Newton's steps that see the kinks."""
+    monkeypatch.setattr(Objective, "kinked_newton", lambda objective, allowed: None)
+
+
+@pytest.mark.usefixtures("elsewhere")
 @pytest.mark.parametrize("loss", ["cross_entropy", "squared"])
 def test_newton_on_the_support_finishes_what_first_steps_began(loss):
     X, y = blobs(np.random.default_rng(2), 60, 8, 3)
@@ -401,6 +408,7 @@ def test_newton_on_the_support_finishes_what_first_steps_began(loss):
     assert support_newton(objective, found) is None or objective.prox_residual(found) <= 1e-9
 
 
+@pytest.mark.usefixtures("elsewhere")
 def test_columns_of_non_zero_weights_alone_are_shifted_to_their_median():
     """No row sees the shift, along which F is straight: steps of α each went there, and Newton saw no curvature."""
     rng = np.random.default_rng(0)
@@ -417,6 +425,7 @@ def test_columns_of_non_zero_weights_alone_are_shifted_to_their_median():
         assert other.centred(solution.point.theta) is solution.point.theta
 
 
+@pytest.mark.usefixtures("elsewhere")
 def test_newton_on_the_support_steps_by_the_curvature_model_and_as_short_as_it_takes():
     rng = np.random.default_rng(0)
     X = rng.standard_normal((45, 12)) * 10.0 ** (-2 * np.linspace(0, 1, 12))
@@ -483,6 +492,7 @@ def test_backtracking_ends_where_no_step_lowers_f():
     np.testing.assert_allclose([-theta[0, 0] for theta in tried[:20]], 0.5 ** np.arange(20), rtol=1e-9)
 
 
+@pytest.mark.usefixtures("elsewhere")
 @pytest.mark.parametrize("penalty", ["l1", "elastic_net"])
 def test_fista_is_its_recursion(penalty):
     """θ⁺ = prox(v − η M⁻¹∇L(v)), η a tenth more, then halved until the bound holds; t⁺ = ½ (1 + √(1 + 4t²)),
@@ -515,6 +525,7 @@ def test_fista_is_its_recursion(penalty):
         np.testing.assert_allclose(found.point.theta, wanted[steps - 1], atol=1e-12)
 
 
+@pytest.mark.usefixtures("elsewhere")
 def test_newton_on_the_support_is_asked_after_25_steps_in_which_it_rested(monkeypatch):
     X, y = blobs(np.random.default_rng(2), 60, 8, 3)
     objective = objective_of(X, y, "cross_entropy", 0.05, penalty="l1")

@@ -251,6 +251,13 @@ class Objective(Judging, Proximal, Scales, MiniBatches):
 
         return Finish.of(self, allowed)
 
+    def kinked_newton(self, allowed: float) -> Any:
+        """Newton's steps that see the penalty's kinks and cost so many passes at most, a `Kinked`; None where they are
+        not for this problem."""
+        from .kinked import Kinked
+
+        return Kinked.of(self, allowed)
+
     def separated(self, point: Point) -> bool:
         """Whether nothing is penalised and the loss proves every row right: then no finite optimum exists.
 

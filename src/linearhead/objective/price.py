@@ -16,6 +16,7 @@ from .span import worth_spanning
 EIGEN = 4  # of an eigendecomposition, in cubes of its size
 MODELS = 3  # that a short fit makes
 STEP, MOST_FREE = 16, 3000  # passes that a factor of Newton's method may cost, and free directions, which take f² room
+SOLVES = 5  # factors of all unknowns that a quadratic problem with kinks costs: few of them are not 0
 TOUCH, CALLS = 32, 2e7  # of a pass besides its products: multiplications' worth per number of a row, and in all
 
 
@@ -63,3 +64,8 @@ def newton_price(objective: Objective, free: int) -> float:
 def most_free(objective: Objective) -> int:
     """Free directions whose factor is worth its price."""
     return int(min(MOST_FREE, (6 * STEP * _pass(objective)) ** (1 / 3)))
+
+
+def kinked_price(objective: Objective, unknowns: int) -> float:
+    """Passes that the Hessian of so many unknowns and the quadratic problem with it cost."""
+    return 1 + (objective.n * unknowns**2 / 2 + SOLVES * unknowns**3 / 6) / _pass(objective)

@@ -27,6 +27,11 @@ class Penalty:
     def strong_convexity(self) -> float:
         raise NotImplementedError
 
+    @property
+    def kink(self) -> float:
+        """R − kink Σ |W| is smooth: ½ `strong_convexity` ‖W‖²."""
+        return 0.0
+
     def value(self, W: Array) -> float:
         raise NotImplementedError
 

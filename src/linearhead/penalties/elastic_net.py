@@ -33,6 +33,10 @@ class ElasticNet(Penalty):
     def strong_convexity(self) -> float:
         return 1 - self.l1_ratio
 
+    @property
+    def kink(self) -> float:
+        return self.l1_ratio
+
     def value(self, W: Array) -> float:
         xp = namespace(W)
         return self.l1_ratio * float(xp.sum(xp.abs(W))) + 0.5 * (1 - self.l1_ratio) * float(xp.sum(W * W))

@@ -26,6 +26,10 @@ class L1(Penalty):
     def strong_convexity(self) -> float:
         return 0.0
 
+    @property
+    def kink(self) -> float:
+        return 1.0
+
     def value(self, W: Array) -> float:
         xp = namespace(W)
         return float(xp.sum(xp.abs(W)))

@@ -1,9 +1,10 @@
 """FISTA: accelerated proximal gradient for penalties with kinks (Beck & Teboulle 2009), in a diagonal metric.
 
 θ⁺ = prox_{αR, M/η}(v − η M⁻¹ ∇L(v)), M the mean squared columns, v the extrapolated point; η by backtracking on the
-quadratic bound; momentum restarts when it points uphill (O'Donoghue & Candès 2015). Once the set of non-zero weights
-rests, Newton steps on it (signs held) finish the last digits, which first-order steps reach slowly. Residual: the
-prox-gradient step times M/η, max norm.
+quadratic bound; momentum restarts when it points uphill (O'Donoghue & Candès 2015). After 16 steps, and whenever they
+have doubled since, Newton's method through the kinks (`objective/kinked.py`) goes on as far as it can afford. Of rows
+elsewhere or too many weights it is Newton's on those that are not 0, once these rest, signs held. Residual: the least
+|∂F|, max norm.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ from .lbfgs import noise
 from .newton import conjugate_gradients
 
 SHORTER = 10  # lengths of Newton's step that are tried
+FIRST = 16  # steps before Newton's, which are asked again when there have been twice as many
+LEAST, SPENT = 64, 2  # passes, and times the passes so far, whichever is more: what Newton's steps may cost together
 RESTED = 25  # steps in which no weight became 0 or left it, after which its sign may be held
 
 
 @dataclass(frozen=True)
 class Proximal(Solver):
     name = "proximal"
-    title = "FISTA with restart, then Newton on the support"
+    title = "FISTA with restart, then Newton through the kinks"
     smoothness = 1
     kinked_penalty = True
 
@@ -34,7 +37,7 @@ class Proximal(Solver):
     def minimise(self, problem: Problem, theta: np.ndarray, progress: Progress) -> Status:
         problem = problem.precise()
         metric = problem.column_metric()
-        eta, t, rest = 1.0, 1.0, 0
+        eta, t, rest, newton, due = 1.0, 1.0, 0, None, 0 if theta[:-1].any() else FIRST
         point = problem.smooth_at(theta)
         ahead = point
         for iteration in range(self.max_iter + 1):
@@ -44,11 +47,18 @@ class Proximal(Solver):
                 return Status.CONVERGED
             if iteration == self.max_iter:
                 break
-            if rest >= RESTED:
-                newton, rest = support_newton(problem, point), 0
-                if newton is not None:
-                    ahead, point, t = newton, newton, 1.0
-                    continue
+            if newton is None and iteration >= due:
+                newton = problem.kinked_newton(max(LEAST, SPENT * progress.trace.passes[-1]))
+            if newton is not None:
+                step, due = newton.step(point), max(2 * iteration, FIRST)
+                newton = None if step is None else newton
+            elif rest >= RESTED:
+                step, rest = support_newton(problem, point), 0
+            else:
+                step = None
+            if step is not None:
+                ahead, point, t = step, step, 1.0
+                continue
             new, eta = self._step(problem, ahead, metric, eta)
             move = new.theta - point.theta
             rest = rest + 1 if np.array_equal(new.theta != 0, point.theta != 0) else 0
