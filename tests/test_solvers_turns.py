@@ -15,7 +15,7 @@ from linearhead.objective.finish import PATIENCE, Finish
 from linearhead.objective.price import most_free, newton_price
 from linearhead.objective.semismooth import Gram, direction, scores
 from linearhead.records import Status
-from linearhead.solvers import LBFGS, turns
+from linearhead.solvers import LBFGS, SOLVERS, turns
 from linearhead.solvers.turns import Turns
 from test_solvers_agree import objective_of
 
@@ -45,6 +45,19 @@ def test_a_fit_that_l_bfgs_does_not_end_is_ended(problem, monkeypatch):
     np.testing.assert_array_equal(both.trace.iteration, np.arange(both.iterations + 1))
     assert np.all(np.diff(both.trace.value) <= 1e-12)
     assert 0.9 < np.diff(both.trace.passes[17:]).max() < 1.1  # a step is one pass, its length costs none
+
+
+@pytest.mark.parametrize("alpha", [1e-3, 1e-5])
+def test_the_solver_newton_takes_these_steps_at_once(alpha):
+    """By conjugate gradients 227 passes, and 608 were not enough, of few smooth pictures."""
+    rng = np.random.default_rng(0)
+    y = np.arange(96) % 10
+    smooth = 0.3 * rng.standard_normal((10, 4, 4))[y] + rng.standard_normal((96, 4, 4))
+    X = np.kron(smooth, np.ones((1, 4, 4))).reshape(96, -1) + 0.5 * rng.standard_normal((96, 256))
+    problem = objective_of(0.15 * X + 0.5, y, "squared_hinge", alpha)
+    found = SOLVERS["newton"](tol=1e-7)(problem, problem.start())
+    assert found.status is Status.CONVERGED
+    assert found.trace.passes[-1] <= 20
 
 
 @pytest.mark.parametrize("form", [np.asarray, scipy.sparse.csr_array, lambda X: X.astype(np.float32)])

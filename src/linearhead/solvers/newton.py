@@ -2,7 +2,8 @@
 
 Preconditioned by the curvature model; η_k = min(½, √‖∇F‖) gives superlinear convergence (Dembo, Eisenstat & Steihaug
 1982; Nocedal & Wright 2006, algorithm 7.1). For losses with one derivative H is an element of the generalised Hessian
-(semismooth Newton, Qi & Sun 1993). Always in float64: it is the method for the last digits.
+(semismooth Newton, Qi & Sun 1993); where free directions are few a step takes its factor and no products
+(`objective/finish.py`). Always in float64: it is the method for the last digits.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Newton(Solver):
 
     def minimise(self, problem: Problem, theta: np.ndarray, progress: Progress) -> Status:
         problem = problem.precise()
-        point = problem.at(theta)
+        point, finish = problem.at(theta), None
         for iteration in range(self.max_iter + 1):
             progress.record(iteration, point)
             if point.residual <= self.tol:
@@ -40,7 +41,10 @@ class Newton(Solver):
                 break
             if progress.resting(8):
                 return Status.STALLED
-            step = self._step(problem, point)
+            finish = problem.finish(np.inf) if finish is None else finish
+            step = None if finish is None else finish.step(point)
+            if step is None:
+                step, finish = self._step(problem, point), None
             if step is None:
                 return Status.STALLED
             point = step
