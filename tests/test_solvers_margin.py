@@ -144,7 +144,7 @@ def renewed(monkeypatch):
     """fit(problem, inner steps, **options) → (Solution, log)."""
 
     def fit(problem, steps=lambda i: 5, newton=False, **options):
-        def inner(self, smooth, settled, reach, share, memory, hard):
+        def inner(self, smooth, settled, reach, share, memory, hard, *_):
             problem.hard.append(hard)
             problem.log.append((smooth.gamma, share / settled.gap.estimate, smooth.design.dtype.name, reach))
             return settled.theta + 1, steps(settled.theta), newton
@@ -341,7 +341,7 @@ def test_where_rows_near_a_kink_led_astray_all_take_part(monkeypatch, steps, new
         found.append(SimpleNamespace(theta=at, short=short[at], value=values[at]))
         return found[-1]
 
-    def inner(self, smooth, settled, reach, share, memory, hard):
+    def inner(self, smooth, settled, reach, share, memory, hard, *_):
         asked.append((settled.theta, reach))
         return len(asked) - 1, steps, newton
 
@@ -399,6 +399,23 @@ def test_ctrl_c_in_an_inner_problem_ends_the_whole_fit(monkeypatch):
     objective = objective_of(X, y, "hinge", 0.01, penalty="l1")
     found = Dual()(objective, objective.start())
     assert (found.status, len(begun)) == (Status.INTERRUPTED, 1)
+
+
+@pytest.mark.parametrize("penalty", ["l2", "l1"])
+def test_a_callback_may_stop_it_within_an_inner_problem(monkeypatch, penalty):
+    """Rows of the trace lie a hundred passes apart; who limits passes or seconds need not wait for the next."""
+    X, y = blobs(400, 8, 3)
+    objective = objective_of(X, y, "hinge", 1e-3)
+    kind = type(objective.smoothed(objective.no_multipliers(), 1.0))
+    monkeypatch.setattr(kind, "newton", lambda self, s, *_: (s.theta, 0, None))
+    ends = []
+    for limit in (np.inf, 9):
+        objective = objective_of(X, y, "hinge", 1e-3, penalty=penalty)
+        found = Dual(max_iter=9)(objective, objective.start(), lambda row, limit=limit: row["passes"] > limit)
+        ends.append(found.trace.passes[1:])
+        assert found.status in ((Status.CALLBACK,) if limit == 9 else (Status.CONVERGED, Status.MAX_ITER))
+    assert len(ends[1]) == 1
+    assert 9 < ends[1][0] < 15 < ends[0][0]
 
 
 def test_what_the_dual_solver_is_and_takes_by_default():

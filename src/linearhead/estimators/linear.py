@@ -61,7 +61,8 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
     class_weight : None, "balanced" or {class: weight}; of rows that are held out as well.
     warm_start : begin from the previous coef_ and intercept_.
     random_state : seed of the shuffling.
-    callback : called with every row of the trace as a dict; return True to stop.
+    callback : called with every row of the trace as a dict; return True to stop. By dual in between as well, with the
+        last row and the passes and seconds until then.
 
     Attributes
     ----------

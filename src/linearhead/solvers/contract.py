@@ -88,6 +88,7 @@ class Progress:
         self.extras: dict[str, Any] = {}
         self._problem, self._callback, self._monitor = problem, callback, monitor
         self._start, self._passes = time.perf_counter(), problem.count.passes
+        self._last: dict[str, Any] = {}
 
     def record(self, iteration: int, point: Any, residual: float | None = None) -> None:
         """Add a row; the newest point is the best one (descent methods); Stop if the callback says so."""
@@ -97,8 +98,7 @@ class Progress:
         self.residual = point.residual if residual is None else residual
         row = {
             "iteration": iteration,
-            "passes": float(self._problem.count.passes - self._passes),
-            "seconds": time.perf_counter() - self._start,
+            **self._spent(),
             "value": float(point.value),
             "gradient_norm": float(self.residual),
             "train_loss": float(point.loss),
@@ -107,10 +107,22 @@ class Progress:
         if self._monitor is not None:
             row |= self._monitor(point.theta)
         self.trace.append(**row)
+        self._last = row
         if self._problem.separated(point):
             raise Stop(Status.UNBOUNDED)
         if self._callback is not None and self._callback(dict(row)) is True:
             raise Stop(Status.CALLBACK)
+
+    def _spent(self) -> dict[str, float]:
+        return {
+            "passes": float(self._problem.count.passes - self._passes),
+            "seconds": time.perf_counter() - self._start,
+        }
+
+    def stopped(self) -> bool:
+        """Whether the callback, shown the last row with what has been spent since, asks to stop: for long work between
+        two rows."""
+        return self._callback is not None and bool(self._last) and self._callback(self._last | self._spent()) is True
 
     def resting(self, rows: int) -> bool:
         """Whether the last rows of the trace lowered neither F nor the residual: rounding has the say."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,6 +33,10 @@ FOLLOWED = 2.0**10
 QUICK, FEW = 0.25, 8  # γ shrinks by so much after an inner problem that took so few steps of Newton's method
 ASTRAY = 10.0  # times the share of the gap: all rows are farther from the minimum than those near a kink showed
 EXACTER, FARTHER = 0.3, 2.0  # inner problems by Newton's method: of the share of the gap, and of the reach
+
+
+def _never() -> bool:
+    return False
 
 
 @dataclass(frozen=True)
@@ -90,21 +95,29 @@ class Dual(Solver):
                     exactness, reach, problem = self.exactness, self.reach, given
             smooth = problem.smoothed(settled.u, gamma)
             hard = newton or steps >= self.inner
-            settled, steps, newton = self._next(smooth, settled, reach, exactness * gap, memory, hard)
+            settled, steps, newton = self._next(smooth, settled, reach, exactness * gap, memory, hard, progress.stopped)
         return Status.MAX_ITER
 
     def _next(
-        self, smooth: Problem, settled: Any, reach: float, share: float, memory: deque, hard: bool
+        self,
+        smooth: Problem,
+        settled: Any,
+        reach: float,
+        share: float,
+        memory: deque,
+        hard: bool,
+        stopped: Callable[[], bool] = _never,
     ) -> tuple[Any, int, bool]:
         """All rows where the inner problem ended, its steps, and whether by Newton's method. Where the rows within
-        reach of a kink led astray, as others came to theirs, all take part."""
+        reach of a kink led astray, as others came to theirs, all take part. `stopped`: whether it is to end as it is.
+        """
         start = settled
         for near in (reach, np.inf, np.inf):
-            theta, steps, newton = self._inner(smooth, start, near, share, memory, hard)
+            theta, steps, newton = self._inner(smooth, start, near, share, memory, hard, stopped)
             if smooth.loss.shift_invariant:  # no row sees a shift of all intercepts, and rounding moves it
                 theta = np.vstack([theta[:-1], theta[-1:] - theta[-1].mean()])
             settled = smooth.settle(theta)
-            if settled.short <= ASTRAY * share:
+            if settled.short <= ASTRAY * share or stopped():
                 break
             if steps == self.inner and (near == np.inf or not newton):  # all rows would use them up, too
                 break
@@ -112,7 +125,14 @@ class Dual(Solver):
         return settled, steps, newton
 
     def _inner(
-        self, smooth: Problem, settled: Any, reach: float, share: float, memory: deque, hard: bool = False
+        self,
+        smooth: Problem,
+        settled: Any,
+        reach: float,
+        share: float,
+        memory: deque,
+        hard: bool = False,
+        stopped: Callable[[], bool] = _never,
     ) -> tuple[np.ndarray, int, bool]:
         """(θ, steps, whether by Newton's method): where the smoothed problem is within `share` of its minimum, or the
         steps are used up. hard: Newton's method, or all steps, is what the last one took."""
@@ -120,7 +140,9 @@ class Dual(Solver):
         if smooth.alpha and not smooth.penalty.smooth:
             # L1's dual is bounded by α: a residual of r costs the gap r/α of F
             scale = smooth.alpha * share / max(settled.gap.point.value, 1e-300)
-            found = Proximal(tol=float(np.clip(scale, 1e-13, 1e-2)), max_iter=2000)(smooth, theta)
+            found = Proximal(tol=float(np.clip(scale, 1e-13, 1e-2)), max_iter=2000)(
+                smooth, theta, lambda row: stopped()
+            )
             if found.status is Status.INTERRUPTED:
                 raise KeyboardInterrupt  # of the whole fit, of which this one is a part
             return found.point.theta, 0 if found.status is Status.CONVERGED else self.inner, False
@@ -130,7 +152,7 @@ class Dual(Solver):
         smooth = smooth.part(settled, reach * smooth.gamma)
         if smooth.model is None and memory:  # else far from the optimum, where L-BFGS had better renew its model
             smooth = replace(smooth, model=smooth.preconditioner(theta))
-        progress = _Within(smooth, share)
+        progress = _Within(smooth, share, stopped)
         with contextlib.suppress(Stop):
             LBFGS(tol=1e-14, max_iter=self.inner).minimise(smooth, theta, progress, memory)
         best: Any = progress.best
@@ -147,13 +169,16 @@ def _wider(problem: Problem) -> float:
 
 
 class _Within(Progress):
-    """Stops an inner problem once strong convexity bounds its distance from the minimum: ‖∇_W‖²/2α ≤ share."""
+    """Stops an inner problem once strong convexity bounds its distance from the minimum: ‖∇_W‖²/2α ≤ share; or where
+    `stopped` says so."""
 
-    def __init__(self, problem: Problem, share: float) -> None:
+    def __init__(self, problem: Problem, share: float, stopped: Callable[[], bool] = _never) -> None:
         super().__init__(problem, None, None)
-        self._bound = 2 * max(problem.alpha, 1e-12) * share
+        self._bound, self._stopped = 2 * max(problem.alpha, 1e-12) * share, stopped
 
     def record(self, iteration: int, point: Any, residual: float | None = None) -> None:
         super().record(iteration, point, residual)
         if iteration and float(np.vdot(point.gradient, point.gradient)) <= self._bound:
             raise Stop(Status.CONVERGED)
+        if iteration and self._stopped():
+            raise Stop(Status.CALLBACK)
