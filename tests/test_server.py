@@ -665,7 +665,9 @@ def test_a_person_drops_pictures_on_the_page(browser, server, run, files, tmp_pa
         context.set_offline(True)
         page.set_input_files("#camera", str(files[0]))
         page.wait_for_selector("#results li .warn")
+        assert "No answer" in page.inner_text("#results")
         assert "No network" in page.inner_text("#results")
+        assert page.inner_text("#status").endswith(": No answer")  # for who listens
         noise.pop()  # what the browser itself says of it
         assert noise == []
         context.close()

@@ -4,17 +4,19 @@ const ASKED = JSON.parse($("model").textContent);
 const TOKEN = new URLSearchParams(location.hash.slice(1)).get("token");
 const UNLIKE = 0.01; // share of trained pictures below which one is called unlike all of them
 
+function unanswered(why) { return Object.assign(new Error(why), { label: "No answer" }); }
+
 async function classify(file) {
   const query = new URLSearchParams({ regions: "true" });
   if (ASKED.coverage) query.set("coverage", ASKED.coverage);
   const headers = { "Content-Type": "application/octet-stream" };
   if (TOKEN) headers.Authorization = "Bearer " + TOKEN;
   const response = await fetch("/predict?" + query, { method: "POST", body: file, headers }).catch(() => {
-    throw new Error(navigator.onLine ? "The server could not be reached, or the network is too slow for this picture." : "No network; try again when there is one.");
+    throw unanswered(navigator.onLine ? "The server could not be reached, or the network is too slow for this picture." : "No network; try again when there is one.");
   });
   const told = await response.json().catch(() => ({ error: "The server gave no answer." }));
-  if (response.status === 503) throw new Error("The server is busy; try again in a moment.");
-  if (response.status === 401) throw new Error("A token is needed: open this page as …/#token=TOKEN.");
+  if (response.status === 503) throw unanswered("The server is busy; try again in a moment.");
+  if (response.status === 401) throw unanswered("A token is needed: open this page as …/#token=TOKEN.");
   const answer = told.predictions ? told.predictions[0] : told;
   if (answer.error) throw new Error(answer.error);
   const notes = [];

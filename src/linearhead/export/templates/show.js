@@ -79,9 +79,10 @@ function take(files) {
         fill(item, answer);
         $("status").textContent = (file.name || "picture") + ": " + answer.label;
       } catch (error) {
-        item.querySelector(".label").textContent = "Cannot be read";
+        const label = error.label || "Cannot be read";
+        item.querySelector(".label").textContent = label;
         item.append(element("p", String(error.message || error), "note warn"));
-        $("status").textContent = "A picture could not be read.";
+        $("status").textContent = (file.name || "picture") + ": " + label;
       }
     });
   }
