@@ -8,17 +8,17 @@ from typing import Any
 
 from .contract import Problem, Progress
 
-FIRST = 16  # iterations before
+FIRST = 16  # iterations before its second turn
 LEAST, SPENT = 512, 4  # passes, and times the passes so far, whichever is more: what the steps of one turn may cost
 
 
 class Turns:
-    """Newton's method has its turn at iteration FIRST, at once where so many passes were made before, and again when
-    there have been twice as many iterations."""
+    """Newton's method has its turn at once, as its steps may be short from where L-BFGS leads, at iteration FIRST, and
+    again when there have been twice as many iterations. before: passes made on the way."""
 
     def __init__(self, before: float) -> None:
         self.before = before
-        self.due: float = 0 if before else FIRST
+        self.due: float = 0
         self.finish: Any = None
 
     def step(self, problem: Problem, progress: Progress) -> Any:
