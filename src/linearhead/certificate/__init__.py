@@ -19,6 +19,7 @@ from ..arrays import namespace, running_sum, to_host
 from ..design import Block
 from ..losses.labels import Label, own, row_max
 from ..objective import Objective
+from ..objective.duality import Gap
 from ..records import Certificate
 from .reach import Curvature, Reach
 
@@ -41,7 +42,8 @@ def prove(
     """The certificate, and how far scores of any rows can still move."""
     precise = objective.precise()
     counted = multipliers is None and precise.loss.name in MONOTONE
-    along = partial(_share, precise) if Curvature(precise, 0.0).needed else None
+    told = Curvature(precise, Gap(None, 0.0, 0.0))
+    along = partial(_share, precise) if told.needed and not told.sharp else None
     found = precise.gap_at(theta, multipliers, _distances if counted else None, along)
     value = found.point.value
     if objective.loss.smoothness == 0 or relative:
@@ -50,27 +52,24 @@ def prove(
         residual = precise.prox_residual(precise.smooth_at(theta)) if precise.kinked else found.point.residual
     gap = float(found.bound) if objective.alpha else None
     certified = bool(residual <= tol)
-    shares = found.along if found.bound <= found.expected else None
-    undecided, reach = settle(precise, theta, found.bound, found.noticed, shares)
+    undecided, reach = settle(Curvature(precise, found, multipliers), theta)
     return Certificate(float(value), gap, float(residual), tol, certified, undecided), reach
 
 
-def settle(
-    objective: Objective,
-    theta: np.ndarray,
-    gap: float,
-    distances: list | None = None,
-    shares: Sequence[Any] | None = None,
-) -> tuple[int | None, Reach]:
+def settle(curvature: Curvature, theta: np.ndarray) -> tuple[int | None, Reach]:
     """At most how many of the objective's rows could have another label at the exact optimum (None: not known), and
     the reach of all other rows: one pass, none where neither can be known, or where the rows' `_distances` and the
-    curvature's `shares`, for this gap or a larger one, are known as far as they are needed."""
-    count = objective.loss.name in MONOTONE and bool(np.isfinite(gap))
-    curvature = Curvature(objective, gap)
+    curvature's shares, for this gap or a larger one, came with the gap as far as they are needed; and for margin losses
+    one for the count."""
+    objective, found = curvature.objective, curvature.found
+    distances, shares = found.noticed, found.along if found.bound <= found.expected else None
+    count = objective.loss.name in MONOTONE and bool(np.isfinite(found.bound))
     if (count and distances is None) or (curvature.needed and shares is None):
         distances, shares = _looked_for(curvature, theta, count)
     reach = curvature.reach(*map(to_host, shares or ()))
-    return _payable(objective, distances, gap) if count and distances is not None else None, reach
+    if count:
+        return None if distances is None else _payable(objective, distances, found.bound), reach
+    return reach.count(objective, theta), reach
 
 
 def _looked_for(curvature: Curvature, theta: np.ndarray, count: bool) -> tuple[list, Sequence[Any]]:
@@ -88,7 +87,7 @@ def _looked_for(curvature: Curvature, theta: np.ndarray, count: bool) -> tuple[l
 
 def _share(objective: Objective, here: Objective, block: Block, s: np.ndarray, gap: float) -> tuple:
     """What `Curvature` wants to know of a block, for a gap of the objective."""
-    return Curvature(objective, gap).share(here, block, s)
+    return Curvature(objective, Gap(None, gap, gap)).share(here, block, s)
 
 
 def _payable(objective: Objective, distances: list, gap: float) -> int:

@@ -13,7 +13,13 @@
 5. Hence |uᵀβ| ≤ f(B) = √E √(e^B ‖u‖²_{M⁻¹} + 2g²/a). D(s, s + td) rises with t, so 3 holds for tV, tβ, t ≤ 1: were
    R(β) > B > f(B), the t with R(tβ) = B gives B ≤ f(B). So any B with f(B) < B bounds R(β), by f(B). Then for every row
    z likewise |Δ(s_a − s_b)| ≤ √E √(e^B ‖u‖²_{M⁻¹} + 2 (√2 ‖z‖ + g)²/a); without an intercept the first and g are 0.
-6. For squares N(d)² = ½ mean ‖dᵢ‖² ≥ ½ ‖β + Vᵀz̄‖², z̄ the mean row: M = ½I, every z̄_e is z̄, next to nothing where
+6. Margin losses have no bend to rest on, but kinks (squared ones: a bend on one side). E = F(θ) − D(g), g the bound's
+   dual point, is also Σ of the rows' B(s) = ℓ(s) + ℓ*(g) − ⟨g, s⟩ and a part of W, at θ as F* − D(g) ≤ E is at θ*; and
+   B(s) ≥ Σ_j a_j (|s_j − s_c − r_j| − t/2), `Loss.sharpness`, t = √E for squared ones, else 0. So of the edges' changes
+   d_e = (d_i)_j − (d_i)_c the mean Σ a|d_e| is at most K = 2E/(1 − ε) + t mean Σ a, ε the share of g that balancing the
+   intercept mixed away. In 4, with M the Laplacian of the a, mean Σ a Δφ_e d_e ≤ K ‖u‖²_{M⁻¹}, as no potentials are
+   further apart than those of the current's ends: |Δ(s_a − s_b)| ≤ K ‖u‖²_{M⁻¹} + ρ (√2 ‖z‖ + g).
+7. For squares N(d)² = ½ mean ‖dᵢ‖² ≥ ½ ‖β + Vᵀz̄‖², z̄ the mean row: M = ½I, every z̄_e is z̄, next to nothing where
    columns are centred, and no row need be looked at.
 """
 
@@ -27,7 +33,9 @@ import numpy as np
 from ..arrays import namespace, to_device, to_host
 from ..design import Block, LentArray, LentRows, design_of
 from ..losses.labels import Label
+from ..losses.margins import star_mean
 from ..objective import Objective
+from ..objective.duality import Gap
 
 BENDS = {"cross_entropy": 1.0, "logistic": 1.0, "squared": 0.0}  # |φ'''| ≤ bend · R(d) φ''
 MOST = 512  # classes up to which M, (k, k), and its inverse cost less than the fit; beyond, nothing is said
@@ -43,20 +51,21 @@ class Reach:
     strength: float  # a
     centre: np.ndarray | None
     scale: np.ndarray | None
-    inverse: np.ndarray | None = None  # e^B M⁻¹, (k, k); None without an intercept
-    pulls: np.ndarray | None = None  # g_a, (k,)
+    # without an intercept None, else (k, k) for every pair of classes
+    bends: np.ndarray | None = None  # E e^B ‖u‖²_{M⁻¹}
+    kinks: np.ndarray | None = None  # K ‖u‖²_{M⁻¹}
+    pulls: np.ndarray | None = None  # g
 
     def __call__(self, lengths: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
         """|Δ(s_label − s_b)| ≤ this, (n, k), for rows of these ‖z‖ and labels in 0 … k − 1."""
         xp = namespace(lengths)
         if not np.isfinite(self.gap):
             return xp.zeros((lengths.shape[0], k)) + np.inf
-        pairs, pulls = (
-            (pair_lengths(self.inverse), self.pulls) if self.pulls is not None else (np.zeros((k, k)), np.zeros(k))
-        )
-        c, g = (xp.take(to_device(table, lengths), labels, axis=0) for table in (pairs, pulls[:, None] + pulls))
-        pull = 2**0.5 * lengths[:, None] + g
-        return SAFE * xp.sqrt(float(self.gap) * (c * c + 2 * pull * pull / self.strength))
+        nothing = np.zeros((k, k))
+        tables = (nothing if table is None else table for table in (self.bends, self.kinks, self.pulls))
+        bend, kink, pull = (xp.take(to_device(table, lengths), labels, axis=0) for table in tables)
+        pull = pull + 2**0.5 * lengths[:, None]
+        return SAFE * (xp.sqrt(bend + float(2 * self.gap / self.strength) * pull * pull) + kink)
 
     def undecided(self, X: Any, coef: np.ndarray, intercept: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Which rows of X could have another label than these at the exact optimum, (n,) bool.
@@ -72,36 +81,69 @@ class Reach:
         if isinstance(X, LentArray):
             design, measure = LentRows.like(design), LentRows.like(measure)
             theta, labels = to_device(theta, X.source), to_device(labels.astype(np.int64), X.source)
-        size, xp = abs(theta), namespace(theta)
+        size = abs(theta)
 
         def look(block: Any) -> tuple:
-            s, label = block.forward(theta), Label(xp, labels[block.rows])
-            noise = 4 * design.d * float(np.finfo(float).eps) * block.absolute(size)
-            margin = (label.get(s) - label.get(noise))[:, None] - s - noise
-            far = self(xp.sqrt(measure.lengths(block)), label.y, s.shape[1])
-            return (~to_host(xp.all(label.put(margin, np.inf) > far, axis=1)),)
+            s, noise = block.forward(theta), 4 * design.d * float(np.finfo(float).eps) * block.absolute(size)
+            return (~to_host(self._settled(s, noise, measure.lengths(block), labels[block.rows])),)
 
         with np.errstate(invalid="ignore", over="ignore"):
             design.fill(found, look)
         return found
 
+    def count(self, objective: Objective, theta: np.ndarray) -> int | None:
+        """How many of the objective's rows could have another label than the scores of θ (d+1, k) give, by one pass;
+        None where nothing is known."""
+        if not np.isfinite(self.gap):
+            return None
+        here = objective.placed()
+        stored = here.design.to_rows(here.into(theta))
+        size, xp = abs(stored), namespace(stored)
+
+        def look(block: Any) -> tuple:
+            s, noise = block.forward(stored), 4 * here.design.d * float(np.finfo(float).eps) * block.absolute(size)
+            settled = self._settled(s, noise, here.design.lengths(block), xp.argmax(s, axis=1))
+            return None, xp.count_nonzero(~settled)
+
+        with np.errstate(invalid="ignore", over="ignore"):
+            return int(here.design.collect(look)[1][0])
+
+    def _settled(self, s: np.ndarray, noise: np.ndarray, lengths: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Rows of scores s ± noise (m, k) and squared length ‖z‖² (m,) that keep their label, (m,) bool."""
+        xp = namespace(s)
+        label = Label(xp, labels)
+        margin = (label.get(s) - label.get(noise))[:, None] - s - noise
+        return xp.all(label.put(margin, np.inf) > self(xp.sqrt(lengths), labels, s.shape[1]), axis=1)
+
 
 @dataclass(frozen=True)
 class Curvature:
-    """What the training rows tell about the intercept: M of the proof and what rows of length ‖z‖² for 1 make of it,
-    gathered block by block."""
+    """What the training rows tell about the intercept: M of the proof and the same sum with every row counted ‖z‖²
+    times, gathered block by block."""
 
     objective: Objective
-    gap: float
+    found: Gap
+    multipliers: np.ndarray | None = None  # (n, k) of the bound's dual point, where it is not ∇ℓ
+
+    @property
+    def gap(self) -> float:
+        return self.found.bound
 
     @property
     def strength(self) -> float:
         return self.objective.alpha * self.objective.penalty.strong_convexity
 
     @property
+    def sharp(self) -> bool:
+        """Whether the loss has kinks in place of a bend."""
+        return self.objective.loss.smoothness < 2
+
+    @property
     def told(self) -> bool:
-        """Whether they tell anything: an intercept, a penalty and a loss whose bend is known, not too many classes."""
-        known = self.objective.design.intercept and self.objective.loss.name in BENDS and self.objective.k <= MOST
+        """Whether they tell anything: an intercept, a penalty, a bound's dual point that is mostly its own, and not too
+        many classes."""
+        mixed = self.sharp and self.found.mixed > 0.5
+        known = self.objective.design.intercept and self.objective.k <= MOST and not mixed
         return bool(known and self.strength > 0 and np.isfinite(self.gap))
 
     @property
@@ -109,15 +151,30 @@ class Curvature:
         """Whether that takes a pass."""
         return self.told and not self.objective.loss.quadratic
 
+    @property
+    def width(self) -> float:
+        return self.gap**0.5 if self.objective.loss.smoothness else 0.0
+
     def share(self, here: Objective, block: Block, s: np.ndarray) -> tuple:
-        """A block's part of Σ w χ H and Σ w χ ‖z‖² H, (k, k), at its scores s (m, k); here: the objective where the
-        rows are."""
-        lengths = here.design.lengths(block)
-        w = 1.0 if here.weights is None else here.weights[block.rows]
+        """A block's part of both sums, (k, k), at its scores s (m, k); here: the objective where the rows are."""
+        xp, lengths = namespace(s), here.design.lengths(block)
+        w = xp.ones_like(lengths) if here.weights is None else here.weights[block.rows]
         with np.errstate(over="ignore", invalid="ignore"):
-            steps = namespace(s).sqrt(float(4 * self.gap / self.strength) * lengths)
+            if self.sharp:
+                a, centre = here.loss.sharpness(self._dual(here, block, s), here.y[block.rows], self.width)
+                star, none = Label(xp, centre), xp.zeros_like(lengths)
+                return tuple(star_mean(xp, a, none, v, star) for v in (w, w * lengths))
+            steps = xp.sqrt(float(4 * self.gap / self.strength) * lengths)
             w = w * remainder(BENDS[here.loss.name] * steps)
             return tuple(here.score_hessian_mean(s, block.rows, v) for v in (w, w * lengths))
+
+    def _dual(self, here: Objective, block: Block, s: np.ndarray) -> np.ndarray:
+        """The block's part of the bound's dual point, (m, k)."""
+        y = here.y[block.rows]
+        if self.multipliers is None:
+            return here.score_gradient(s + here.into(np.zeros(here.k) + self.found.moved), block.rows)
+        g = here.design.column(self.multipliers)[block.rows]
+        return here.loss.nearest_dual(namespace(s).astype(g, s.dtype), y)
 
     def _of_squares(self) -> tuple[np.ndarray, np.ndarray]:
         """The two sums for squares (5), the mean row's rounding included."""
@@ -143,14 +200,16 @@ class Curvature:
         if inverse is None:
             return replace(reach, gap=np.inf)
         pulls = pulled(inverse, M / objective.total, far / objective.total)
-        # R(β) is of two classes' difference where scores have no zero of their own
-        two = objective.loss.shift_invariant
-        own, g = (pair_lengths(inverse) ** 2, pulls[:, None] + pulls) if two else (inverse.diagonal(), pulls)
-        bend = BENDS[objective.loss.name] * SAFE
-        B = self_bound(bend**2 * gap * own.max(), bend**2 * gap * 2 * g.max() ** 2 / self.strength)
-        if not np.isfinite(B):
-            return replace(reach, gap=np.inf)
-        return replace(reach, inverse=np.exp(B) * inverse, pulls=pulls)
+        own, g = pair_squares(inverse), pulls[:, None] + pulls
+        reach = replace(reach, pulls=g)
+        if self.sharp:
+            K = 2 * gap / (1 - self.found.mixed) + self.width * float(np.trace(M)) / (2 * objective.total)
+            return replace(reach, kinks=K * own)
+        # R(β) is of single scores where these have a zero of their own
+        most = (own, g) if objective.loss.shift_invariant else (inverse.diagonal(), pulls)
+        bend = gap * (BENDS[objective.loss.name] * SAFE) ** 2
+        B = self_bound(bend * most[0].max(), bend * 2 * most[1].max() ** 2 / self.strength)
+        return replace(reach, bends=gap * np.exp(B) * own) if np.isfinite(B) else replace(reach, gap=np.inf)
 
 
 def remainder(R: np.ndarray) -> np.ndarray:
@@ -193,7 +252,7 @@ def inverted(M: np.ndarray, blind: bool) -> np.ndarray | None:
     return (vectors / (values - noise)) @ vectors.T
 
 
-def pair_lengths(inverse: np.ndarray) -> np.ndarray:
-    """√((e_a − e_b)ᵀ M⁻¹ (e_a − e_b)), (k, k)."""
+def pair_squares(inverse: np.ndarray) -> np.ndarray:
+    """(e_a − e_b)ᵀ M⁻¹ (e_a − e_b), (k, k)."""
     own = inverse.diagonal()
-    return np.sqrt(np.maximum(own[:, None] + own[None, :] - 2 * inverse, 0))
+    return np.maximum(own[:, None] + own[None, :] - 2 * inverse, 0)

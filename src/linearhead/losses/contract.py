@@ -94,6 +94,14 @@ class Loss:
         unit, y = xp.eye(k, dtype=q.dtype, device=q.device), xp.arange(k, device=q.device)
         return self.conjugate(q[None, :] - unit, y)
 
+    def sharpness(self, g: Array, y: Array, width: float) -> tuple[Array, Array]:
+        """For margin losses: a (n, k) ≥ 0 and c (n,) with ℓ(s) + ℓ*(g) − ⟨g, s⟩ ≥ Σ_j a_j (|s_j − s_c − r_j| − width/2)
+        for all s, r_j some numbers: how fast a loss leaves what g is tangent to (weak sharp minima: Burke & Ferris
+        1993, SIAM J. Control Optim. 31). The same holds of (1 − ε) a and (1 − ε) g + ε (q − e_y), q in the simplex,
+        ε ≤ ½.
+        """
+        raise TypeError(f"{self.name} bends everywhere: its Hessian tells more.")
+
     def smoothed(self, s: Array, y: Array, g: Array, gamma: float) -> tuple[Array, Array]:
         """For kinked losses: max over u in dom ℓ* of ⟨u, s⟩ − ℓ*(u) − γ/2 |u − g|², and its maximiser.
 

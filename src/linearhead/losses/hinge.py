@@ -134,6 +134,12 @@ class Hinge(KinkedHinge):
     def free(self, xp: Any, u: Array) -> tuple[Array, Array]:
         return indicator(xp, (u > 0) & (u < 1), u), xp.zeros_like(u[:, 0])
 
+    def sharpness(self, g: Array, y: Array, width: float) -> tuple[Array, Array]:
+        """ℓ − ⟨v, z⟩ = Σ_j v_j max(0, −z_j) + (1 − v_j) max(0, z_j)."""
+        xp = namespace(g)
+        v = Label(xp, y).put(own(xp, g), 0.0)
+        return positive(xp, xp.minimum(v, 1 - v)), y
+
     def depth(self, xp: Any, u: Array, label: Label) -> Array:
         return xp.min(label.put(xp.maximum(-u, u - 1), math.inf), axis=1)
 
@@ -194,6 +200,18 @@ class CrammerSinger(KinkedHinge):
         a = indicator(xp, self.project(xp, u) > 0, u)
         capped = indicator(xp, row_sum(xp, positive(xp, u)) > 1, u)
         return a, capped / xp.maximum(row_sum(xp, a), xp.ones_like(capped))
+
+    def sharpness(self, g: Array, y: Array, width: float) -> tuple[Array, Array]:
+        """ℓ − ⟨v, z⟩ = Σ_j v_j (ℓ − z_j), 1 − Σ v for the label, and |z_j − z_c| ≤ (ℓ − z_j) + (ℓ − z_c), c the class
+        of the largest v: of v_j there is as much for j as v_c can match."""
+        xp = namespace(g)
+        label = Label(xp, y)
+        v = positive(xp, label.put(own(xp, g), 0.0))
+        v = label.put(v, positive(xp, 1 - row_sum(xp, v)))
+        first = Label(xp, xp.argmax(v, axis=1))
+        most = first.get(v)
+        v = first.put(v, 0.0)
+        return v * xp.minimum(most / xp.maximum(row_sum(xp, v), most), xp.ones_like(most))[:, None], first.y
 
     def depth(self, xp: Any, u: Array, label: Label) -> Array:
         """v = 0 holds while all u ≤ 0; v = e_j while u_j − 1 ≥ max(0, other u), and both of these may move."""

@@ -74,6 +74,11 @@ class SquaredHinge(Loss):
         a = 2 * indicator(xp, margins(xp, s, label, self.margin) > 0, s)
         return a, xp.zeros_like(a[:, 0])
 
+    def sharpness(self, g: Array, y: Array, width: float) -> tuple[Array, Array]:
+        """max(0, z)² + v²/4 − vz ≥ 2t |z − v/2| − t² where v/2 ≥ t; t is `width`, and v/2 at least twice that."""
+        xp = namespace(g)
+        return 2 * width * indicator(xp, Label(xp, y).put(own(xp, g), 0.0) >= 4 * width, g), y
+
     def conjugate(self, g: Array, y: Array) -> Array:
         """Σ_j v_j²/4 − Δ v_j with v = g off the label, v ≥ 0, g_label = −Σ v."""
         xp = namespace(g)

@@ -30,7 +30,10 @@ MOST = 2048  # classes up to which a Hessian (k, k) is small, and summing it cos
 
 @dataclass(frozen=True)
 class Gap:
-    """F's point at θ in float64, F(θ) − F* ≤ bound, and where nothing is penalised an estimate without proof."""
+    """F's point at θ in float64, F(θ) − F* ≤ bound, and where nothing is penalised an estimate without proof.
+
+    The bound's dual point: the g of those who gave one, or ∇ℓ with the intercept `moved` by so much (k,), of which ε,
+    `mixed`, is another point of the domain (1: all of it; then the bound is F itself, as F* ≥ 0)."""
 
     point: Point
     bound: float
@@ -38,6 +41,8 @@ class Gap:
     noticed: list | None = None
     expected: float = 0.0  # a gap, for which `along` is
     along: list | None = None
+    mixed: float = 1.0
+    moved: Any = 0.0
 
 
 def gap_at(
@@ -68,9 +73,7 @@ def gap_at(
         H = np.asarray(to_host(sums[0])) / objective.total if bends else None
         expected = ROOM * (found.bound - price)
         along = partial(along, gap=expected) if along else None
-        bound, beside = _balanced_bound(objective, found.point, H, along=along)
-        bound = min(found.bound, bound)
-        found = Gap(found.point, bound, bound, expected=expected, along=beside)
+        found = replace(_balanced_bound(objective, found, H, along=along), expected=expected)
     return replace(found, noticed=noticed) if notice else found
 
 
@@ -82,29 +85,32 @@ def gap_from(objective: Objective, point: Point, rows_gap: float, U: np.ndarray,
         reach = np.maximum(np.abs(point.theta), 1 / np.sqrt(objective.column_metric()))
         estimate = rows_gap + float(np.sum(reach[:-1] * np.abs(U)) + reach[-1] @ np.abs(r))
         return Gap(point, point.value, min(estimate, point.value)), 0.0
-    bound, price = _bound(objective, point, rows_gap, U, r)
-    bound = min(bound, point.value)
-    return Gap(point, bound, bound), price
+    bound, price, share = _bound(objective, point, rows_gap, U, r)
+    if not bound < point.value:
+        bound, share = point.value, 1.0
+    return Gap(point, bound, bound, mixed=share), price
 
 
-def _bound(objective: Objective, point: Point, rows_gap: float, U: np.ndarray, r: np.ndarray) -> tuple[float, float]:
-    """The gap with r mixed away, and what the mixing added to it."""
+def _bound(
+    objective: Objective, point: Point, rows_gap: float, U: np.ndarray, r: np.ndarray
+) -> tuple[float, float, float]:
+    """The gap with r mixed away, what the mixing added to it, and its share ε."""
     if objective.loss.shift_invariant:
         r = r - r.mean()  # zero but for rounding, which dividing by what is left of r would blow up
     if not (objective.design.intercept and np.any(r)):
-        return _penalty_gap(objective, point, rows_gap, U), 0.0
+        return _penalty_gap(objective, point, rows_gap, U), 0.0, 0.0
     if objective.loss.quadratic:
-        return _shifted(objective, point, rows_gap, U, r)
+        return *_shifted(objective, point, rows_gap, U, r), 0.0
     mixed = _mix(objective, U, r)
     if mixed is None:
-        return np.inf, np.inf
+        return np.inf, np.inf, 1.0
     share, q, Uq, conjugate = mixed
     W, b = point.theta[:-1], point.theta[-1]
     other = point.loss + conjugate - float(np.vdot(W, Uq)) - float(b @ (q - objective.class_shares()))
     price = share * max(other, 0.0)
     mixed_gap = _penalty_gap(objective, point, (1 - share) * rows_gap + price, (1 - share) * U + share * Uq)
     with np.errstate(over="ignore", invalid="ignore"):  # of a fit that diverged
-        return mixed_gap, mixed_gap - _penalty_gap(objective, point, rows_gap, U)
+        return mixed_gap, mixed_gap - _penalty_gap(objective, point, rows_gap, U), share
 
 
 def _shifted(objective: Objective, point: Point, rows_gap: float, U: np.ndarray, r: np.ndarray) -> tuple[float, float]:
@@ -117,17 +123,16 @@ def _shifted(objective: Objective, point: Point, rows_gap: float, U: np.ndarray,
         return bound, bound - _penalty_gap(objective, point, rows_gap, U)
 
 
-def _balanced_bound(
-    objective: Objective, point: Point, H: np.ndarray | None, steps: int = 3, along: Any = None
-) -> tuple[float, list | None]:
-    """The gap from the dual point of (W, b + Δ), Δ by Newton steps on the intercept alone, H its Hessian if known; and
-    the sums of along(objective, block, scores at the point), from the first pass.
+def _balanced_bound(objective: Objective, found: Gap, H: np.ndarray | None, steps: int = 3, along: Any = None) -> Gap:
+    """The best gap from dual points of (W, b + Δ), Δ by Newton steps on the intercept alone, H its Hessian if known;
+    with the sums of along(objective, block, scores at the point), from the first pass.
 
     F(θ) − F* = [F(θ) − F(W, b + Δ)] + [F(W, b + Δ) − F*]; the first is −rᵀΔ at most, by convexity, and as a difference
     of two numbers right to their rounding alone.
     """
+    best, point, moved, beside = found, found.point, found.point, None
     noise = 8 * np.finfo(float).eps * abs(point.value)
-    best, moved, solve, beside = np.inf, point, _balancing(objective, point, H), None
+    solve = _balancing(objective, point, H)
     for _ in range(steps):
         theta = moved.theta.copy()
         theta[-1] += solve(moved.gradient[-1])
@@ -136,12 +141,14 @@ def _balanced_bound(
         else:
             smooth = objective.smooth_at(theta)
         moved, rows_gap, U, r = _own_dual(objective, smooth)
-        bound, price = _bound(objective, moved, rows_gap, U, r)
-        down = -float(point.gradient[-1] @ (theta[-1] - point.theta[-1]))
-        best = min(best, bound + max(min(down, point.value - moved.value + noise), 0.0))
+        bound, price, share = _bound(objective, moved, rows_gap, U, r)
+        step = theta[-1] - point.theta[-1]
+        whole = bound + max(min(-float(point.gradient[-1] @ step), point.value - moved.value + noise), 0.0)
+        if whole < best.bound:
+            best = replace(best, bound=whole, estimate=whole, mixed=share, moved=step)
         if price <= DEAR * bound:
             break
-    return best, beside
+    return replace(best, along=beside)
 
 
 def _moved(objective: Objective, before: np.ndarray, theta: np.ndarray, along: Any) -> tuple[Point, list]:
