@@ -4,7 +4,8 @@ For a loss whose gradient in the scores is L-Lipschitz the dual is 1/L-strongly 
 ‖gᵢ − gᵢ*‖² ≤ 2 L gap Σw, g = ∇ℓ at the row's scores (Nesterov 2004, thm 2.1.5 applied to the conjugate). For softmax
 g + e_y are the probabilities, for least squares the scores: row i can change its label only if ‖gᵢ − gᵢ*‖ ≥ (first −
 second)/√2, and all rows share one budget. No α enters, so weak penalties do not loosen it. `undecided` is the largest
-number of training rows the budget could pay for; rows that the fit has not seen are judged by `Reach` (reach.py).
+number of training rows the budget could pay for; rows that the fit has not seen, and all rows of margin losses, whose
+gradients do not order the classes, are judged by `Reach` (reach.py).
 """
 
 from __future__ import annotations

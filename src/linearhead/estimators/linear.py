@@ -35,7 +35,7 @@ from .leaving_out import LeavingOut
 from .options import check_options
 from .whole import whole_or_nothing
 
-SMALL = 2**20  # multiply-adds of a pass, up to which a hinge is solved to 1e-8 unless told otherwise
+SMALL = 2**30  # n·d·k², up to which a hinge is solved to 1e-8 unless told otherwise: then predictions are certain
 SHARED_OPTIONS = ("tol", "max_iter", "learning_rate", "momentum", "nesterov", "batch_size", "schedule", "averaging")
 
 
@@ -53,8 +53,8 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
     fit_intercept : whether scores have an intercept, which is never penalised.
     standardize : penalise the weights of columns scaled to unit variance.
     tol : the largest |∂F| entry at which a fit counts as converged, default 1e-7, and where every column is smaller
-        than 0.01 so much less; for kinked losses the relative duality gap, default 1e-4, and 1e-8 for small float64
-        problems (n·d·k up to 2²⁰).
+        than 0.01 so much less; for kinked losses the relative duality gap, default 1e-4, and 1e-8 where n·d·k² is at
+        most 2³⁰.
     max_iter : iterations (epochs for sgd); None: the solver's own limit.
     learning_rate : step size of gd and sgd; gd also takes "1/L" and "backtracking".
     momentum, nesterov, batch_size, schedule, averaging, patience : see solvers.SGD.
@@ -178,14 +178,14 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
             raise UsageError("patience watches the validation loss: pass X_valid and y_valid to fit, or patience=None.")
 
     def _tolerance(self, objective: Objective | None = None) -> float:
-        """`tol`, or what suits the loss; a hinge's optimum to the last digits where they cost next to nothing."""
+        """`tol`, or what suits the loss; a hinge's optimum to the last digits where they cost half as much again."""
         if self.tol is not None:
             return self.tol
         if LOSSES[self.loss].smoothness:
             return 1e-7 if objective is None else 1e-7 * objective.unit
-        if objective is None or self.solver_ != "dual" or objective.design.dtype != np.float64:
+        if objective is None or self.solver_ != "dual":
             return 1e-4
-        return 1e-8 if objective.n * objective.design.d * objective.k <= SMALL else 1e-4
+        return 1e-8 if objective.n * objective.design.d * objective.k**2 <= SMALL else 1e-4
 
     def _make_solver(self) -> Any:
         loss = self.loss
@@ -357,7 +357,8 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
         """Which predictions of these rows could be others at the exact optimum of F, (n,) bool: True where nothing
         rules it out. Their number is its sum, their places its flatnonzero; proof: certificate/reach.py.
 
-        Every row is undecided without an L2 part in the penalty, after `partial_fit`, and for hinges with intercept.
+        Every row is undecided without an L2 part in the penalty, after `partial_fit`, and, with an intercept, of more
+        than 512 classes.
         """
         labels = self._scores(X, labels=True)
         reach = getattr(self, "_reach", None)
