@@ -75,7 +75,9 @@ def settle(curvature: Curvature, theta: np.ndarray) -> tuple[int | None, Reach]:
 
 def _looked_for(curvature: Curvature, theta: np.ndarray, count: bool) -> tuple[list, Sequence[Any]]:
     """The rows' distances, if they count, and the sums of the curvature's shares, if it is needed: one pass."""
-    here = curvature.objective.placed()
+    here = curvature.objective
+    if curvature.multipliers is None:  # which are the processor's own
+        here = here.placed()
     stored = here.design.to_rows(here.into(theta))
 
     def look(block: Block) -> tuple:

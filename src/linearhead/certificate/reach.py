@@ -153,7 +153,7 @@ class Curvature:
 
     @property
     def width(self) -> float:
-        return self.gap**0.5 if self.objective.loss.smoothness else 0.0
+        return float(self.gap) ** 0.5 if self.objective.loss.smoothness else 0.0
 
     def share(self, here: Objective, block: Block, s: np.ndarray) -> tuple:
         """A block's part of both sums, (k, k), at its scores s (m, k); here: the objective where the rows are."""
@@ -174,7 +174,7 @@ class Curvature:
         if self.multipliers is None:
             return here.score_gradient(s + here.into(np.zeros(here.k) + self.found.moved), block.rows)
         g = here.design.column(self.multipliers)[block.rows]
-        return here.loss.nearest_dual(namespace(s).astype(g, s.dtype), y)
+        return here.loss.nearest_dual(g.astype(s.dtype), y)
 
     def _of_squares(self) -> tuple[np.ndarray, np.ndarray]:
         """The two sums for squares (5), the mean row's rounding included."""
