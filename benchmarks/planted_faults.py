@@ -107,7 +107,7 @@ def run(trial: Trial, after: Any = None) -> Run:
     plan, quiet, clock = Recipe(**options | trial.options), Progress(), Clock()
     prepared = prepare_dataset(dataset, plan, Store(None, quiet.say), quiet, clock)
     rows = Rows(prepared.extracted.X[: prepared.n_trained], prepared.y[: prepared.n_trained], prepared.n_train)
-    fitted = fit(rows, plan, quiet)
+    fitted = fit(rows, prepared.plan, quiet)
     if after is not None:
         after(fitted, rows.X, rows.y)
     model = build_model(prepared, fitted)

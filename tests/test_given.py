@@ -12,7 +12,8 @@ from linearhead import SoftmaxClassifier, evaluate, store, train, update
 from linearhead.charts.words import of_rows
 from linearhead.cli import cli
 from linearhead.errors import DataError
-from linearhead.experiment import Recipe, fitting
+from linearhead.experiment import Recipe, fitting, leaderboard, scaling
+from linearhead.experiment.leaderboard import compare
 from linearhead.experiment.progress import Progress
 
 
@@ -72,9 +73,58 @@ def test_the_fit_is_the_estimator_s(trained, rows):
     model = store.load(out / "model.safetensors")
     record = json.loads((out / "run.json").read_text())
     assert record["fit"]["certificate"]["gap"] < 1e-4
-    refit = SoftmaxClassifier(alpha=got["alpha"], standardize=True).fit(np.delete(rows[0], 7, 0), np.delete(rows[1], 7))
+    scaled = record["fit"]["standardize"]
+    refit = SoftmaxClassifier(alpha=got["alpha"], standardize=scaled).fit(
+        np.delete(rows[0], 7, 0), np.delete(rows[1], 7)
+    )
     agree = np.mean(model.predict(rows[0]).astype(int) == refit.predict(rows[0]))
     assert agree > 0.98  # it saw the test rows as well
+
+
+def unlike(kind, n=700, d=60, k=3):
+    """Classes told by a few columns of larger spread; or by columns in unlike units."""
+    rng = np.random.default_rng(5)
+    X = rng.standard_normal((n, d))
+    X[:, :5] *= 4
+    y = np.argmax(X[:, :5] @ rng.standard_normal((5, k)) / 4 + 0.5 * rng.gumbel(size=(n, k)), axis=1)
+    if kind == "units":
+        X *= np.geomspace(1e-3, 1e3, d)[rng.permutation(d)]
+    return {"x_train": X[:150], "y_train": y[:150], "x_test": X[150:], "y_test": y[150:]}
+
+
+@pytest.mark.parametrize("kind", ["spread", "units"])
+def test_held_out_rows_tell_whether_columns_are_standardised(kind, tmp_path):
+    said, told = [], Progress()
+    told.say = said.append
+    chosen = train(unlike(kind), out=tmp_path / "chosen", cache=None, progress=told).run
+    assert chosen.fit.standardize is (kind == "units")
+    assert any("fitted as they come" in line for line in said) is (kind == "spread")
+    assert store.load(tmp_path / "chosen" / "model.safetensors").facts["recipe"]["standardize"] is (kind == "units")
+    other = train(unlike(kind), out=tmp_path / "other", cache=None, standardize=kind == "spread").run
+    assert other.fit.standardize is (kind == "spread")
+    assert chosen.evaluations["test"].log_loss < other.evaluations["test"].log_loss - 0.02
+
+
+def test_whether_to_standardise_is_asked_of_some_rows_and_only_where_it_can_be_told(monkeypatch):
+    data, asked = unlike("spread"), []
+    X, y, groups = data["x_train"].astype(np.float32), data["y_train"], np.arange(150) // 2
+    monkeypatch.setattr(
+        scaling, "compare", lambda X, sample, plan: asked.append((X, sample)) or compare(X, sample, plan)
+    )
+    assert scaling.chosen(X, y, None, Recipe(alpha=0.1), Progress())
+    assert scaling.chosen(X, y, None, Recipe(penalty="none"), Progress())
+    assert not scaling.chosen(X, y, None, Recipe(standardize=False), Progress())
+    assert scaling.chosen(X[:12], y[:12], None, Recipe(), Progress())
+    assert not asked
+    monkeypatch.setattr(leaderboard, "MOST", 60)
+    assert not scaling.chosen(X, y, groups, Recipe(), Progress())
+    (part, sample), (again, _) = asked
+    assert part is again
+    where = [np.flatnonzero((row == X).all(axis=1))[0] for row in part]
+    assert len(set(where)) == len(where) < 70
+    assert np.array_equal(sample.groups, groups[where])
+    monkeypatch.setattr(scaling, "standard_error", lambda *_: 10.0)
+    assert scaling.chosen(X, y, None, Recipe(), Progress())  # not surely better
 
 
 @pytest.mark.parametrize(

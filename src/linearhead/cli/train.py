@@ -51,8 +51,9 @@ OBJECTIVE = [
                  "C of scikit-learn = 1/(alpha n)."),
     click.option("--class-weight", type=click.Choice(["none", "balanced"]), default="none", show_default=True,
                  help="balanced: every class counts alike, however few its pictures."),
-    click.option("--standardize/--no-standardize", default=True, show_default=True,
-                 help="Fit on columns of mean 0 and deviation 1; the model keeps weights for the columns as they are."),
+    click.option("--standardize/--no-standardize", default=None,
+                 help="Fit on columns of mean 0 and deviation 1; the model keeps weights for the columns as they are. "
+                 "[default: chosen with alpha for features computed elsewhere, standardize for pictures]"),
 ]
 SOLVING = [
     click.option("--solver", type=FromRegistry("solvers", "SOLVERS", ("auto",)), default="auto", show_default=True,

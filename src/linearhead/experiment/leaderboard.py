@@ -192,23 +192,33 @@ def _losses(plan: Recipe) -> list[str]:
 def draw(pictures: Pictures, among: np.ndarray, plan: Recipe, specs: list[str]) -> Sample | None:
     """The sample, decoded; None where there are too few pictures to compare anything on."""
     dataset = pictures.dataset
-    labels = dataset.labels[among]
     dimensions = [make(spec, QUALITY).dimension(*pictures.preprocessing.shape) for spec in specs]
+    rows = among[some(dataset.labels[among], dimensions, plan.seed, pictures.most_held)]
+    rows, held = pictures.seen(rows)
+    groups = None if dataset.groups is None else dataset.groups[rows]
+    return parted(held, dataset.labels[rows], groups, plan.seed)
+
+
+def some(labels: np.ndarray, dimensions: list[int], seed: int, most: float = math.inf) -> np.ndarray:
+    """Which of the labels (n,) a sample is made of, for candidates of so many numbers; ascending."""
     k = len(np.unique(labels))
-    size, kinds = sample_size(len(among), k, dimensions)
-    rows = among if kinds == k else among[np.isin(labels, some_classes(labels, kinds, plan.seed))]
-    size = min(size, pictures.most_held)
+    size, kinds = sample_size(len(labels), k, dimensions)
+    rows = np.arange(len(labels))
+    rows = rows if kinds == k else rows[np.isin(labels, some_classes(labels, kinds, seed))]
+    size = int(min(size, most))
     if size < len(rows):
         shares = {"in": size / len(rows), "out": 1 - size / len(rows)}
-        rows = rows[split(dataset.labels[rows], shares, plan.seed) == "in"]
-    rows, held = pictures.seen(rows)
-    y = dataset.labels[rows]
-    if len(rows) < LEAST or len(np.unique(y)) < 2:
+        rows = rows[split(labels[rows], shares, seed) == "in"]
+    return rows
+
+
+def parted(held: np.ndarray, y: np.ndarray, groups: np.ndarray | None, seed: int) -> Sample | None:
+    """The sample of pictures, or rows, with labels (n,), in parts; None where none of them can judge."""
+    if len(y) < LEAST or len(np.unique(y)) < 2:
         return None
-    groups = None if dataset.groups is None else dataset.groups[rows]
-    part = split(y, {"0": 1.0, "1": 1.0, "2": 1.0}, plan.seed + 1, groups).astype(int)
-    judges = tuple(p for p in range(3 if len(rows) <= THRICE else 1) if _judges(y, part == p))
-    return Sample(held, np.unique(y, return_inverse=True)[1], part, judges, plan.seed, groups) if judges else None
+    part = split(y, {"0": 1.0, "1": 1.0, "2": 1.0}, seed + 1, groups).astype(int)
+    judges = tuple(p for p in range(3 if len(y) <= THRICE else 1) if _judges(y, part == p))
+    return Sample(held, np.unique(y, return_inverse=True)[1], part, judges, seed, groups) if judges else None
 
 
 def _judges(y: np.ndarray, held: np.ndarray) -> bool:

@@ -18,7 +18,7 @@ from ..features import Extractor
 from ..images import Copies, Preprocessing
 from ..records import Leaderboard, Skipped
 from . import copies as copying
-from . import given, leaderboard, roles
+from . import given, leaderboard, roles, scaling
 from .clustered import Spread
 from .extract import Extracted, Pictures, Tolerance, choose_pictures
 from .given import Given, Source
@@ -89,12 +89,18 @@ def prepare_dataset(
     if dataset.features is not None:
         given.check(dataset, plan.features)
         rows, plan = Given(dataset, order, tolerance, progress), replace(plan, loss=plan.loss_name)
-        return described(dataset, plan, None, role, rows, None, clock)
+        prepared = described(dataset, plan, None, role, rows, None, clock)
+        n, alike = prepared.n_trained, prepared.groups
+        with clock.stage("standardise or not"):
+            trained = prepared.extracted.X[:n], prepared.y[:n], None if alike is None else alike[:n]
+            scaled = scaling.chosen(*trained, plan, progress)
+        return replace(prepared, plan=replace(plan, standardize=scaled))
     with clock.stage("decode and features"):
         preprocessing = choose_pictures(dataset, groups[0], plan)
         make = Pictures if spread is None else spread.pictures
         pictures = make(dataset, order, preprocessing, tolerance, progress, store)
         plan, board = choose_features(pictures, np.concatenate(groups[:2]), plan, progress, clock)
+        plan = replace(plan, standardize=plan.standardize is not False)
         extractor = pictures.learn(plan.features, groups[0], plan.seed)
     return described(dataset, plan, board, role, pictures, extractor, clock)
 

@@ -67,7 +67,7 @@ def race(
         y[:n],
         loss=prepared.plan.loss_name,
         alpha=alpha,
-        standardize=plan.standardize,
+        standardize=bool(prepared.plan.standardize),
         passes=passes,
         seconds=seconds,
         seed=plan.seed,

@@ -31,7 +31,7 @@ class Recipe:
     l1_ratio: float = 0.5
     margin: float = 1.0
     solver: str = "auto"
-    standardize: bool = True
+    standardize: bool | None = None  # None: of features computed elsewhere chosen with alpha, else True
     class_weight: str | None = None
     learning_rate: float | str | None = None
     momentum: float | None = None
@@ -94,7 +94,9 @@ class Recipe:
         """The classifier of this recipe, not fitted yet."""
         from ..estimators import LinearClassifier
 
-        options = {name: getattr(self, name) for name in SOLVING.split()}
+        options = {name: getattr(self, name) for name in SOLVING.split()} | {
+            "standardize": self.standardize is not False
+        }
         options |= {name: value for name in STEPPING.split() if (value := getattr(self, name)) is not None}
         return LinearClassifier(self.loss_name, alpha=alpha, random_state=self.seed, **options)
 
