@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 from linearhead import LinearClassifier, LogisticClassifier, MarginClassifier, SoftmaxClassifier
 from linearhead.errors import ConvergenceWarning, DataError, DataWarning, UsageError
@@ -252,3 +253,18 @@ def test_margin_classifier_takes_margin_losses_only():
     X, y = data()
     with pytest.raises(UsageError, match="one of hinge, crammer_singer, squared_hinge; found 'cross_entropy'"):
         MarginClassifier(loss="cross_entropy").fit(X, y)
+
+
+def test_hinges_go_on_beyond_their_tolerance_for_as_many_passes_again_at_most():
+    """Without a tol: to 1e-8 where float32 rows let them, and where they do not, what was asked for is certified."""
+    X, y = load_digits(return_X_y=True)
+    model = LinearClassifier("hinge", alpha=1e-2).fit((X / 16).astype(np.float32), y)
+    assert model.converged_
+    assert model.certificate_.tolerance == 1e-4
+    assert model.certificate_.residual <= 1e-8
+    assert model.certificate_.undecided < 10
+    far = (64 * X[:300]).astype(np.float32)
+    short, long = (LinearClassifier("hinge", alpha=1e-4, tol=tol).fit(far, y[:300]) for tol in (1e-4, None))
+    assert long.converged_
+    assert long.status_ is Status.CONVERGED
+    assert short.trace_.passes[-1] < long.trace_.passes[-1] < 3 * short.trace_.passes[-1]

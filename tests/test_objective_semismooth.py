@@ -150,7 +150,7 @@ def test_separable_rows_of_very_large_numbers_with_hardly_a_penalty_are_certifie
     """As pixels 0 to 255 are: the gap was F itself, and F many times the optimum."""
     X, y = load_digits(return_X_y=True)
     X, y = (64 * X[:300]).astype(np.float32), y[:300]
-    model = MarginClassifier(loss=loss, alpha=1e-4).fit(X, y)
+    model = MarginClassifier(loss=loss, alpha=1e-4, tol=1e-4).fit(X, y)
     assert model.converged_
     assert model.trace_.passes[-1] < 310  # 252 to 301 by the processor's kernels
     other = MarginClassifier(loss=loss, alpha=1e-4 / 64**2).fit(X / 64, y)  # the same problem in other units

@@ -1037,7 +1037,15 @@ DEFAULTS = {
     },
     "newton": {"max_iter": 200, "max_products": 500},
     "proximal": {"max_iter": 5000},
-    "dual": {"max_iter": 200, "gamma": 1.0, "shrink": 0.5, "exactness": 0.03, "inner": 100, "reach": 2.0},
+    "dual": {
+        "enough": 0.0,
+        "max_iter": 200,
+        "gamma": 1.0,
+        "shrink": 0.5,
+        "exactness": 0.03,
+        "inner": 100,
+        "reach": 2.0,
+    },
     "closed_form": {"max_iter": 1000},
 }
 

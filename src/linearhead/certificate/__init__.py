@@ -11,6 +11,7 @@ gradients do not order the classes, are judged by `Reach` (reach.py).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -75,9 +76,11 @@ def settle(curvature: Curvature, theta: np.ndarray) -> tuple[int | None, Reach]:
 
 def _looked_for(curvature: Curvature, theta: np.ndarray, count: bool) -> tuple[list, Sequence[Any]]:
     """The rows' distances, if they count, and the sums of the curvature's shares, if it is needed: one pass."""
-    here = curvature.objective
-    if curvature.multipliers is None:  # which are the processor's own
-        here = here.placed()
+    here, g = curvature.objective, curvature.multipliers
+    here = here.placed() if g is None else here  # multipliers are the processor's own
+    # what a pass takes along, perhaps to other machines: the dual point and its gap
+    found = replace(curvature.found, point=None, noticed=None, along=None)
+    curvature = replace(curvature, found=found, multipliers=here.design.column(g))
     stored = here.design.to_rows(here.into(theta))
 
     def look(block: Block) -> tuple:

@@ -173,8 +173,7 @@ class Curvature:
         y = here.y[block.rows]
         if self.multipliers is None:
             return here.score_gradient(s + here.into(np.zeros(here.k) + self.found.moved), block.rows)
-        g = here.design.column(self.multipliers)[block.rows]
-        return here.loss.nearest_dual(g.astype(s.dtype), y)
+        return here.loss.nearest_dual(self.multipliers[block.rows].astype(s.dtype), y)
 
     def _of_squares(self) -> tuple[np.ndarray, np.ndarray]:
         """The two sums for squares (5), the mean row's rounding included."""

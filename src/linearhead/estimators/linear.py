@@ -35,7 +35,9 @@ from .leaving_out import LeavingOut
 from .options import check_options
 from .whole import whole_or_nothing
 
-SMALL = 2**30  # n·d·k², up to which a hinge is solved to 1e-8 unless told otherwise: then predictions are certain
+SMALL = 2**20  # multiply-adds of a pass, up to which a hinge is solved to 1e-8 unless told otherwise
+NEAR = 2**30  # n·d·k², up to which a hinge goes on to 1e-8 where it can: predictions are certain then
+SHORT = (Status.STALLED, Status.MAX_ITER)  # of what lies beyond the tolerance
 SHARED_OPTIONS = ("tol", "max_iter", "learning_rate", "momentum", "nesterov", "batch_size", "schedule", "averaging")
 
 
@@ -53,8 +55,8 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
     fit_intercept : whether scores have an intercept, which is never penalised.
     standardize : penalise the weights of columns scaled to unit variance.
     tol : the largest |∂F| entry at which a fit counts as converged, default 1e-7, and where every column is smaller
-        than 0.01 so much less; for kinked losses the relative duality gap, default 1e-4, and 1e-8 where n·d·k² is at
-        most 2³⁰.
+        than 0.01 so much less; for kinked losses the relative duality gap, default 1e-4, and 1e-8 for small float64
+        problems (n·d·k up to 2²⁰). Without a tol hinges of n·d·k² up to 2³⁰ go on towards 1e-8.
     max_iter : iterations (epochs for sgd); None: the solver's own limit.
     learning_rate : step size of gd and sgd; gd also takes "1/L" and "backtracking".
     momentum, nesterov, batch_size, schedule, averaging, patience : see solvers.SGD.
@@ -150,7 +152,7 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
             solver = self._make_solver()
             objective = self._objective(X, y, sample_weight)
             check_passes(objective.design, self.loss, self.penalty, self.solver_)
-            solver = replace(solver, tol=self._tolerance(objective))
+            solver = self._aimed(solver, objective)
             for name in ("_calls", "path_"):  # of other fits
                 self.__dict__.pop(name, None)
             self._check_valid(X_valid, y_valid)
@@ -178,14 +180,23 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
             raise UsageError("patience watches the validation loss: pass X_valid and y_valid to fit, or patience=None.")
 
     def _tolerance(self, objective: Objective | None = None) -> float:
-        """`tol`, or what suits the loss; a hinge's optimum to the last digits where they cost half as much again."""
+        """`tol`, or what suits the loss; a hinge's optimum to the last digits where they cost next to nothing."""
         if self.tol is not None:
             return self.tol
         if LOSSES[self.loss].smoothness:
             return 1e-7 if objective is None else 1e-7 * objective.unit
-        if objective is None or self.solver_ != "dual":
+        if objective is None or self.solver_ != "dual" or objective.design.dtype != np.float64:
             return 1e-4
-        return 1e-8 if objective.n * objective.design.d * objective.k**2 <= SMALL else 1e-4
+        return 1e-8 if objective.n * objective.design.d * objective.k <= SMALL else 1e-4
+
+    def _aim(self, objective: Objective) -> float:
+        """The tolerance, or beyond it where nobody gave one and predictions are certain for little more."""
+        tol, size = self._tolerance(objective), objective.n * objective.design.d * objective.k**2
+        return min(tol, 1e-8) if self.tol is None and self.solver_ == "dual" and size <= NEAR else tol
+
+    def _aimed(self, solver: Any, objective: Objective) -> Any:
+        tol, aim = self._tolerance(objective), self._aim(objective)
+        return replace(solver, tol=aim, enough=tol) if aim < tol else replace(solver, tol=tol)
 
     def _make_solver(self) -> Any:
         loss = self.loss
@@ -286,11 +297,13 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
             self._directions.keep(objective.shared)
         objective.shared.basis = solution.extras["model"] = None  # certificates need their room, and no curvature model
         kind, proof = np.float32 if objective.design.dtype == np.float32 else np.float64, None
+        aim, tol = self._aim(objective), self._tolerance(objective)
         self._keep(objective, solution.point.theta, kind)
         try:
             with objective.design.session():
                 returned = self._prove(objective, solution)
-                if kind is np.float32 and solution.status is Status.CONVERGED and not self.certificate_.certified:
+                ended = solution.status is Status.CONVERGED or (aim < tol and solution.status in SHORT)
+                if kind is np.float32 and ended and self.certificate_.residual > aim:
                     self._keep(objective, solution.point.theta, np.float64)  # the optimum within tol has more digits
                     returned = self._prove(objective, solution)
                 proof = self._separation(objective, returned)
@@ -302,6 +315,8 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
         self.converged_ = certified and self.status_ is not Status.UNBOUNDED
         if not self.converged_ and self.status_ is Status.CONVERGED:
             self.status_ = Status.STALLED
+        elif self.converged_ and aim < tol and self.status_ in SHORT:
+            self.status_ = Status.CONVERGED
         self._warn(proof)
 
     def _prove(self, objective: Objective, solution: Any) -> np.ndarray:

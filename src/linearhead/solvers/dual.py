@@ -51,6 +51,7 @@ class Dual(Solver):
     shrink: float = 0.5  # of γ from one set of multipliers to the next
     exactness: float = 0.03  # of the gap: how far from its optimum an inner problem is left
     inner: int = 100  # steps of one inner problem
+    enough: float = 0.0  # a relative gap from which on no more passes are spent than it took: where tol is a hope
     reach: float = 2.0  # rows within this many γ of a kink take part; twice as many γ after a set that gained little
 
     def minimise(self, problem: Problem, theta: np.ndarray, progress: Progress) -> Status:
@@ -61,6 +62,7 @@ class Dual(Solver):
         # weights will be rounded as the rows are: room for what that costs
         aim = self.tol * (1.0 if problem.precise() is problem else 0.8)
         best, idle = np.inf, 0  # the least gap, and for how long it has hardly fallen
+        most = np.inf  # passes
         for iteration in range(self.max_iter + 1):
             found = settled.gap
             if found.estimate <= aim * found.point.value:
@@ -75,7 +77,9 @@ class Dual(Solver):
                 best, progress.extras["multipliers"] = gap, settled.u
             elif kept[0] is not None:
                 progress.best, progress.residual = kept
-            if progress.residual <= aim:
+            if progress.residual <= self.enough:
+                most = min(most, 2 * progress.trace.passes[-1])
+            if progress.residual <= aim or progress.trace.passes[-1] > most:
                 return Status.CONVERGED
             if idle >= PATIENCE:
                 return Status.STALLED
