@@ -83,7 +83,7 @@ class Fit:
             penalty=recipe.penalty,
             solver=getattr(best, "solver_", recipe.solver),
             alpha=0.0 if recipe.penalty == "none" else float(self.alpha),
-            standardize=recipe.standardize,
+            standardize=recipe.standardize is not False,
             status=self.status.value,
             converged=not self.interrupted and bool(best.converged_),
             iterations=int(getattr(best, "n_iter_", 0)),

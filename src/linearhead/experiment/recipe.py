@@ -94,9 +94,8 @@ class Recipe:
         """The classifier of this recipe, not fitted yet."""
         from ..estimators import LinearClassifier
 
-        options = {name: getattr(self, name) for name in SOLVING.split()} | {
-            "standardize": self.standardize is not False
-        }
+        options: dict[str, Any] = {name: getattr(self, name) for name in SOLVING.split()}
+        options["standardize"] = self.standardize is not False
         options |= {name: value for name in STEPPING.split() if (value := getattr(self, name)) is not None}
         return LinearClassifier(self.loss_name, alpha=alpha, random_state=self.seed, **options)
 

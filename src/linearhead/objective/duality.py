@@ -30,12 +30,13 @@ MOST = 2048  # classes up to which a Hessian (k, k) is small, and summing it cos
 
 @dataclass(frozen=True)
 class Gap:
-    """F's point at θ in float64, F(θ) − F* ≤ bound, and where nothing is penalised an estimate without proof.
+    """F's point at θ in float64 (None: of no interest), F(θ) − F* ≤ bound, and where nothing is penalised an
+    estimate without proof.
 
     The bound's dual point: the g of those who gave one, or ∇ℓ with the intercept `moved` by so much (k,), of which ε,
     `mixed`, is another point of the domain (1: all of it; then the bound is F itself, as F* ≥ 0)."""
 
-    point: Point
+    point: Any
     bound: float
     estimate: float
     noticed: list | None = None

@@ -64,8 +64,8 @@ class Judging:
         value, correct, *sums = self.design.sweep(share)
         self.count.passes += self.share / 2
         tempered, alike = sums[: len(temperatures)], sums[len(temperatures) :]
-        counted = map(to_host, alike or (np.array([float(correct)]), np.array([self.total])))
-        return Tally(float(value), *counted, tuple(map(float, tempered)))
+        right, weight = map(to_host, alike or (np.array([float(correct)]), np.array([self.total])))
+        return Tally(float(value), right, weight, tuple(map(float, tempered)))
 
     def excess(self, theta: np.ndarray, other: np.ndarray, groups: np.ndarray | None = None) -> tuple[float, float]:
         """How much higher the mean loss is at θ than at another, and the standard error of that over the rows or their

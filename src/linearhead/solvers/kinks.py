@@ -42,14 +42,14 @@ def minimum(H: np.ndarray, c: np.ndarray, v: np.ndarray, kinks: np.ndarray, x: n
 
 def _newton(H: np.ndarray, x: np.ndarray, slope: np.ndarray, kinks: np.ndarray, free: np.ndarray) -> tuple:
     """(unknowns, step on them): the free ones without those that would leave 0 uphill; None where H has no factor."""
-    from scipy.linalg import lapack
+    from scipy.linalg.lapack import dpotrf, dpotrs  # pyright: ignore[reportAttributeAccessIssue]
 
     while True:
         at = np.flatnonzero(free)
-        factor, failed = lapack.dpotrf(H[np.ix_(at, at)], lower=1, overwrite_a=1)
+        factor, failed = dpotrf(H[np.ix_(at, at)], lower=1, overwrite_a=1)
         if failed:
             return at, None
-        p = lapack.dpotrs(factor, -slope[at], lower=1)[0]
+        p = dpotrs(factor, -slope[at], lower=1)[0]
         astray = (x[at] == 0) & (kinks[at] > 0) & (p * slope[at] >= 0)
         if not astray.any():
             return at, p
