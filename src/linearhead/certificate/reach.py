@@ -176,7 +176,7 @@ class Curvature:
         return here.loss.nearest_dual(self.multipliers[block.rows].astype(s.dtype), y)
 
     def _of_squares(self) -> tuple[np.ndarray, np.ndarray]:
-        """The two sums for squares (5), the mean row's rounding included."""
+        """The two sums for squares (7), the mean row's rounding included."""
         objective = self.objective
         sums, far = objective.class_sums().sum(axis=1), np.abs(objective.design.centre)
         noise = 1e-6 * np.sqrt(objective.column_metric()[:-1, 0]) + objective.n * np.finfo(float).eps * far
