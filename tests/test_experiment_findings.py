@@ -296,6 +296,16 @@ def test_a_fit_that_was_interrupted_is_not_said_to_lack_its_intercept():
     assert "intercept-frozen" not in codes(run)
 
 
+def test_what_noise_of_batches_leaves_is_no_lacking_intercept():
+    told = {
+        (converged, gap): "intercept-frozen"
+        in codes(replace(make_run(converged=converged), probes={"intercept": {"largest": gap}}))
+        for converged in (True, False)
+        for gap in (0.004, 0.006, 0.011)
+    }
+    assert told == {k: k[1] > (0.005 if k[0] else 0.01) for k in told}
+
+
 def test_steps_that_are_too_short_have_not_left_the_intercept_out():
     run = replace(make_run(converged=False), probes={"intercept": {"largest": 0.02}})
     run.fit.solver, run.fit.trace = "gd", Trace(value=[2.3, 2.2, 2.1, 2.0, 1.9])
