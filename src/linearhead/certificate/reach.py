@@ -84,8 +84,7 @@ class Reach:
         size = abs(theta)
 
         def look(block: Any) -> tuple:
-            s, noise = block.forward(theta), 4 * design.d * float(np.finfo(float).eps) * block.absolute(size)
-            return (~to_host(self._settled(s, noise, measure.lengths(block), labels[block.rows])),)
+            return (~to_host(self._settled(block, theta, size, measure.lengths(block), labels[block.rows])),)
 
         with np.errstate(invalid="ignore", over="ignore"):
             design.fill(found, look)
@@ -101,19 +100,19 @@ class Reach:
         size, xp = abs(stored), namespace(stored)
 
         def look(block: Any) -> tuple:
-            s, noise = block.forward(stored), 4 * here.design.d * float(np.finfo(float).eps) * block.absolute(size)
-            settled = self._settled(s, noise, here.design.lengths(block), xp.argmax(s, axis=1))
-            return None, xp.count_nonzero(~settled)
+            return None, xp.count_nonzero(~self._settled(block, stored, size, here.design.lengths(block)))
 
         with np.errstate(invalid="ignore", over="ignore"):
             return int(here.design.collect(look)[1][0])
 
-    def _settled(self, s: np.ndarray, noise: np.ndarray, lengths: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Rows of scores s ± noise (m, k) and squared length ‖z‖² (m,) that keep their label, (m,) bool."""
-        xp = namespace(s)
-        label = Label(xp, labels)
+    def _settled(self, block: Any, theta: Any, size: Any, lengths: Any, labels: Any = None) -> Any:
+        """Which of a block's rows, of squared length ‖z‖² (m,), keep their label (m,), by default that of the highest
+        score, (m,) bool; their scores are those of θ (d+1, k) as it is stored, `size` its absolute values."""
+        xp, s = namespace(theta), block.forward(theta)
+        noise = 4 * (theta.shape[0] - 1) * float(np.finfo(float).eps) * block.absolute(size)
+        label = Label(xp, xp.argmax(s, axis=1) if labels is None else labels)
         margin = (label.get(s) - label.get(noise))[:, None] - s - noise
-        return xp.all(label.put(margin, np.inf) > self(xp.sqrt(lengths), labels, s.shape[1]), axis=1)
+        return xp.all(label.put(margin, np.inf) > self(xp.sqrt(lengths), label.y, s.shape[1]), axis=1)
 
 
 @dataclass(frozen=True)
