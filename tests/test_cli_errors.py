@@ -171,6 +171,16 @@ def test_a_result_that_nobody_can_be_told(more):
         assert subprocess.run(words, stdout=subprocess.DEVNULL, stderr=full, timeout=120).returncode == 0
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+@pytest.mark.parametrize("asked", [["--help"], ["--version"], ["train", "--help"]])
+def test_help_that_nobody_can_be_told(asked):
+    words = [sys.executable, "-c", "from linearhead.cli import main; main()", *asked]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120)
+    assert done.returncode == 4
+    assert done.stderr.startswith("Error: Could not use a file or standard output: no space left")
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

@@ -277,6 +277,18 @@ def test_the_folder_that_an_archive_was_unpacked_into(tmp_path, make, below):
     assert dataset.source == str(tmp_path / below)
 
 
+@pytest.mark.parametrize("reader", ["idx", "cifar"])
+def test_a_published_set_that_is_asked_for_by_name(tmp_path, reader):
+    """Is looked for below, too; where there is none, what is needed is said."""
+    with pytest.raises(FileError, match=r"(is|are) needed\. Give the folder that holds them"):
+        open_dataset(tmp_path, reader)
+    (tmp_path / "raw").mkdir()
+    cifar_binary(tmp_path / "raw")
+    (tmp_path / "raw" / "train-images-idx3-ubyte").write_bytes(bytes([0, 0, 8, 3, *[0, 0, 0, 1] * 3, 7]))
+    (tmp_path / "raw" / "train-labels-idx1-ubyte").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 1, 7]))
+    assert open_dataset(tmp_path, reader).reader == reader
+
+
 def test_several_data_sets_below_a_folder_are_named(tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
@@ -295,7 +307,7 @@ def test_cut_cifar_records(tmp_path, end):
 
 def test_more_labels_than_names(tmp_path):
     (cifar_binary(tmp_path) / "batches.meta.txt").write_text("one\ntwo\n")
-    with pytest.raises(FileError, match="names 2 classes, but the pictures have the label 2"):
+    with pytest.raises(FileError, match=r"names 2 classes, but the pictures have the label 2\. Fetch it"):
         open_dataset(tmp_path)
 
 

@@ -84,6 +84,17 @@ def test_out_of_time(rows):
     assert finish.trace.seconds[-1] < 1
 
 
+def test_the_optimum_is_sought_for_the_time_of_all(rows, run):
+    """Where that is short, what is proven says how well it is known, and the page says so, too."""
+    X, y = rows
+    lines = []
+    short = race(X, y, alpha=1e-9, seconds=1e-3, only=["gradient descent", "Nesterov"], said=lines.append)
+    assert any("or lower: out of time" in line for line in lines)
+    assert short.proven > 1e-3 * short.optimum
+    assert "not to be had in the time" in page(short, "digits", "pixels")
+    assert "not to be had in the time" not in page(run, "digits", "pixels")
+
+
 @pytest.mark.parametrize("told", ["F* = ", "gradient descent: "])
 def test_ctrl_c_ends_the_race_with_those_who_have_run(rows, monkeypatch, told):
     """In the second runner's first steps; before the first one's there is nothing to show."""

@@ -4,6 +4,7 @@ import csv
 import json
 import shlex
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -150,6 +151,13 @@ def test_a_damaged_ledger_counts_what_is_sound(tmp_path):
     ledger.note(tmp_path, ledger.line("evaluate", "b", 10, {"three": 1.0}))
     assert ledger.seen(tmp_path, "a", "one") == {"models": 1, "times": 2, "best": 0.75}
     assert ledger.seen(tmp_path / "nowhere" / "run", "a", "one") == {"models": 0, "times": 0, "best": None}
+
+
+def test_two_that_judge_at_once_are_both_kept(tmp_path):
+    entries = [ledger.line("evaluate", "a", 10, {str(i): 0.5}) for i in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda entry: ledger.note(tmp_path, entry), entries))
+    assert sorted((tmp_path / ledger.FILE).read_bytes().splitlines(True)) == sorted(entries)
 
 
 def test_the_best_of_many_flatters_by_what_chance_makes_of_it():

@@ -185,6 +185,10 @@ class Held:
             return error.errno not in (errno.EWOULDBLOCK, errno.EACCES)
         return True
 
+    def wait(self) -> None:
+        """Takes the folder as soon as it is free, for work of a moment; at once where the file system has no locks."""
+        _lock(self._descriptor, wait=True)
+
 
 @contextmanager
 def held(folder: str | os.PathLike[str]) -> Iterator[Held]:

@@ -7,6 +7,7 @@ interrupted. LINEARHEAD_DEBUG=1 shows the traceback behind a message; NO_COLOR i
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import click
 
@@ -14,7 +15,7 @@ from .. import __version__
 from .compare import compare
 from .course import course
 from .doctor import doctor
-from .errors import reported
+from .errors import failed, reported
 from .evaluate import evaluate
 from .export import export
 from .extract import extract
@@ -33,6 +34,14 @@ class Verbs(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         return reported(ctx, super().invoke)
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **kwargs)  # prints what --help and --version ask for
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            failed(error)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)  # in the order of use, not of the alphabet

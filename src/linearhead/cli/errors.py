@@ -29,10 +29,7 @@ def reported(ctx: click.Context, invoke: Callable[[click.Context], object]) -> o
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does; click knows what to do
         raise
     except OSError as error:
-        from ..files import file_error
-
-        tell(str(file_error("use", error.filename or "a file", error)))
-        ctx.exit(FileError.exit_code)
+        failed(error)
     except MemoryError as error:
         tell(f"Not enough memory: {error}. Use smaller pictures (--size) or features with fewer numbers (--features).")
         ctx.exit(2)
@@ -56,6 +53,14 @@ def fault(ctx: click.Context, error: Exception) -> NoReturn:
         "Nothing half-written is left behind. Please report it, with what LINEARHEAD_DEBUG=1 shows."
     )
     ctx.exit(FAULT)
+
+
+def failed(error: OSError) -> NoReturn:
+    """A system call that nobody has explained where it was made; of an unnamed file, what click prints goes to."""
+    from ..files import file_error
+
+    tell(str(file_error("use", error.filename or "a file or standard output", error)))
+    raise click.exceptions.Exit(FileError.exit_code)
 
 
 def interrupted(ctx: click.Context) -> NoReturn:

@@ -41,7 +41,7 @@ from .output import put, put_result
     type=click.FloatRange(0, min_open=True),
     default=20.0,
     show_default=True,
-    help="Time after which a runner is stopped.",
+    help="Time after which a runner is stopped; the optimum may take that of all.",
 )
 @click.option(
     "--features",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import DataError, FileError, UsageError
+from ..files import file_error
 from . import cifar, folder, idx, manifest, numpy_files, parquet, webdataset
 from .contract import Dataset, listed
 from .split import split
@@ -74,12 +75,13 @@ def detect(path: Path) -> str:
     )
 
 
-def _read(path: Path, name: str, look_below: bool) -> Dataset:
-    """What `name` reads at `path`; of a folder without pictures, the one data set that an archive has left below it."""
+def _read(path: Path, name: str, auto: bool) -> Dataset:
+    """What `name` reads at `path`; of a folder without such data, the one set that an archive has left below it."""
+    forms = UNPACKED if auto and name == "folder" else (name,) if name in UNPACKED else ()
     try:
         return READERS[name].read(path)
-    except DataError as error:
-        below = _unpacked(path) if look_below and name == "folder" else {}
+    except (DataError, FileError) as error:
+        below = _unpacked(path, forms) if forms and not any(READERS[form].recognises(path) for form in forms) else {}
         if not below:
             raise
         if len(below) > 1:
@@ -89,11 +91,11 @@ def _read(path: Path, name: str, look_below: bool) -> Dataset:
         return READERS[form].read(place)
 
 
-def _unpacked(path: Path) -> dict[Path, str]:
-    """The folders at most two below `path` with files of a published data set, and which reader knows them."""
+def _unpacked(path: Path, forms: tuple[str, ...]) -> dict[Path, str]:
+    """The folders at most two below `path` with files of a published data set, and which of the readers knows them."""
     found: dict[Path, str] = {}
     for place in sorted((*path.glob("*/"), *path.glob("*/*/"))):
-        form = next((name for name in UNPACKED if READERS[name].recognises(place)), None)
+        form = next((name for name in forms if READERS[name].recognises(place)), None)
         if form is not None and not any(folder.hidden(part) for part in place.relative_to(path).parts):
             found[place] = form
     return found
@@ -108,8 +110,10 @@ def _require_there(path: Path) -> None:
             f"{path} does not exist (looked in {path.absolute().parent}; {near} is there). "
             "A folder of pictures or a data file is needed; check the path."
         ) from error
-    except (OSError, ValueError) as error:
-        raise FileError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+    except OSError as error:
+        raise file_error("read", path, error) from error
+    except ValueError as error:
+        raise FileError(f"{str(path)!r} cannot be read: {error}. Check the path.") from error
 
 
 def _too_few_classes(dataset: Dataset, needed: int) -> str:

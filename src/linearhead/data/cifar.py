@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import FileError
+from ..files import file_error
 from .contract import Dataset, by_name
 
 SIDE, CHANNELS = 32, 3
@@ -54,7 +55,9 @@ def read(path: Path) -> Dataset:
     form = _form(path)
     if form is None:
         raise FileError(
-            f"{path} holds no CIFAR files; needed are {FORMS[0].train[0]}, {FORMS[2].train[0]} or their kin."
+            f"{path} holds no CIFAR files; {FORMS[0].train[0]}, {FORMS[1].train[0]} (binary version), "
+            f"{FORMS[2].train[0]} or {FORMS[3].train[0]} (Python version) is needed. Give the folder that holds them, "
+            "under the names that the archive gave them."
         )
     stacks, numbers, splits, names = [], [], [], []
     for split, files in (("train", form.train), ("test", (form.test,))):
@@ -102,12 +105,15 @@ def _upright(row: np.ndarray) -> np.ndarray:
 def _bytes(file: Path) -> bytes:
     try:
         if file.stat().st_size > MOST_BYTES:
-            raise FileError(f"{file} has {file.stat().st_size} bytes, more than any CIFAR file; it is something else.")
+            raise FileError(
+                f"{file} has {file.stat().st_size} bytes, more than any CIFAR file (at most {MOST_BYTES} are read); it "
+                "is something else. Move it out of the folder, or name the form of the data with --reader."
+            )
         return file.read_bytes()
     except OSError as error:
         if isinstance(error, FileError):
             raise
-        raise FileError(f"{file} cannot be read: {error.strerror or error}.") from error
+        raise file_error("read", file, error) from error
 
 
 def _binary(file: Path, label_bytes: int) -> tuple[np.ndarray, np.ndarray]:
@@ -135,7 +141,10 @@ def _pickled(file: Path) -> tuple[np.ndarray, np.ndarray]:
         or len(labels) != len(data)
         or not all(isinstance(label, int) and 0 <= label < 1000 for label in labels)
     ):
-        raise FileError(f"{file} is a pickle but no CIFAR batch: {PIXELS} bytes and one label per picture are needed.")
+        raise FileError(
+            f"{file} is a pickle but no CIFAR batch: {PIXELS} bytes and one label per picture are needed. "
+            "Fetch it again, or name the form of the data with --reader."
+        )
     return data, np.array(labels, dtype=np.int64)
 
 
@@ -155,7 +164,10 @@ def _named(numbers: list[int], names: list[str] | None, file: Path) -> list[str]
     if names is None or not numbers:
         return [str(number) for number in numbers]
     if max(numbers) >= len(names):
-        raise FileError(f"{file} names {len(names)} classes, but the pictures have the label {max(numbers)}.")
+        raise FileError(
+            f"{file} names {len(names)} classes, but the pictures have the label {max(numbers)}. "
+            "Fetch it again, or remove it to have classes by number."
+        )
     return [names[number] for number in numbers]
 
 

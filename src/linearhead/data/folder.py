@@ -210,7 +210,11 @@ def layout(path: Path) -> str:
 
 
 def _nothing_found(path: Path, tree: _Tree) -> str:
-    found = f"no picture but {len(tree.skipped)} other entries ({_endings(tree)})" if tree.skipped else "nothing"
+    found = (
+        f"no picture but {len(tree.skipped)} other entr{'ies' if len(tree.skipped) > 1 else 'y'} ({_endings(tree)})"
+        if tree.skipped
+        else "nothing"
+    )
     first = f" First: {tree.skipped[0].path}: {tree.skipped[0].reason}." if tree.skipped else ""
     return (
         f"{path} holds {found}.{first} Needed: {layout(path)}. Pictures are JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF."
@@ -220,9 +224,10 @@ def _nothing_found(path: Path, tree: _Tree) -> str:
 
 def _no_class_folders(path: Path, tree: _Tree) -> str:
     n = len(tree.pictures)
+    found = f"{n} pictures but no class folders: {tree.pictures[0][-1]} and the others lie"
     return (
-        f"{path} holds {n} pictures but no class folders: {tree.pictures[0][-1]} and the others lie directly in "
-        f"{path.joinpath(*tree.pictures[0][:-1])}, and nothing says what they show. Needed: {layout(path)}."
+        f"{path} holds {found if n > 1 else f'one picture but no class folders: {tree.pictures[0][-1]} lies'} directly "
+        f"in {path.joinpath(*tree.pictures[0][:-1])}, and nothing says what they show. Needed: {layout(path)}."
         f"{table_hint(path, tree.skipped)}"
     )
 

@@ -19,6 +19,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from ..errors import DataError, FileError
+from ..files import file_error
 from .contract import Dataset, by_name, listed
 
 IMAGES = re.compile(r"(?P<set>.*?)(?P<part>train|t10k|test)-images[-.]idx[34]-ubyte(\.gz)?$")
@@ -45,6 +46,11 @@ def recognises(path: Path) -> bool:
 def read(path: Path) -> Dataset:
     """All pictures of the train and test files in the folder `path` (or of the one file), in their order."""
     pairs = _pairs(path)
+    if not pairs:
+        raise FileError(
+            f"{path} holds no IDX files; train-images-idx3-ubyte and train-labels-idx1-ubyte, gzipped or not, are "
+            "needed. Give the folder that holds them or the images file."
+        )
     sets = sorted({pair.set for pair in pairs})
     if len(sets) > 1:
         raise DataError(
@@ -145,7 +151,7 @@ def _values(path: Path, dimensions: tuple[int, ...], what: str) -> np.ndarray:
     except OSError as error:
         if isinstance(error, FileError):
             raise
-        raise FileError(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise file_error("read", path, error) from error
 
 
 def _parsed(file: BinaryIO, path: Path, dimensions: tuple[int, ...], what: str) -> np.ndarray:

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..errors import DataError, FileError
+from ..files import file_error
 from .contract import SPLIT_WORDS, Dataset, Picture, by_name, listed, no_pictures
 
 INPUTS = ("x", "images", "pictures", "imgs", "features", "embeddings", "data")
@@ -248,8 +249,10 @@ def _arrays(path: Path) -> Mapping[str, np.ndarray]:
 def _lines(file: Path) -> np.ndarray:
     try:
         return np.array([line.strip() for line in file.read_text("utf-8-sig").splitlines() if line.strip()])
-    except (OSError, UnicodeDecodeError) as error:
-        raise FileError(f"{file} cannot be read: {error}.") from error
+    except OSError as error:
+        raise file_error("read", file, error) from error
+    except UnicodeDecodeError as error:
+        raise FileError(f"{file} cannot be read: {error}. Save it as text in UTF-8, one label a line.") from error
 
 
 def _npy(file: Path) -> np.ndarray:

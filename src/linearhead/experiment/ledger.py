@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import FileError
-from ..files import sha256, write_atomic
+from ..files import held, sha256, write_atomic
 from ..store import Model
 
 FILE = "judged.jsonl"
@@ -49,7 +49,9 @@ def kept(folder: Path) -> bytes:
 def note(folder: Path, entry: bytes, say: Callable[[str], object] = lambda text: None) -> None:
     """Adds a line to a run folder; one that cannot be written to stays as it is, which is said."""
     try:
-        write_atomic(folder / FILE, kept(folder) + entry)
+        with held(folder) as lock:
+            lock.wait()  # another process between its reading and its writing would lose this line
+            write_atomic(folder / FILE, kept(folder) + entry)
     except FileError as error:
         say(f"That these pictures have judged once more is not kept. {error}")
 

@@ -47,6 +47,8 @@ def page(race: Race, source: str, features: str) -> str:
     """One self-contained HTML page."""
     loss = LOSSES[race.loss].title
     proven = "" if race.proven is None else f", proven to within {number(race.proven)}"
+    if race.proven is not None and race.proven > race.levels[-1] * race.optimum:
+        proven += " only, as more was not to be had in the time: distances below that say nothing"
     best = f" Its accuracy on the test pictures: {percent(race.test_accuracy)}." if race.test_accuracy else ""
     return whole_page(
         "The race to the optimum",

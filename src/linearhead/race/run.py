@@ -50,7 +50,7 @@ class Race:
     d: int
     k: int
     optimum: float
-    proven: float | None  # the lowest F reached lies at most this much above F*
+    proven: float | None  # `optimum`, the lowest F reached, lies at most this much above F*
     test_accuracy: float | None  # of the optimum
     finishers: list[Finish]
     interrupted: bool = False  # the last of the finishers, or the one after it, was stopped by Ctrl-C
@@ -77,6 +77,7 @@ def race(
 ) -> Race:
     """Let everybody who fits the loss run on rows X (n, d) with labels y until passes or seconds are spent.
 
+    The optimum is sought first, for at most the seconds of all of them; `proven` says how well it is known.
     X_test, y_test: rows on which the end points' accuracy is told. `only` names some of ENTRANTS. Ctrl-C ends the race
     with those who have run; KeyboardInterrupt where nobody has.
 
@@ -94,9 +95,9 @@ def race(
     if X_test is not None and len(X_test):
         X_test, y_test = checked_pair(X_test, y_test)
         judge = _judge(X_test, codes_of(y_test, classes, "y_test has classes that y lacks"))
-    said("The optimum first, however long it takes")
-    best = _reference(problem)
-    said(f"F* = {best.point.value:.6g}")
+    said("The optimum first")
+    best = _reference(problem, seconds * len(only or runners))
+    said(f"F* = {best.point.value:.6g}{' or lower: out of time' if best.status is Status.CALLBACK else ''}")
     ended: list[tuple[Finish, np.ndarray]] = []
     interrupted = False
     for name in only or runners:
@@ -146,11 +147,11 @@ def _fresh(problem: Objective) -> Objective:
     return replace(problem, count=Count(), shared=Shared())
 
 
-def _reference(problem: Objective) -> Solution:
-    """The optimum as well as it can be had."""
+def _reference(problem: Objective, seconds: float) -> Solution:
+    """The optimum as well as it can be had in the time of all who race."""
     solver: Solver = LBFGS(tol=1e-10, max_iter=2000) if problem.loss.smoothness else Dual(tol=1e-7)
     own = _fresh(problem).precise()
-    found = solver(own, own.start())
+    found = solver(own, own.start(), lambda row: row["seconds"] >= seconds)
     if found.status is Status.INTERRUPTED:
         raise KeyboardInterrupt  # what is left is no optimum to measure distances from
     return found
