@@ -136,6 +136,7 @@ TESTS: dict[str, list[str]] = {  # the quick part of the tests of a room; the wh
         for name, tests, words in (
             ("closed_form", [AGREE, WITNESSES], f"squares or gram or (squared and not hinge and ({SOME}))"),
             ("dual", ["tests/test_solvers_arrangement.py", *HINGES], "(dual and order) or margin or hinge"),
+            ("inner", HINGES, "margin or hinge"),
             ("gradient_descent", [*RUNNING, AGREE], "gd or (reference and cross_entropy and condition and not 1e)"),
             ("lbfgs", [AGREE, *RUNNING], f"lbfgs or ((cross_entropy or squared_hinge) and ({SOME}))"),
             ("line_search", [AGREE], f"(cross_entropy or squared_hinge) and ({SOME})"),

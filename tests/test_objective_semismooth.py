@@ -1,7 +1,5 @@
 """Newton's method in the free multipliers: its direction is that of the whole Hessian, and it ends at the minimum."""
 
-from collections import deque
-
 import numpy as np
 import pytest
 import scipy.sparse
@@ -10,9 +8,9 @@ from sklearn.datasets import load_digits
 from linearhead import MarginClassifier
 from linearhead.objective import semismooth
 from linearhead.objective.semismooth import Gram, direction, scores, slopes
-from linearhead.solvers import LBFGS, Dual, dual
+from linearhead.solvers import LBFGS
 from test_solvers_agree import objective_of
-from test_solvers_margin import LOSSES, blobs
+from test_solvers_margin import LOSSES, blobs, inner_of
 
 
 def smoothed(loss, alpha=0.05, gamma=0.5, form=np.asarray, **options):
@@ -131,13 +129,13 @@ def test_it_is_not_for_many_free_multipliers_nor_for_much_memory_nor_without_pen
     assert steps >= 1
     assert smooth.at(theta).value < smooth.at(settled.theta).value
     seen, minimise = [], LBFGS.minimise
-    monkeypatch.setattr(dual.LBFGS, "minimise", lambda *given: seen.append(given[2]) or minimise(*given))
-    assert Dual()._inner(smooth, settled, 100.0, 1e-12, deque())[2] is False
+    monkeypatch.setattr(LBFGS, "minimise", lambda *given: seen.append(given[2]) or minimise(*given))
+    assert inner_of(smooth, 1e-12, 100).minimise(settled, 100.0)[2] is False
     np.testing.assert_array_equal(seen[0], theta)  # others go on from there
     monkeypatch.undo()
     monkeypatch.setattr(semismooth, "STEPS", 1)
     assert smooth.newton(settled, 100.0, 1e-12)[1:] == (1, False)
-    assert Dual(inner=9)._inner(smooth, settled, 100.0, 1e-12, deque())[1:] == (9, True)
+    assert inner_of(smooth, 1e-12).minimise(settled, 100.0)[1:] == (9, True)
     monkeypatch.undo()
     monkeypatch.setattr(semismooth, "DIGITS", 1.0)
     assert smooth.newton(settled, 100.0, 1e-6)[1:] == (0, None)

@@ -13,12 +13,16 @@ from sklearn.svm import LinearSVC
 from linearhead import LinearClassifier
 from linearhead.errors import ConvergenceWarning
 from linearhead.records import Status
-from linearhead.solvers import SOLVERS, Dual, Proximal, dual
+from linearhead.solvers import LBFGS, Dual, Proximal, inner
 from linearhead.solvers.contract import Progress, Stop
-from linearhead.solvers.dual import _Within
+from linearhead.solvers.inner import Inner, Within
 from test_solvers_agree import objective_of
 
 LOSSES = ("hinge", "crammer_singer")
+
+
+def inner_of(problem, share, most=9):
+    return Inner(problem, share, most, False, deque(maxlen=40), lambda: False)
 
 
 def blobs(n, d, k, seed=0):
@@ -144,12 +148,13 @@ def renewed(monkeypatch):
     """fit(problem, inner steps, **options) → (Solution, log)."""
 
     def fit(problem, steps=lambda i: 5, newton=False, **options):
-        def inner(self, smooth, settled, reach, share, memory, hard, *_):
-            problem.hard.append(hard)
-            problem.log.append((smooth.gamma, share / settled.gap.estimate, smooth.design.dtype.name, reach))
-            return settled.theta + 1, steps(settled.theta), newton
+        def minimise(self, start, reach):
+            problem.hard.append(self.hard)
+            dtype = self.problem.design.dtype.name
+            problem.log.append((self.problem.gamma, self.share / start.gap.estimate, dtype, reach))
+            return start.theta + 1, steps(start.theta), newton
 
-        monkeypatch.setattr(Dual, "_inner", inner)
+        monkeypatch.setattr(Inner, "minimise", minimise)
         progress = Progress(problem, None, None)
         status = Dual(**options).minimise(problem, None, progress)
         return status, progress, problem.log
@@ -304,7 +309,7 @@ def test_an_inner_problem_ends_within_its_share(monkeypatch):
     for alpha, bound in ((0.3, 0.6 * 0.01), (0.0, 2e-12 * 0.01)):
         problem.alpha = alpha
         for size, ends in ((0.999, True), (1.001, False)):
-            within = _Within(problem, 0.01)
+            within = Within(problem, 0.01, lambda: False)
             point = problem.found(1.0, 0).point
             point.gradient = np.sqrt(size * bound / 4) * np.ones((2, 2))
             within.record(0, point)
@@ -341,15 +346,15 @@ def test_where_rows_near_a_kink_led_astray_all_take_part(monkeypatch, steps, new
         found.append(SimpleNamespace(theta=at, short=short[at], value=values[at]))
         return found[-1]
 
-    def inner(self, smooth, settled, reach, share, memory, hard, *_):
-        asked.append((settled.theta, reach))
+    def minimise(self, start, reach):
+        asked.append((start.theta, reach))
         return len(asked) - 1, steps, newton
 
-    monkeypatch.setattr(Dual, "_inner", inner)
+    monkeypatch.setattr(Inner, "minimise", minimise)
     loss = SimpleNamespace(shift_invariant=False)
     problem = SimpleNamespace(loss=loss, settle=settle, value_at=lambda s: 7 if s.theta == "θ" else values[s.theta])
     start = SimpleNamespace(theta="θ")
-    settled, *rest = Dual(inner=9)._next(problem, start, 3, 0.1, deque(), False)
+    settled, *rest = inner_of(problem, 0.1).settle(start, 3)
     assert asked == seen
     assert settled is found[-1]
     assert rest == [steps, newton]
@@ -363,12 +368,11 @@ def test_inner_problems_go_to_lbfgs_or_to_the_proximal_method(monkeypatch):
         found = objective_of(X, y, "hinge", 0.05, penalty=penalty)
         smooth = found.smoothed(found.no_multipliers(), 0.5)
         settled = smooth.settle(found.start())
-        for module, name in ((dual, "LBFGS"), (dual, "Proximal")):
-            kind = SOLVERS["lbfgs" if name == "LBFGS" else "proximal"]
-            monkeypatch.setattr(module, name, lambda name=name, kind=kind, **o: seen.update({name: o}) or kind(**o))
+        for name, kind in (("LBFGS", LBFGS), ("Proximal", Proximal)):
+            monkeypatch.setattr(inner, name, lambda name=name, kind=kind, **o: seen.update({name: o}) or kind(**o))
         monkeypatch.setattr(type(smooth), "newton", lambda self, s, *_: (s.theta, 0, None))
         monkeypatch.setattr(type(smooth), "part", lambda self, s, reach: seen.update(reach=reach) or self)
-        theta, steps, newton = Dual(inner=9)._inner(smooth, settled, 3.0, 1e-4, deque(maxlen=40))
+        theta, steps, newton = inner_of(smooth, 1e-4).minimise(settled, 3.0)
         assert smooth.at(theta).value < smooth.at(settled.theta).value
         assert not newton
         if penalty == "l2":
@@ -378,10 +382,10 @@ def test_inner_problems_go_to_lbfgs_or_to_the_proximal_method(monkeypatch):
             scale = 0.05 * 1e-4 / settled.gap.point.value
             assert seen["Proximal"] == {"tol": pytest.approx(scale), "max_iter": 2000}
             assert steps == 0
-            monkeypatch.setattr(dual, "Proximal", lambda **o: seen.update(o) or (lambda *a: SHORT))
-            assert Dual(inner=9)._inner(smooth, settled, 3.0, 1e-4, deque()) == ("θ", 9, False)
+            monkeypatch.setattr(inner, "Proximal", lambda **o: seen.update(o) or (lambda *a: SHORT))
+            assert inner_of(smooth, 1e-4).minimise(settled, 3.0) == ("θ", 9, False)
             for share, tol in ((1e-30, 1e-13), (1e30, 1e-2)):
-                Dual()._inner(smooth, settled, 3.0, share, deque())
+                inner_of(smooth, share).minimise(settled, 3.0)
                 assert seen["tol"] == tol
         seen.clear()
 

@@ -3,25 +3,20 @@
 min_θ Σ wᵢ ℓ(sᵢ) + αR(W) with ℓ replaced by max_u ⟨u, s⟩ − ℓ*(u) − γ/2 |u − g|²: a smooth problem for each set of
 multipliers g, minimised by preconditioned L-BFGS whose memory outlives it, or, where few multipliers are free, by
 Newton's method, which large numbers and tiny α do not slow down. Then g ← the maximiser u, which is dual feasible, so
-F(θ) − D(g) bounds the distance to the optimum at every step. An inner problem need only be solved to a part of the gap
-that is left (Rockafellar's criterion A), and only on the rows near a kink: the others' share is linear (shrinking,
-Joachims 1999). A wrong guess of these rows shows in the slope of all rows, and then all of them take part.
+F(θ) − D(g) bounds the distance to the optimum at every step. An inner problem (`inner.py`) need only be solved to a
+part of the gap that is left (Rockafellar's criterion A).
 """
 
 from __future__ import annotations
 
-import contextlib
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..records import Status
-from .contract import Problem, Progress, Solver, Stop
-from .lbfgs import LBFGS
-from .proximal import Proximal
+from .contract import Problem, Progress, Solver
+from .inner import Inner
 
 PATIENCE = 20  # sets of multipliers that did not lower the gap by a tenth, after which rounding has the say
 LEAST_EXACTNESS = 1e-4
@@ -31,12 +26,6 @@ WIDEST = 2.0**15  # times `gamma`: rows that no plane separates have multipliers
 # times `gamma`: as far the least γ follows the first, as where multipliers are tiny, so is what moves them
 FOLLOWED = 2.0**10
 QUICK, FEW = 0.25, 8  # γ shrinks by so much after an inner problem that took so few steps of Newton's method
-ASTRAY = 10.0  # times the share of the gap: all rows are farther from the minimum than those near a kink showed
-EXACTER, FARTHER = 0.3, 2.0  # inner problems by Newton's method: of the share of the gap, and of the reach
-
-
-def _never() -> bool:
-    return False
 
 
 @dataclass(frozen=True)
@@ -97,70 +86,10 @@ class Dual(Solver):
                 before, gamma = gamma, max(self.shrink * gamma, least)
                 if before > self.gamma >= gamma:  # what a wider γ asked for is too dear here
                     exactness, reach, problem = self.exactness, self.reach, given
-            smooth = problem.smoothed(settled.u, gamma)
-            hard = newton or steps >= self.inner
-            settled, steps, newton = self._next(smooth, settled, reach, exactness * gap, memory, hard, progress.stopped)
+            smooth, hard = problem.smoothed(settled.u, gamma), newton or steps >= self.inner
+            inner = Inner(smooth, exactness * gap, self.inner, hard, memory, progress.stopped)
+            settled, steps, newton = inner.settle(settled, reach)
         return Status.MAX_ITER
-
-    def _next(
-        self,
-        smooth: Problem,
-        settled: Any,
-        reach: float,
-        share: float,
-        memory: deque,
-        hard: bool,
-        stopped: Callable[[], bool] = _never,
-    ) -> tuple[Any, int, bool]:
-        """All rows where the inner problem ended, its steps, and whether by Newton's method. Where the rows within
-        reach of a kink led astray, as others came to theirs, all take part. `stopped`: whether it is to end as it is.
-        """
-        start = settled
-        for near in (reach, np.inf, np.inf):
-            theta, steps, newton = self._inner(smooth, start, near, share, memory, hard, stopped)
-            if smooth.loss.shift_invariant:  # no row sees a shift of all intercepts, and rounding moves it
-                theta = np.vstack([theta[:-1], theta[-1:] - theta[-1].mean()])
-            settled = smooth.settle(theta)
-            if settled.short <= ASTRAY * share or stopped():
-                break
-            if steps == self.inner and (near == np.inf or not newton):  # all rows would use them up, too
-                break
-            start = settled if settled.value < smooth.value_at(start) else start
-        return settled, steps, newton
-
-    def _inner(
-        self,
-        smooth: Problem,
-        settled: Any,
-        reach: float,
-        share: float,
-        memory: deque,
-        hard: bool = False,
-        stopped: Callable[[], bool] = _never,
-    ) -> tuple[np.ndarray, int, bool]:
-        """(θ, steps, whether by Newton's method): where the smoothed problem is within `share` of its minimum, or the
-        steps are used up. hard: Newton's method, or all steps, is what the last one took."""
-        theta = settled.theta
-        if smooth.alpha and not smooth.penalty.smooth:
-            # L1's dual is bounded by α: a residual of r costs the gap r/α of F
-            scale = smooth.alpha * share / max(settled.gap.point.value, 1e-300)
-            found = Proximal(tol=float(np.clip(scale, 1e-13, 1e-2)), max_iter=2000)(
-                smooth, theta, lambda row: stopped()
-            )
-            if found.status is Status.INTERRUPTED:
-                raise KeyboardInterrupt  # of the whole fit, of which this one is a part
-            return found.point.theta, 0 if found.status is Status.CONVERGED else self.inner, False
-        theta, steps, done = smooth.newton(settled, FARTHER * reach * smooth.gamma, EXACTER * share, hard)
-        if done is not None:
-            return theta, steps if done else self.inner, True
-        smooth = smooth.part(settled, reach * smooth.gamma)
-        if smooth.model is None and memory:  # else far from the optimum, where L-BFGS had better renew its model
-            smooth = replace(smooth, model=smooth.preconditioner(theta))
-        progress = _Within(smooth, share, stopped)
-        with contextlib.suppress(Stop):
-            LBFGS(tol=1e-14, max_iter=self.inner).minimise(smooth, theta, progress, memory)
-        best: Any = progress.best
-        return best.theta, progress.iterations, False
 
 
 def _wider(problem: Problem) -> float:
@@ -170,19 +99,3 @@ def _wider(problem: Problem) -> float:
         return 1.0
     wanted = WIDE * float(np.sum(problem.column_metric())) / (problem.alpha * problem.n)
     return float(np.clip(wanted, 1.0, WIDEST))
-
-
-class _Within(Progress):
-    """Stops an inner problem once strong convexity bounds its distance from the minimum: ‖∇_W‖²/2α ≤ share; or where
-    `stopped` says so."""
-
-    def __init__(self, problem: Problem, share: float, stopped: Callable[[], bool] = _never) -> None:
-        super().__init__(problem, None, None)
-        self._bound, self._stopped = 2 * max(problem.alpha, 1e-12) * share, stopped
-
-    def record(self, iteration: int, point: Any, residual: float | None = None) -> None:
-        super().record(iteration, point, residual)
-        if iteration and float(np.vdot(point.gradient, point.gradient)) <= self._bound:
-            raise Stop(Status.CONVERGED)
-        if iteration and self._stopped():
-            raise Stop(Status.CALLBACK)
