@@ -247,9 +247,13 @@ def test_one_class_is_enough_to_judge_but_not_to_train(tmp_path):
         open_dataset(tmp_path, min_classes=2)
 
 
-def test_classes_one_floor_too_deep_are_pointed_at(tmp_path):
-    make(tmp_path, "images/cat/1.png", "images/dog/2.png")
-    with pytest.raises(DataError, match=r"2 sub-folders \('cat', 'dog'\).*give .*images instead"):
+@pytest.mark.parametrize("above", ["images", "set/images"])
+def test_classes_too_deep_are_pointed_at(tmp_path, above):
+    make(tmp_path, f"{above}/cat/1.png", f"{above}/dog/2.png")
+    with pytest.raises(DataError, match=rf"2 sub-folders \('cat', 'dog'\).*give .*{above} instead"):
+        open_dataset(tmp_path, min_classes=2)
+    make(tmp_path, f"{above}/3.png")
+    with pytest.raises(DataError, match="something else"):
         open_dataset(tmp_path, min_classes=2)
 
 

@@ -19,7 +19,7 @@ from linearhead.experiment.extract import Pictures, Tolerance, choose_pictures
 from linearhead.experiment.predicting import list_files
 from linearhead.features import Patches, make
 from linearhead.losses import CrossEntropy
-from linearhead.records import Run, from_json, to_json
+from linearhead.records import Run, Skipped, from_json, to_json
 from linearhead.store import Model
 
 
@@ -97,8 +97,11 @@ def test_own_splits_are_kept_and_only_what_lacks_is_held_out():
 
 def test_a_class_that_nobody_trains_is_refused():
     own = ["train"] * 10 + ["test"] * 10
-    with pytest.raises(DataError, match="'b' has no picture to train on"):
+    with pytest.raises(DataError, match=r"'b' has no picture to train on .* to 'test' by the data's own split.*Put"):
         roles.assign(dataset([10, 10], own), Recipe())
+    lost = dataset([10, 1])
+    with pytest.raises(DataError, match=r"cannot be read \(.*: empty\)\. Each class"):
+        roles.check_taught(lost, np.zeros(10, int), [Skipped(lost.names[10], "empty")])
     with pytest.raises(DataError, match="Classes 'a', 'b', 'c' have only 1 picture"):
         roles.assign(dataset([1, 1, 1]), Recipe())
     rows = replace(dataset([1, 1]), features=np.zeros((2, 3)))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from linearhead import diagnose
-from linearhead.experiment import judge
+from linearhead.experiment import judge, trusting
 from linearhead.metrics import evaluate
 from linearhead.records import Certificate, DataSummary, Duplicates, FitSummary, LearningCurve, Run, Status, Trace
 from linearhead.report import view
@@ -340,6 +340,15 @@ def test_labels_given_at_random_are_named_and_nothing_else_is_promised():
     assert not {"underfitting", "richer-features", "enough-pictures"} & set(found)
     better = replace(random_labels(), probes={"labels": {"n": 1000.0, "wrong": 0.3}})
     assert "at random" not in codes(better)["no-better-than-majority"].evidence
+    uneven = replace(random_labels(), probes={"labels": {"n": 1000.0, "wrong": 0.5, "chance": 0.4}})
+    assert "at random" not in codes(uneven)["no-better-than-majority"].title  # no better than one answer, but not blind
+
+
+def test_what_the_same_answers_given_at_random_would_score():
+    scores = np.eye(3)[[0, 0, 0, 1, 1, 2]]
+    found = trusting.noise(SimpleNamespace(loss="squared"), scores, np.array([0, 0, 1, 1, 1, 1]))
+    assert found["wrong"] == pytest.approx(2 / 6)
+    assert found["chance"] == pytest.approx((3 * 2 + 2 * 4 + 1 * 0) / 36)
 
 
 def test_labels_given_at_random_are_named_without_validation_pictures_too():

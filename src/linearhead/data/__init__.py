@@ -117,10 +117,10 @@ def _require_there(path: Path) -> None:
 
 
 def _too_few_classes(dataset: Dataset, needed: int) -> str:
-    nested = folder.nested_only(dataset) if dataset.reader == "folder" else []
+    place, nested = folder.nested_only(dataset) if dataset.reader == "folder" else (None, [])
     hint = (
-        f" Its pictures lie in {len(nested)} sub-folders ({listed(nested)}); if those are the classes, give "
-        f"{Path(dataset.source) / dataset.classes[0]} instead."
+        f" Its pictures lie in {len(nested)} sub-folders ({listed(nested)}); if those are the classes, give {place} "
+        "instead."
         if nested and len(dataset.classes) == 1
         else " Add a sub-folder with pictures of something else."
         if dataset.reader == "folder"

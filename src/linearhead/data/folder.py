@@ -74,10 +74,13 @@ def read(path: Path) -> Dataset:
     )
 
 
-def nested_only(dataset: Dataset) -> list[str]:
-    """The sub-folders of a single class, where all its pictures lie in two or more: perhaps those are the classes."""
-    below = [name.split("/")[1:-1] for name in dataset.names]
-    return sorted({parts[0] for parts in below}) if all(below) and len({p[0] for p in below}) > 1 else []
+def nested_only(dataset: Dataset) -> tuple[Path, list[str]]:
+    """Of a single class the folder in which its pictures part, and the two or more sub-folders that hold all of them:
+    perhaps those are the classes. None are named where there is no such folder."""
+    shared = os.path.commonpath([os.path.dirname(name) for name in dataset.names])
+    parted = {os.path.dirname(name)[len(shared) :].lstrip("/").split("/")[0] for name in dataset.names}
+    certain = len(parted) > 1 and "" not in parted and not np.any(dataset.splits)
+    return Path(dataset.source, shared), sorted(parted) if certain else []
 
 
 def files_below(root: Path) -> list[tuple[Path, str | None]]:

@@ -1,8 +1,9 @@
 """Whether the model beats the best constant answer. Threshold: its Wilson 95 % interval must lie above that.
 
 Where one class is nearly everything a useful model may not: if the mean recall's interval lies above that of a constant
-answer, 1 / classes, the classes are told apart and it is a warning. Where classifiers that had not seen them are no
-better on the training pictures either, the labels are doubted before the features are.
+answer, 1 / classes, the classes are told apart and it is a warning. Where classifiers that had not seen the training
+pictures are right no oftener than their answers given to pictures at random, Σ_c P(answer c) P(label c) (Cohen 1960),
+the labels are doubted before the features are.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def _nothing_learned(run: Run) -> str:
         return ""
     largest = max(run.data.taught, default=0) / n
     count = float(seen.get("independent") or n)
-    if wilson(count * (1 - wrong), count)[0] > largest:
+    if wilson(count * (1 - wrong), count)[0] > (seen.get("chance") or largest):
         return ""
     return (
         f" Classifiers that had not seen them were right on {1 - wrong:.1%} of the {n} training pictures, where the "

@@ -120,7 +120,7 @@ def described(
     with clock.stage("look for copies"):
         copies = copying.look_for(pictures, extracted.rows)
     used = role[extracted.rows]
-    roles.check_taught(dataset, dataset.labels[extracted.rows][used == "train"])
+    roles.check_taught(dataset, dataset.labels[extracted.rows][used == "train"], extracted.skipped)
     n_train, n_valid = (int(np.sum(used == name)) for name in ("train", "valid"))
     y = dataset.labels[extracted.rows]
     n = n_train + n_valid

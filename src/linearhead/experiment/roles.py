@@ -16,6 +16,7 @@ import numpy as np
 
 from ..data import Dataset, split
 from ..errors import DataError, UsageError
+from ..records import Skipped
 from .recipe import Recipe
 
 ROLES = ("train", "valid", "test")
@@ -133,8 +134,9 @@ def _check_classes(dataset: Dataset, recipe: Recipe) -> None:
         )
 
 
-def check_taught(dataset: Dataset, trained: np.ndarray) -> None:
-    """DataError where a class of the dataset is not among the labels that will be trained on."""
+def check_taught(dataset: Dataset, trained: np.ndarray, unread: Sequence[Skipped] = ()) -> None:
+    """DataError where a class of the dataset is not among the labels that will be trained on; `unread`: what of it
+    cannot be read."""
     taught = np.bincount(trained, minlength=len(dataset.classes))
     seen = np.bincount(dataset.labels, minlength=len(dataset.classes))
     untaught = [name for name, t, s in zip(dataset.classes, taught, seen, strict=True) if s and not t]
@@ -145,10 +147,19 @@ def check_taught(dataset: Dataset, trained: np.ndarray) -> None:
             f"{dataset.source} holds no {what} to train on: all {len(dataset)} belong to {own} by the data's own "
             f"split. Add the training {what}s, or give the folder of classes itself, from which some are then held out."
         )
+    given = dataset.splits[np.isin(dataset.labels, [dataset.classes.index(name) for name in untaught])]
+    if untaught and np.all((given == "test") | (given == "valid")):
+        own = " and ".join(f"'{role}'" for role in ROLES if np.any(given == role))
+        raise DataError(
+            f"{_named(untaught)} no {what} to train on in {dataset.source}: what there is belongs to {own} by the "
+            f"data's own split. Each class needs one. Put {what}s of it among those to train on, or take it out."
+        )
     if untaught:
+        lost = dataset.names[int(np.argmax(dataset.labels == dataset.classes.index(untaught[0])))]
+        bad = next((f" ({one.path}: {one.reason})" for one in unread if one.path == lost), "")
         raise DataError(
             f"{_named(untaught)} no {what} to train on in {dataset.source}: what there is was kept to judge, or "
-            f"cannot be read. Each class needs one. Add training {what}s, or lower --test-share and --valid-share."
+            f"cannot be read{bad}. Each class needs one. Add training {what}s, or lower --test-share and --valid-share."
         )
 
 

@@ -165,8 +165,10 @@ def suspects(model: Model, scores: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def noise(model: Model, scores: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> dict[str, float | None]:
     """How many labels look wrong in all, by out-of-fold scores (n, k); rows of one group (n,) say less of that."""
-    wrong = scores.argmax(axis=1) != y
-    found: dict[str, float | None] = {"n": len(y), "classes": scores.shape[1], "wrong": float(np.mean(wrong))}
+    answers, k = scores.argmax(axis=1), scores.shape[1]
+    wrong = answers != y
+    found: dict[str, float | None] = {"n": len(y), "classes": k, "wrong": float(np.mean(wrong))}
+    found["chance"] = float(np.bincount(answers, minlength=k) @ np.bincount(y, minlength=k)) / len(y) ** 2
     count = len(y) if groups is None else independent(groups, wrong)
     if groups is not None:
         found["independent"] = count
