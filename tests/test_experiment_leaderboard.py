@@ -256,7 +256,7 @@ def test_candidates_are_not_compared_by_a_confidence_that_calibration_will_chang
     s = rng.normal(0, 2, (600, 4)).astype(np.float32)
     loss = leaderboard.LOSSES["cross_entropy"]()
     y = (loss.probabilities(s).cumsum(axis=1)[:, :-1] <= rng.random((600, 1))).sum(axis=1)
-    costs = [leaderboard._costs(loss, s * factor, y).mean() for factor in (0.2, 1, 5)]
+    costs = [leaderboard._costs(loss, s * factor, y, np.ones(600)).mean() for factor in (0.2, 1, 5)]
     np.testing.assert_allclose(costs, costs[1], atol=5e-3)
 
 
@@ -270,6 +270,24 @@ def test_a_picture_whose_class_the_fit_lacks_judges_nothing():
     assert right.mean() > 0.9
     assert cost.mean() < 0.3
     assert alpha < 1
+
+
+def test_pictures_count_by_class_weight():
+    """What judges is then the mean over classes, of one in which there are many pictures and of one with few."""
+    rng, y = np.random.default_rng(0), np.repeat([0, 1], [270, 30])
+    X = (rng.normal(size=(300, 5)) + 0.7 * y[:, None]).astype(np.float32)
+    plan = Recipe(class_weight="balanced")
+    sample = leaderboard.parted(X, y, None, plan)
+    _, right, cost = leaderboard.compare(X, sample, plan)
+    own = np.concatenate([sample.y[sample.judged(part)] for part in sample.judges])
+    recalls = [np.mean(right[own == c] > 0) for c in (0, 1)]
+    assert right.mean() == pytest.approx(np.mean(recalls))
+    assert cost[own == 1].sum() == pytest.approx(cost[own == 0].sum(), rel=0.3)  # though they are one in ten
+    found = tried("hog", 5, right, cost).record(True, None, sample.counts)
+    assert found.accuracy == pytest.approx(np.mean(recalls))
+    low, high = found.accuracy_interval
+    assert high - low == pytest.approx(np.subtract(*metrics.wilson(100 * np.mean(recalls), 100.0)[::-1]), rel=0.1)
+    assert leaderboard.parted(X, y, None, Recipe()).counts is None
 
 
 @pytest.mark.parametrize("standardize", [True, False])

@@ -299,6 +299,19 @@ def test_folds_keep_groups_whole():
     assert errors[2] == errors[1] > 2 * errors[0]  # 40 tracks of 8 frames
 
 
+def test_given_rows_of_groups_count_by_how_alike_they_are():
+    X, y, groups = grouped()
+    held = groups < 20
+    options = {"valid": (X[held], y[held]), "alphas": [1e-2]}
+    alone, whole, apart = (
+        regularization_path(X[~held], y[~held], groups=g, **options).points[0]
+        for g in (None, groups[held], np.arange(held.sum()))
+    )
+    assert alone.valid_loss == whole.valid_loss
+    assert apart.valid_error == pytest.approx(alone.valid_error, rel=0.02)
+    assert whole.valid_error > 2 * alone.valid_error  # 20 tracks of 8 frames
+
+
 def test_held_out_rows_count_once_and_by_their_weights():
     from sklearn.model_selection import RepeatedStratifiedKFold
 
@@ -339,6 +352,7 @@ def test_groups_and_splits_that_cannot_be():
         ({"groups": groups}, UsageError, "cv=5"),
         ({"groups": groups, "cv": "loo", "loss": "squared"}, UsageError, "number of folds"),
         ({"groups": groups[1:], "cv": 3}, DataError, "a group for each row"),
+        ({"groups": groups, "valid": (X[:9], y[:9])}, DataError, r"a group for each row, \(9,\)"),
         ({"groups": groups, "cv": 3, "protocol": "clip"}, UsageError, "its own alphas and split"),
         ({"cv": 2.5}, UsageError, "found 2.5"),
         ({"cv": [(np.flatnonzero(y), np.flatnonzero(y == 0))]}, UsageError, "no row of class 0"),

@@ -27,7 +27,7 @@ from ..data import split
 from ..errors import DataError, UsageError
 from ..features import FEATURES, make, split_spec
 from ..losses import LOSSES
-from ..metrics import independent, standard_error, wilson
+from ..metrics import independent, kish, standard_error, wilson
 from ..records import Candidate, Leaderboard
 from ..trust.calibration import TEMPERATURES, tempered
 from .extract import Pictures
@@ -54,18 +54,20 @@ class Tried:
     loss: str
     dimension: int
     alpha: float
-    right: np.ndarray  # (m,) bool
-    cost: np.ndarray  # (m,) −log p(label); the loss itself where it has no probabilities
+    right: np.ndarray  # (m,) what the picture counts where it is right, else 0
+    cost: np.ndarray  # (m,) −log p(label) times what it counts; the loss itself where it has no probabilities
     seconds: float
     proper: bool
 
-    def record(self, chosen: bool, groups: np.ndarray | None = None) -> Candidate:
-        right, n = int(self.right.sum()), len(self.right)
+    def record(self, chosen: bool, groups: np.ndarray | None = None, counts: np.ndarray | None = None) -> Candidate:
+        """For a terminal and the report; of groups (m,) of alike pictures, and what each picture counts (m,)."""
+        right, n = float(self.right.mean()), len(self.right)
         cost = float(self.cost.mean()) if self.proper else None
         count = n if groups is None else independent(groups, self.right)
-        bounds = wilson(right * count / n, count)
+        count *= 1.0 if counts is None else kish(counts) / n
+        bounds = wilson(right * count, count)
         spec = make(self.spec, QUALITY).spec
-        return Candidate(spec, self.loss, self.dimension, self.alpha, n, right / n, bounds, cost, self.seconds, chosen)
+        return Candidate(spec, self.loss, self.dimension, self.alpha, n, right, bounds, cost, self.seconds, chosen)
 
 
 @dataclass
@@ -78,6 +80,7 @@ class Sample:
     judges: tuple[int, ...]
     seed: int
     groups: np.ndarray | None = None  # (n,) pictures of one are alike
+    class_weight: Any = None
     blocks: dict[str, np.ndarray] = field(default_factory=dict)  # features by part of a specification
 
     @cached_property
@@ -86,6 +89,17 @@ class Sample:
         if self.groups is None:
             return None
         return np.concatenate([self.groups[self.judged(part)] for part in self.judges])
+
+    @cached_property
+    def counts(self) -> np.ndarray | None:
+        """(m,) what each judged picture counts by class_weight, 1 on average; None where all count alike."""
+        from ..objective.checking import combine_weights
+
+        weights = combine_weights(self.y, None, self.class_weight, np.unique(self.y))
+        if weights is None:
+            return None
+        weights = np.concatenate([weights[self.judged(part)] for part in self.judges])
+        return weights / weights.mean()
 
     def judged(self, part: int) -> np.ndarray:
         """(n,) the rows of the part that say something about a fit to the others: some of them are of their class."""
@@ -118,10 +132,10 @@ def hold(pictures: Pictures, among: np.ndarray, plan: Recipe, progress: Progress
         contest.run(done)
     winner = contest.winner()
     board = Leaderboard(
-        candidates=[tried.record(tried is winner, sample.alike) for tried in contest.ranked()],
+        candidates=[tried.record(tried is winner, sample.alike, sample.counts) for tried in contest.ranked()],
         not_tried=contest.left_out,
         pictures=len(sample.y),
-        rule=RULE,
+        rule=RULE if plan.class_weight is None else f"{RULE} {WEIGHED}",
         classes=int(sample.y.max()) + 1,
         seconds=time.perf_counter() - start,
     )
@@ -136,6 +150,7 @@ def varies(plan: Recipe) -> bool:
 
 
 RULE = "Chosen: the fewest numbers among those within one standard error of the best, by paired differences."
+WEIGHED = "Pictures count by --class-weight, in all figures."
 
 
 def lines(board: Leaderboard, classes: int) -> Iterator[str]:
@@ -196,7 +211,7 @@ def draw(pictures: Pictures, among: np.ndarray, plan: Recipe, specs: list[str]) 
     rows = among[some(dataset.labels[among], dimensions, plan.seed, pictures.most_held)]
     rows, held = pictures.seen(rows)
     groups = None if dataset.groups is None else dataset.groups[rows]
-    return parted(held, dataset.labels[rows], groups, plan.seed)
+    return parted(held, dataset.labels[rows], groups, plan)
 
 
 def some(labels: np.ndarray, dimensions: list[int], seed: int, most: float = math.inf) -> np.ndarray:
@@ -212,13 +227,14 @@ def some(labels: np.ndarray, dimensions: list[int], seed: int, most: float = mat
     return rows
 
 
-def parted(held: np.ndarray, y: np.ndarray, groups: np.ndarray | None, seed: int) -> Sample | None:
+def parted(held: np.ndarray, y: np.ndarray, groups: np.ndarray | None, plan: Recipe) -> Sample | None:
     """The sample of pictures, or rows, with labels (n,), in parts; None where none of them can judge."""
     if len(y) < LEAST or len(np.unique(y)) < 2:
         return None
-    part = split(y, {"0": 1.0, "1": 1.0, "2": 1.0}, seed + 1, groups).astype(int)
+    part = split(y, {"0": 1.0, "1": 1.0, "2": 1.0}, plan.seed + 1, groups).astype(int)
     judges = tuple(p for p in range(3 if len(y) <= THRICE else 1) if _judges(y, part == p))
-    return Sample(held, np.unique(y, return_inverse=True)[1], part, judges, seed, groups) if judges else None
+    codes = np.unique(y, return_inverse=True)[1]
+    return Sample(held, codes, part, judges, plan.seed, groups, plan.class_weight) if judges else None
 
 
 def _judges(y: np.ndarray, held: np.ndarray) -> bool:
@@ -326,7 +342,7 @@ def varied(spec: str, options: dict[str, Any]) -> Iterator[str]:
 
 def compare(X: np.ndarray, sample: Sample, plan: Recipe) -> tuple[float, np.ndarray, np.ndarray]:
     """(alpha, right, cost): one path per judging part; the alpha of the lowest cost over all judged pictures, at one
-    temperature for all of them, as the model will have one."""
+    temperature for all of them, as the model will have one. Both of a picture are times what it counts."""
     from ..objective.span import span, worth_spanning
     from ..path import default_alphas
 
@@ -338,10 +354,11 @@ def compare(X: np.ndarray, sample: Sample, plan: Recipe) -> tuple[float, np.ndar
     paths = [_path(objective, sample.part == part, sample.judged(part), alphas) for part in sample.judges]
     points = min(map(len, paths))
     seen = [tuple(map(np.concatenate, zip(*(path[i] for path in paths), strict=True))) for i in range(points)]
-    costs = [_costs(objective.loss, s, y) for s, y in seen]
+    counts = np.ones(len(seen[0][1])) if sample.counts is None else sample.counts
+    costs = [_costs(objective.loss, s, y, counts) for s, y in seen]
     index = int(np.argmin([cost.mean() for cost in costs]))
     s, y = seen[index]
-    return float(alphas[index]), s.argmax(axis=1) == y, costs[index]
+    return float(alphas[index]), (s.argmax(axis=1) == y) * counts, costs[index]
 
 
 def _path(
@@ -363,13 +380,13 @@ def _path(
     return [(X @ p.theta[:-1].astype(np.float32) + p.theta[-1], objective.y[judged]) for p in path.points]
 
 
-def _costs(loss: Any, s: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Per row −log p(label), calibrated; the loss itself where it gives no probabilities."""
+def _costs(loss: Any, s: np.ndarray, y: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Per row, which counts so much, −log p(label), calibrated; the loss itself where it gives no probabilities."""
     if not loss.proper:
-        return np.asarray(loss.value(np.ascontiguousarray(s), y), dtype=np.float64)
+        return np.asarray(loss.value(np.ascontiguousarray(s), y), dtype=np.float64) * counts
 
     def costs(temperature: float) -> np.ndarray:
         p = loss.probabilities(s / np.float32(temperature))
-        return -np.log(np.maximum(p[np.arange(len(y)), y].astype(np.float64), 1e-12))
+        return -np.log(np.maximum(p[np.arange(len(y)), y].astype(np.float64), 1e-12)) * counts
 
     return costs(tempered([float(costs(t).mean()) for t in TEMPERATURES], len(y))[0])

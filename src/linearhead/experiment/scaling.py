@@ -25,7 +25,7 @@ def chosen(X: np.ndarray, y: np.ndarray, groups: np.ndarray | None, plan: Recipe
         return plan.standardize is not False
     rows = some(y, [X.shape[1]] * 2, plan.seed)
     part = np.asarray(X[rows], dtype=np.float32)
-    sample = parted(part, y[rows], None if groups is None else groups[rows], plan.seed)
+    sample = parted(part, y[rows], None if groups is None else groups[rows], plan)
     if sample is None:
         return True
     try:

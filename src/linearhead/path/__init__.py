@@ -20,7 +20,7 @@ from ..certificate import sentence
 from ..errors import ConvergenceWarning, UsageError
 from ..objective.checking import check_number
 from ..records import Status
-from .held import LEAVE_ONE_OUT, folds, held_out, hold_out, judges, parts_of
+from .held import LEAVE_ONE_OUT, checked_groups, folds, held_out, hold_out, judges, parts_of
 from .least_squares import leave_one_out
 from .leaving_out import left_out
 from .protocols import PROTOCOLS, Protocol, protocol_of, random_part
@@ -59,8 +59,8 @@ def regularization_path(
     nothing is held out nothing is chosen: the path is there to be looked at, and `alpha_` raises UsageError.
 
     cv: a number of folds, "loo", one of scikit-learn's splitters, or pairs (training, held-out) of row numbers. groups
-    (n,): rows of one group, such as frames of one film, are never on both sides of a fold, and count in the standard
-    error by how alike they are.
+    (n,), of the rows of `valid` where that is given: rows of one group, such as frames of one film, are never on both
+    sides of a fold, and count in the standard error by how alike they are.
     alphas: default `default_alphas`. rule: one of RULES, "best" unless a protocol says otherwise. protocol: one of
     PROTOCOLS, which sets alphas, rule, split, give_up and refit. refit: fit the chosen strength to training and
     validation rows together. tol: the residual of every fit, as of the estimators; None: as exact as the choice needs.
@@ -84,14 +84,15 @@ def regularization_path(
         training, judging = (given.take(rows) for rows in random_part(len(given.y), plan.part, random_state))
     objective, classes = make.objective(training)
     path = RegularizationPath.of(objective, classes, rule)
-    cv = _parted(cv, y, groups, random_state, sample_weight, len(given.y))
+    if valid is None:
+        cv = _parted(cv, y, groups, random_state, sample_weight, len(given.y))
     held = judges(objective, classes, judging, cv, random_state)
+    alike = None if groups is None else _codes(groups, held[0][1].n, None if valid else sample_weight)
     if isinstance(cv, str):
         follow_leaving_one_out(path, objective, alphas, tol, certificates, callback)
     elif plan is not None:
-        follow_protocol(path, objective, held, plan, callback=callback, **options)
+        follow_protocol(path, objective, held, plan, groups=alike, callback=callback, **options)
     else:
-        alike = None if groups is None else _codes(groups, len(given.y), sample_weight)
         follow(path, objective, held, alphas, give_up=give_up, groups=alike, callback=callback, **options)
     if refit:
         again, _ = make.objective(given if valid is None or judging is None else given.joined(judging))
@@ -120,11 +121,10 @@ def _parted(cv: Any, y: Any, groups: Any, seed: int, sample_weight: Any, n: int)
 
 
 def _codes(groups: Any, n: int, sample_weight: Any) -> np.ndarray:
-    """0 … m − 1 of the n rows that are left."""
-    groups = np.asarray(to_host(groups))
-    if n < len(groups):
-        groups = groups[np.asarray(to_host(sample_weight)) > 0]
-    return np.unique(groups, return_inverse=True)[1]
+    """0 … m − 1 of the n rows that are left, those that have weight."""
+    present = None if sample_weight is None else np.asarray(to_host(sample_weight)) > 0
+    groups = checked_groups(groups, n if present is None else len(present))
+    return np.unique(groups if present is None or len(present) == n else groups[present], return_inverse=True)[1]
 
 
 def _warn(path: RegularizationPath) -> None:
@@ -161,8 +161,11 @@ def _checked(
             f"cv is a number of folds, {LEAVE_ONE_OUT!r}, a splitter of scikit-learn or pairs of row numbers; found "
             f"{cv!r}."
         )
-    if groups is not None and (cv is None or isinstance(cv, str)):
-        raise UsageError("groups are rows that cv shall not part: give a number of folds, such as cv=5, with them.")
+    if groups is not None and valid is None and (cv is None or isinstance(cv, str)):
+        raise UsageError(
+            "groups are rows that cv shall not part, or of the rows of valid: give a number of folds, such as cv=5, or "
+            "valid=(X, y) with them."
+        )
     if refit and plan is None and valid is None and cv is None:
         raise UsageError(
             "refit fits the chosen alpha, and nothing is held out to choose by: give valid=(X, y) or cv=5."

@@ -67,14 +67,21 @@ def parts_of(cv: Any, y: Any, groups: Any, seed: int) -> Parts:
     such as keep groups (n,) whole and are else as stratified as can be."""
     from sklearn.model_selection import StratifiedGroupKFold, check_cv
 
-    y, groups = np.asarray(to_host(y)).ravel(), None if groups is None else np.asarray(to_host(groups))
-    if groups is not None and groups.shape != y.shape:
-        raise DataError(f"groups has the shape {groups.shape}; needed is a group for each row, {y.shape}.")
+    y = np.asarray(to_host(y)).ravel()
+    groups = None if groups is None else checked_groups(groups, len(y))
     if isinstance(cv, Integral):
         cv = StratifiedGroupKFold(int(cv), shuffle=True, random_state=seed)
     splitter: Any = check_cv(cv)
     pairs = splitter.split(np.zeros((len(y), 1)), y, groups)
     return [(_mask(train, len(y)), _mask(held, len(y))) for train, held in pairs]
+
+
+def checked_groups(groups: Any, n: int) -> np.ndarray:
+    """Of n rows, (n,) on the host; DataError if they are of others."""
+    groups = np.asarray(to_host(groups))
+    if groups.shape != (n,):
+        raise DataError(f"groups has the shape {groups.shape}; needed is a group for each row, {(n,)}.")
+    return groups
 
 
 def _mask(rows: Any, n: int) -> np.ndarray:

@@ -127,11 +127,12 @@ def follow_protocol(
     tol: float | None = None,
     max_iter: int | None = None,
     certificates: bool = True,
+    groups: np.ndarray | None = None,
     callback: Callable[[PathPoint], Any] | None = None,
 ) -> None:
     """Fit the protocol's values of C in its order; the points stay sorted, strong to weak."""
     with objective.design.session():
-        walk = Walk(objective, held, tol, max_iter, certificates)
+        walk = Walk(objective, held, tol, max_iter, certificates, groups=groups)
         alphas = (path.unit / (10.0**power * path.n_rows) for power in plan.values(lambda: path))
         _fill(path, walk, alphas, callback)
 
