@@ -1,14 +1,15 @@
 """How many small errors in the mathematics the tests find: one token changed at a time, the room's own tests run.
 
-    python benchmarks/mutation.py [losses penalties objective solvers design path] [--most 60] [--seed 0] [--only FILE]
+    python benchmarks/mutation.py [ROOM …] [--most 60] [--seed 0] [--only FILE]
 
 Changes: < and ≤, > and ≥, == and !=, + and −, * and /, ** to *, `and` and `or`, a minus or a `not` left out, a test
 turned round, a number moved, True and False, an in-place update left out, a method call left out. Text, type hints and
 what is only said in errors stays. Of every file at most `--most` changes are tried, drawn with the seed. A change is
 found when a test fails, or when the tests need over ten times as long: first the quick part that TESTS names for the
-file, then, unless --quick is said, the other tests of the mathematics but for a few slow ones. One process at a time,
-and a patient one. Results go to mutation.json beside this file, survivors with line and change; what is known about
-those is in docs/decisions/mutation.md.
+file, then, unless --quick is said, the other tests of the mathematics but for a few slow ones. In the rooms of WHOLE
+every file with anything to change must have such tests. One process at a time, and a patient one. Results go to
+mutation.json beside this file, survivors with line and change; what is known about those is in
+docs/decisions/mutation.md.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "linearhead"
-ROOMS = ("losses", "penalties", "objective", "solvers", "design", "path")
+WHOLE = ("losses", "penalties", "objective", "solvers", "certificate", "path", "trust")
+ROOMS = (*WHOLE, "design", "data", "experiment", "metrics.py")
 SECONDS = 90  # of CPU time for one change; the quick tests of a file need less than a tenth of it
 EVERY_SECONDS = 300  # the same for all tests of the mathematics, which need less than a sixth of it
 
@@ -47,7 +49,12 @@ MULTIPLIERS, MODEL = "tests/test_objective_multipliers.py", "tests/test_curvatur
 COUPLED, COMBINATIONS = "tests/test_objective_coupled.py", "tests/test_combinations.py"
 HINGES = ["tests/test_solvers_margin.py", "tests/test_solvers_hinge_optimum.py"]
 MANY, STEPS = "tests/test_many_classes.py", "tests/test_solvers_steps.py"
+CERTIFIED = "tests/test_certificate_rows.py"
 GROUPED, DRAWN = "tests/test_objective_many_classes.py", "tests/test_objective_drawn.py"
+KINKED, TURNS = "tests/test_solvers_kinked.py", "tests/test_solvers_turns.py"
+LENT, PRICE = "tests/test_lent_rows.py", "tests/test_model_price.py"
+PATH, LEFT, TRUST = "tests/test_path.py", "tests/test_leaving_out.py", "tests/test_trust.py"
+CURVE, GROUPS, TRACKS = "tests/test_learning_curve.py", "tests/test_groups.py", "tests/test_groups_verdict.py"
 EVERY = [  # the mathematics; a change that these do not notice survives
     *sorted(str(path.relative_to(ROOT)) for part in ("losses", "objective", "solvers") for path in
             (ROOT / "tests").glob(f"test_{part}_*.py")),
@@ -57,6 +64,7 @@ EVERY = [  # the mathematics; a change that these do not notice survives
 ]  # fmt: skip
 SOME = "1e2 or imbalanced or scaled or fewer"  # of the problems: words, as pytest's -k knows no spaces
 TESTS: dict[str, list[str]] = {  # the quick part of the tests of a room; the whole suite finds more
+    "losses/__init__.py": [*LOSS, "tests/test_combinations.py"],
     "losses/contract.py": [*LOSS, *SMOOTHED, DUAL],
     "losses/cross_entropy.py": [*LOSS, "tests/test_losses_oracle.py", "-k", "cross_entropy or lecture"],
     "losses/logistic.py": [*LOSS, "tests/test_losses_oracle.py", "-k", "logistic or lecture or one_vs_rest"],
@@ -84,7 +92,7 @@ TESTS: dict[str, list[str]] = {  # the quick part of the tests of a room; the wh
     ],
     **{
         f"penalties/{name}.py": ["tests/test_penalties_contract.py"]
-        for name in ("contract", "elastic_net", "l1", "l2", "none")
+        for name in ("__init__", "contract", "elastic_net", "l1", "l2", "none")
     },
     "objective/objective.py": [
         *PARTS,
@@ -106,12 +114,62 @@ TESTS: dict[str, list[str]] = {  # the quick part of the tests of a room; the wh
     ],
     "objective/intercept.py": [MULTIPLIERS, DUAL, MANY, "-k", "multipliers or intercept or slightly or hinges"],
     "objective/span.py": ["tests/test_objective_span.py"],
+    "objective/basis.py": [DRAWN, MODEL, PRICE, LENT, "-k", "basis or drawn or curvature or price or directions"],
+    "objective/finish.py": [TURNS],
+    "objective/inputs.py": ["tests/test_hostile.py", "tests/test_inputs.py"],
+    "objective/judging.py": [PATH, "-k", "how_much_higher or temperature or count_once or judge or loss_decides"],
+    "objective/kinked.py": [KINKED],
+    "objective/lent.py": [LENT],
+    "objective/lent_model.py": [LENT],
+    "objective/normal.py": [
+        STEPS,
+        AGREE,
+        "-k",
+        f"squares or quadratic or inverse or (squared and not hinge and ({SOME}))",
+    ],
+    "objective/price.py": [PRICE, TURNS],
+    "objective/proximal.py": [KINKED, STEPS, WITNESSES, "-k", "kink or fista or median or support or l1 or hessian"],
+    "objective/scales.py": [STEPS, SGD, *PARTS, "-k", "rate or norm or scale or 1e or lipschitz or unit or one_over"],
+    "objective/semismooth.py": ["tests/test_objective_semismooth.py"],
+    "certificate/__init__.py": [CERTIFIED, TURNS],
+    "certificate/reach.py": [CERTIFIED],
     "objective/point.py": [*PARTS, "tests/test_objective_span.py"],
     "objective/coupled.py": [COUPLED, MODEL],
     "objective/many_classes.py": [GROUPED],
     "objective/drawn.py": [DRAWN, GROUPED],
     "design/few_columns.py": ["tests/test_few_columns.py"],
-    "path/leaving_out.py": ["tests/test_leaving_out.py"],
+    "path/__init__.py": [PATH],
+    "path/held.py": [PATH, "-k", "hold or held or folds or groups or repeats or valid"],
+    "path/least_squares.py": [PATH, "-k", "leav"],
+    "path/leaving_out.py": [LEFT],
+    "path/protocols.py": [PATH, "-k", "protocol or literal or halves or tenth"],
+    "path/result.py": [PATH, "-k", "rule or ties or chosen or hopeless or goes_on or picture"],
+    "path/sample.py": [PATH, "-k", "very_many or rough or standardized or ends_the_path"],
+    "path/walk.py": [PATH],
+    "path/walkers.py": [PATH],
+    "trust/abstention.py": [TRUST, "-k", "answering"],
+    "trust/calibration.py": [TRUST, TRACKS, "-k", "temperature or untrue"],
+    "trust/conformal.py": [TRUST, "-k", "sets"],
+    "trust/noise.py": [TRUST, "-k", "noise_of or random_labels"],
+    "trust/novelty.py": [TRUST, "-k", "usual or unlike or constant or another_track"],
+    "data/split.py": ["tests/test_data_split.py"],
+    "experiment/judging.py": ["tests/test_given.py", GROUPS, "-k", "trained or judges or counts_by or unknown"],
+    "experiment/outside.py": [
+        CURVE,
+        TRACKS,
+        TRUST,
+        GROUPS,
+        "-k",
+        "small_subsets or apart or alone or scored_by or no_fold or over_tracks or own_span",
+    ],
+    "experiment/scaling.py": ["tests/test_given.py", "-k", "standardise"],
+    "metrics.py": [
+        "tests/test_metrics.py",
+        TRACKS,
+        GROUPS,
+        "-k",
+        "not covers and not learning and (metrics or say_as_much or paired or all_right)",
+    ],
     "objective/curvature.py": [
         MODEL,
         GROUPED,
@@ -143,6 +201,8 @@ TESTS: dict[str, list[str]] = {  # the quick part of the tests of a room; the wh
             ("newton", [AGREE, *RUNNING], f"newton or gradients or ((cross_entropy or squared_hinge) and ({SOME}))"),
             ("proximal", [WITNESSES], "proximal or kinked or l1"),
             ("sgd", [*RUNNING, SGD], "sgd or seeds or patience"),
+            ("kinks", [KINKED], "quadratic or downhill or lower"),
+            ("turns", [TURNS], "turns"),
         )
     },
 }
@@ -219,6 +279,9 @@ class Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def __init__(self, name: str, file: Path, tree: ast.Module) -> None:
         self.name, self.file, self.tree = name, file, tree
 
+    def is_package(self, fullname: str) -> bool:
+        return self.file.name == "__init__.py"
+
     def find_spec(self, fullname, path, target=None):
         if fullname != self.name:
             return None
@@ -255,7 +318,18 @@ def outcome(file: Path, tree: ast.Module, tests: list[str], seconds: int = SECON
 
 
 def module_name(file: Path) -> str:
-    return ".".join(["linearhead", *file.relative_to(PACKAGE).with_suffix("").parts])
+    parts = [part for part in file.relative_to(PACKAGE).with_suffix("").parts if part != "__init__"]
+    return ".".join(["linearhead", *parts])
+
+
+def without_tests() -> list[str]:
+    """Files of WHOLE that have something to change, but no tests in TESTS."""
+    found = (file for room in WHOLE for file in sorted((PACKAGE / room).glob("*.py")))
+    return [
+        str(file.relative_to(PACKAGE))
+        for file in found
+        if str(file.relative_to(PACKAGE)) not in TESTS and changes(ast.parse(file.read_text()))
+    ]
 
 
 def tests_of(file: Path) -> list[str]:
@@ -308,13 +382,13 @@ def main() -> None:
     any_file = PACKAGE / "losses" / "contract.py"
     if not given.quick and outcome(any_file, ast.parse(any_file.read_text()), EVERY, EVERY_SECONDS) != "survived":
         raise SystemExit("The tests of the mathematics fail as things are: see EVERY.")
+    if missing := without_tests():
+        raise SystemExit(f"TESTS names no tests for {', '.join(missing)}; every file of {', '.join(WHOLE)} needs some.")
+    if given.only and given.only not in TESTS:
+        raise SystemExit(f"TESTS names no tests for {given.only}.")
     for room in given.rooms:
-        for file in sorted((PACKAGE / room).glob("*.py")):
-            key = str(file.relative_to(PACKAGE))
-            if key not in TESTS:
-                continue
-            if given.only and given.only != key:
-                continue
+        for key in sorted(key for key in TESTS if key.split("/")[0] == room and given.only in (None, key)):
+            file = PACKAGE / key
             start = time.process_time() + sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
             files[key] = campaign(file, given)
             used = time.process_time() + sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - start
@@ -326,7 +400,7 @@ def main() -> None:
 def summary(files: dict, given: argparse.Namespace) -> dict:
     rooms = {}
     for room in ROOMS:
-        mine = [r for name, r in files.items() if name.startswith(room + "/")]
+        mine = [r for name, r in files.items() if name.split("/")[0] == room]
         tried, lived = sum(r["tried"] for r in mine), sum(r["survived"] for r in mine)
         rooms[room] = {"tried": tried, "survived": lived, "score": round(1 - lived / tried, 3) if tried else None}
     tried = sum(r["tried"] for r in files.values())

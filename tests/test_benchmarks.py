@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 import certificates  # noqa: E402
 import measure  # noqa: E402
+import mutation  # noqa: E402
 import reference  # noqa: E402
 import small  # noqa: E402
 import softmax  # noqa: E402
@@ -136,3 +137,14 @@ def test_a_child_tells_time_memory_and_failure(capfd):
     with pytest.raises(RuntimeError, match="failed"):
         measure.alone(lambda: 1 / 0)
     assert "ZeroDivisionError" in capfd.readouterr().err
+
+
+def test_small_errors_are_looked_for_in_all_the_mathematics():
+    """A file of these rooms that no test is named for would count as having no survivors."""
+    assert mutation.without_tests() == []
+    for file, words in mutation.TESTS.items():
+        assert (mutation.PACKAGE / file).is_file()
+        named = [word.split("::")[0] for word in words if word.startswith("tests/")]
+        assert named
+        assert all((ROOT / name).is_file() for name in named)
+    assert set(mutation.WHOLE) >= {"losses", "penalties", "objective", "solvers", "certificate"}

@@ -198,3 +198,110 @@ def test_interval_of_the_log_loss_at_its_ends():
     half = 1.96 * np.log(p).std()
     assert few[1] - few[0] == pytest.approx(2 * half / 600**0.5, rel=0.15)
     assert many[1] - many[0] == pytest.approx(2 * half / 24_000**0.5, rel=1e-3)
+
+
+@pytest.mark.parametrize("df", [1, 2, 3, 4, 5, 10, 100])
+def test_students_quantile_is_within_what_is_said_of_it(df):
+    from scipy.stats import t
+
+    rel = {1: 1e-12, 2: 0.031, 3: 8e-3, 4: 3e-3, 5: 1.2e-3, 10: 8e-5, 100: 1e-8}[df]
+    assert metrics.student(df + 1) == pytest.approx(t.ppf(0.975, df) / metrics.Z95, rel=rel)
+    assert metrics.student(1) == 1
+
+
+def as_said(y, groups):
+    """As how many rows groups count, by the definition: var / var of the mean by the groups' sums, times (z/t)²."""
+    from scipy.stats import t
+
+    names, n = np.unique(groups), len(y)
+    m = len(names)
+    counts = [np.sum(groups == g) for g in names]
+    off = [np.sum(y[groups == g] - y.mean()) for g in names]
+    of_mean = m / (m - 1) * np.sum(np.square(off)) / n**2
+    found = max(y.var() / of_mean, n**2 / np.sum(np.square(counts)))
+    return min(found, n) * (metrics.Z95 / t.ppf(0.975, m - 1)) ** 2
+
+
+@pytest.mark.parametrize("alike", [0.0, 0.3, 0.9, 1.0])
+def test_rows_count_by_how_alike_their_groups_are(alike):
+    rng = np.random.default_rng(4)
+    groups = rng.permutation(np.repeat(np.arange(40), rng.integers(1, 12, 40)))
+    y = np.where(rng.random(len(groups)) < alike, rng.normal(size=40)[groups], rng.normal(size=len(groups)))
+    assert metrics.independent(groups, y) == pytest.approx(as_said(y, groups), rel=1e-5)
+    assert metrics.independent(groups) == pytest.approx(len(groups) ** 2 / np.sum(np.bincount(groups) ** 2))
+    assert metrics.standard_error(y, groups) == pytest.approx(y.std() / as_said(y, groups) ** 0.5, rel=1e-5)
+    assert metrics.standard_error(y) == pytest.approx(y.std() / len(y) ** 0.5)
+
+
+def test_rows_of_which_groups_hold_as_many_of_every_kind_count_once_each():
+    """Sums that are all alike would say that the mean is certain."""
+    even, groups = np.tile([0.0, 1.0], 30), np.repeat(np.arange(30), 2)
+    assert metrics.effective(np.ones(30), np.full(30, 2.0), 0.25, 60) == pytest.approx(30 / metrics.student(30) ** 2)
+    assert metrics.independent(groups, even) == pytest.approx(30 / metrics.student(30) ** 2)
+    weightless = metrics.effective(np.array([3.0, 1, 0]), np.array([4.0, 4, 0]), 0.25, 8)
+    assert weightless == pytest.approx(metrics.effective(np.array([3.0, 1]), np.array([4.0, 4]), 0.25, 8))
+
+
+@pytest.mark.parametrize("worth", [1.0, 0.3])
+def test_intervals_of_every_class_are_wilsons_of_the_rows_that_they_are_shares_of(worth):
+    counts = np.array([[7, 2, 1], [0, 4, 0], [3, 0, 0]])
+    first, second, third = metrics.class_scores(counts, "abc", worth)
+    assert first.recall_interval == metrics.wilson(7 * worth, 10 * worth)
+    assert first.precision_interval == metrics.wilson(7 * worth, 10 * worth)
+    assert second.precision_interval == metrics.wilson(4 * worth, 6 * worth)
+    jaccard = metrics.wilson(7 * worth, 13 * worth)  # of the class or called so
+    assert first.f1_interval == pytest.approx([2 * j / (1 + j) for j in jaccard])
+    assert (third.f1, third.f1_interval[0]) == (0, 0)
+    assert metrics.class_scores(np.zeros((1, 1), int), "a")[0].f1_interval is None
+
+
+def test_the_best_few_labels():
+    y, ranks = np.zeros(10, int), np.array([0, 0, 0, 0, 1, 1, 2, 3, 4, 5])
+    judged = metrics.evaluate(y, np.minimum(ranks, 1), "abcdef", ranks=ranks)
+    assert judged.top == {"2": 0.6, "3": 0.7, "5": 0.9}
+    assert judged.intervals["top_3"] == metrics.wilson(7, 10)
+    assert list(metrics.top_k(ranks, 3)) == ["2"]  # of three classes all are among the best three
+    grouped = metrics.evaluate(y, np.minimum(ranks, 1), "abcdef", ranks=ranks, groups=np.arange(10) // 2)
+    share = grouped.independent / 10
+    assert grouped.intervals["top_2"] == metrics.wilson(6 * share, 10 * share)
+    assert grouped.accuracy_interval == metrics.wilson(4 * share, 10 * share)
+    assert grouped.per_class[0].recall_interval == metrics.wilson(4 * share, 10 * share)
+    assert grouped.intervals["balanced_accuracy"] == metrics.balanced_interval(np.array(grouped.confusion) * share)
+
+
+@pytest.mark.parametrize(("first", "second"), [(0, 0), (0, 1), (3, 9), (9, 3), (40, 41), (2, 200)])
+def test_mcnemars_p_is_that_of_a_fair_coin(first, second):
+    from scipy.stats import binomtest
+
+    right = np.zeros((2, first + second + 30), bool)
+    right[0, :first], right[1, first : first + second], right[:, -20:] = True, True, True
+    expected = binomtest(first, first + second).pvalue if first + second else 1.0
+    assert metrics.mcnemar(*right) == (first, second, pytest.approx(expected))
+    pairs = np.repeat(right, 2, axis=1)  # every row twice, as one group: as many in p as before
+    twice = metrics.mcnemar(*pairs, np.arange(pairs.shape[1]) // 2)
+    assert twice[:2] == (2 * first, 2 * second)
+    assert twice[2] >= 0.9 * expected
+
+
+def test_the_interval_of_the_log_loss_is_the_bootstraps_of_students_quotient():
+    p = calibrated(np.random.default_rng(5), 60)
+    losses, rng, found = -np.log(p), np.random.default_rng(7), []
+    for _ in range(metrics.RESAMPLES):
+        some = losses[rng.integers(0, 60, 30)]
+        found.append((some.mean() - losses.mean()) / (some.std(ddof=1) / 30**0.5))
+    error = losses.std() / (59 * 0.5) ** 0.5
+    expected = [losses.mean() - np.quantile(found, q) * error for q in (0.975, 0.025)]
+    assert metrics.log_loss_interval(p, 0.5, seed=7) == pytest.approx(expected)
+    zero = metrics.log_loss_interval(np.r_[np.zeros(9), np.ones(9)])
+    assert zero[1] <= 708.4  # no mean of them is more
+
+
+def test_the_variance_of_the_mean_recall_is_that_of_its_classes():
+    p, n = np.array([0.9, 0.5, 0.2, 1.0]), np.array([10.0, 2.0, 1.0, 0.5])
+    lone = p.mean() * (1 - p.mean())  # of classes of less than two rows, by the mean
+    expected = (0.09 / 9 + 0.25 / 1 + lone / 1 + lone / 0.5) / 16
+    assert metrics._variance(p, n) == pytest.approx(expected)
+
+
+def test_holms_p_values_by_hand():
+    assert metrics.holm([0.04, 0.01, 0.02, 0.5]) == pytest.approx([0.08, 0.04, 0.06, 0.5])
