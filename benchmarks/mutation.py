@@ -53,7 +53,8 @@ CERTIFIED = "tests/test_certificate_rows.py"
 GROUPED, DRAWN = "tests/test_objective_many_classes.py", "tests/test_objective_drawn.py"
 KINKED, TURNS = "tests/test_solvers_kinked.py", "tests/test_solvers_turns.py"
 LENT, PRICE = "tests/test_lent_rows.py", "tests/test_model_price.py"
-PATH, LEFT, TRUST = "tests/test_path.py", "tests/test_leaving_out.py", "tests/test_trust.py"
+PATH, LEFT = "tests/test_path.py", "tests/test_leaving_out.py"
+TRUST, TOLD = "tests/test_trust.py", "tests/test_trust_definitions.py"
 CURVE, GROUPS, TRACKS = "tests/test_learning_curve.py", "tests/test_groups.py", "tests/test_groups_verdict.py"
 EVERY = [  # the mathematics; a change that these do not notice survives
     *sorted(str(path.relative_to(ROOT)) for part in ("losses", "objective", "solvers") for path in
@@ -147,11 +148,11 @@ TESTS: dict[str, list[str]] = {  # the quick part of the tests of a room; the wh
     "path/sample.py": [PATH, "-k", "very_many or rough or standardized or ends_the_path"],
     "path/walk.py": [PATH],
     "path/walkers.py": [PATH],
-    "trust/abstention.py": [TRUST, "-k", "answering"],
-    "trust/calibration.py": [TRUST, TRACKS, "-k", "temperature or untrue"],
-    "trust/conformal.py": [TRUST, "-k", "sets"],
-    "trust/noise.py": [TRUST, "-k", "noise_of or random_labels"],
-    "trust/novelty.py": [TRUST, "-k", "usual or unlike or constant or another_track"],
+    "trust/abstention.py": [TOLD, TRUST, "-k", "answer"],
+    "trust/calibration.py": [TOLD, TRUST, "-k", "definitions or temperature"],
+    "trust/conformal.py": [TOLD, TRUST, "-k", "definitions or sets"],
+    "trust/noise.py": [TOLD, TRUST, "-k", "noise or random_labels"],
+    "trust/novelty.py": [TOLD, TRUST, "-k", "usual or group or strangeness or unlike or constant"],
     "data/split.py": ["tests/test_data_split.py"],
     "experiment/judging.py": ["tests/test_given.py", GROUPS, "-k", "trained or judges or counts_by or unknown"],
     "experiment/outside.py": [

@@ -44,7 +44,7 @@ class Conformal:
         rank, m = ceil((self.n + 1) * coverage - 1e-9), len(self.kept)
         if rank > self.n or not m:
             return inf
-        return self.kept[ceil(rank * m / self.n - 1e-9) - 1]  # the first rank kept that is not below
+        return self.kept[(rank - 1) * m // self.n]  # the first rank kept that is not below: ⌈n i/m⌉ ≥ rank
 
     def sets(self, scores: np.ndarray, p: np.ndarray | None, coverage: float) -> np.ndarray:
         """Which labels are in each row's set, bool (n, k)."""
