@@ -54,6 +54,7 @@ GROUPED, DRAWN = "tests/test_objective_many_classes.py", "tests/test_objective_d
 KINKED, TURNS = "tests/test_solvers_kinked.py", "tests/test_solvers_turns.py"
 LENT, PRICE = "tests/test_lent_rows.py", "tests/test_model_price.py"
 PATH, LEFT = "tests/test_path.py", "tests/test_leaving_out.py"
+WALKED = "tests/test_path_definitions.py"
 TRUST, TOLD = "tests/test_trust.py", "tests/test_trust_definitions.py"
 CURVE, GROUPS, TRACKS = "tests/test_learning_curve.py", "tests/test_groups.py", "tests/test_groups_verdict.py"
 EVERY = [  # the mathematics; a change that these do not notice survives
@@ -122,15 +123,10 @@ TESTS: dict[str, list[str]] = {  # the quick part of the tests of a room; the wh
     "objective/kinked.py": [KINKED],
     "objective/lent.py": [LENT],
     "objective/lent_model.py": [LENT],
-    "objective/normal.py": [
-        STEPS,
-        AGREE,
-        "-k",
-        f"squares or quadratic or inverse or (squared and not hinge and ({SOME}))",
-    ],
+    "objective/normal.py": [*PARTS, "-k", "known_from or few_rows"],
     "objective/price.py": [PRICE, TURNS],
-    "objective/proximal.py": [KINKED, STEPS, WITNESSES, "-k", "kink or fista or median or support or l1 or hessian"],
-    "objective/scales.py": [STEPS, SGD, *PARTS, "-k", "rate or norm or scale or 1e or lipschitz or unit or one_over"],
+    "objective/proximal.py": [*PARTS, KINKED, STEPS, "-k", "prox or subgradients or kink or fista or median"],
+    "objective/scales.py": [STEPS, SGD, *PARTS, "-k", "bounds or rates or metric or unit or one_over"],
     "objective/semismooth.py": ["tests/test_objective_semismooth.py"],
     "certificate/__init__.py": [CERTIFIED, TURNS],
     "certificate/reach.py": [CERTIFIED],
@@ -139,14 +135,14 @@ TESTS: dict[str, list[str]] = {  # the quick part of the tests of a room; the wh
     "objective/many_classes.py": [GROUPED],
     "objective/drawn.py": [DRAWN, GROUPED],
     "design/few_columns.py": ["tests/test_few_columns.py"],
-    "path/__init__.py": [PATH],
-    "path/held.py": [PATH, "-k", "hold or held or folds or groups or repeats or valid"],
+    "path/__init__.py": [PATH, "-k", "not every_point"],
+    "path/held.py": [WALKED, PATH, "-k", "definitions or held or folds or groups or repeats"],
     "path/least_squares.py": [PATH, "-k", "leav"],
     "path/leaving_out.py": [LEFT],
-    "path/protocols.py": [PATH, "-k", "protocol or literal or halves or tenth"],
-    "path/result.py": [PATH, "-k", "rule or ties or chosen or hopeless or goes_on or picture"],
-    "path/sample.py": [PATH, "-k", "very_many or rough or standardized or ends_the_path"],
-    "path/walk.py": [PATH],
+    "path/protocols.py": [WALKED, PATH, "-k", "definitions or protocol or literal or halves or tenth"],
+    "path/result.py": [WALKED, PATH, "-k", "definitions or rule or ties or chosen or picture"],
+    "path/sample.py": [WALKED, PATH, "-k", "definitions or standardized or one_class or works or repeats"],
+    "path/walk.py": [WALKED, PATH],
     "path/walkers.py": [PATH],
     "trust/abstention.py": [TOLD, TRUST, "-k", "answer"],
     "trust/calibration.py": [TOLD, TRUST, "-k", "definitions or temperature"],
