@@ -49,7 +49,7 @@ MULTIPLIERS, MODEL = "tests/test_objective_multipliers.py", "tests/test_curvatur
 COUPLED, COMBINATIONS = "tests/test_objective_coupled.py", "tests/test_combinations.py"
 HINGES = ["tests/test_solvers_margin.py", "tests/test_solvers_hinge_optimum.py"]
 MANY, STEPS = "tests/test_many_classes.py", "tests/test_solvers_steps.py"
-CERTIFIED = "tests/test_certificate_rows.py"
+CERTIFIED, PROVEN = "tests/test_certificate_rows.py", "tests/test_certificate_definitions.py"
 GROUPED, DRAWN = "tests/test_objective_many_classes.py", "tests/test_objective_drawn.py"
 KINKED, TURNS = "tests/test_solvers_kinked.py", "tests/test_solvers_turns.py"
 LENT, PRICE = "tests/test_lent_rows.py", "tests/test_model_price.py"
@@ -128,8 +128,8 @@ TESTS: dict[str, list[str]] = {  # the quick part of the tests of a room; the wh
     "objective/proximal.py": [*PARTS, KINKED, STEPS, "-k", "prox or subgradients or kink or fista or median"],
     "objective/scales.py": [STEPS, SGD, *PARTS, "-k", "bounds or rates or metric or unit or one_over"],
     "objective/semismooth.py": ["tests/test_objective_semismooth.py"],
-    "certificate/__init__.py": [CERTIFIED, TURNS],
-    "certificate/reach.py": [CERTIFIED],
+    "certificate/__init__.py": [PROVEN, CERTIFIED],
+    "certificate/reach.py": [PROVEN, CERTIFIED],
     "objective/point.py": [*PARTS, "tests/test_objective_span.py"],
     "objective/coupled.py": [COUPLED, MODEL],
     "objective/many_classes.py": [GROUPED],
