@@ -152,12 +152,13 @@ TESTS: dict[str, list[str]] = {  # the quick part of the tests of a room; the wh
     "data/split.py": ["tests/test_data_split.py"],
     "experiment/judging.py": ["tests/test_given.py", GROUPS, "-k", "trained or judges or counts_by or unknown"],
     "experiment/outside.py": [
+        "tests/test_outside_definitions.py",
         CURVE,
         TRACKS,
         TRUST,
         GROUPS,
         "-k",
-        "small_subsets or apart or alone or scored_by or no_fold or over_tracks or own_span",
+        "definitions or small_subsets or apart or scored_by or no_fold or over_tracks or own_span",
     ],
     "experiment/scaling.py": ["tests/test_given.py", "-k", "standardise"],
     "metrics.py": [
