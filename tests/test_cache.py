@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from linearhead import evaluate, train
+from linearhead import evaluate, remote, train
 from linearhead.cli import cli
 from linearhead.data import cache
 from linearhead.data.cache import open_store, sizes, trim
+from linearhead.errors import FileError
 from linearhead.experiment.progress import Progress
 
 LOOK, KEY = {"preprocessing": "grey"}, b"k" * 32
@@ -221,6 +222,12 @@ def test_a_user_without_a_home_is_told_and_served(monkeypatch: pytest.MonkeyPatc
     assert done.exit_code == 0
     assert "no home folder" in json.loads(done.stdout)["cache"]["error"]
     assert "Cache: none. There is no home folder" in CliRunner().invoke(cli, ["doctor"]).stdout
+    monkeypatch.delenv(remote.VARIABLE, raising=False)
+    with pytest.raises(FileError, match="LINEARHEAD_COPIES names a folder"):
+        remote.copies()
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda *_, **__: Path("~/.cache/x"))  # as versions to 4.0 did
+    with pytest.raises(FileError, match="LINEARHEAD_CACHE names a folder"):
+        cache.default_folder()
 
 
 def test_other_source_code_means_other_rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -67,6 +67,18 @@ def explained(action: str, path: str | os.PathLike[str]) -> Iterator[None]:
         raise file_error(action, path, error) from error
 
 
+def user_cache(name: str, variable: str) -> Path:
+    """The folder that the environment's `variable` names, else `name` in the user's cache; FileError where neither is
+    known, as for a user without a home."""
+    from platformdirs import user_cache_path
+
+    named = os.environ.get(variable)
+    try:  # older ones answer "~/.cache" where there is no home
+        return (Path(named) if named else user_cache_path(name, appauthor=False)).expanduser().absolute()
+    except RuntimeError as error:
+        raise FileError(f"There is no home folder for a cache; {variable} names a folder.") from error
+
+
 def sha256(data: bytes | bytearray | memoryview) -> str:
     """SHA-256 of bytes in 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()

@@ -16,18 +16,14 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from .errors import FileError, UsageError
-from .files import PREFIX
+from .files import PREFIX, user_cache
 
 VARIABLE = "LINEARHEAD_COPIES"  # the folder of the copies on this machine
 
 
 def copies() -> Path:
     """The folder; it may be deleted when nothing runs."""
-    if named := os.environ.get(VARIABLE):
-        return Path(named).absolute()
-    from platformdirs import user_cache_path
-
-    return user_cache_path("linearhead-copies", appauthor=False)
+    return user_cache("linearhead-copies", VARIABLE)
 
 
 def local(name: str | os.PathLike[str]) -> Path:

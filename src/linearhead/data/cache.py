@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..errors import FileError
-from ..files import discard, file_error
+from ..files import discard, file_error, user_cache
 from .feature_store import TABLE, TAG_NAME, Store, strangers
 
 AUTO = "auto"  # `cache=` of the verbs: the folder below
@@ -25,15 +25,7 @@ SPARED = 6 * 3600.0  # seconds since its last use for which a table is not delet
 
 def default_folder() -> Path | None:
     """Where features are kept from run to run; None: nowhere. FileError for a user who has no home to keep them in."""
-    named = os.environ.get(VARIABLE)
-    try:
-        if named is not None:
-            return Path(named).expanduser().absolute() if named else None
-        from platformdirs import user_cache_path
-
-        return user_cache_path("linearhead", appauthor=False)
-    except RuntimeError as error:
-        raise FileError(f"There is no home folder for a cache; {VARIABLE} names a folder ('' for none).") from error
+    return None if os.environ.get(VARIABLE) == "" else user_cache("linearhead", VARIABLE)
 
 
 def open_store(cache: str | os.PathLike[str] | None, say: Callable[[str], object] = lambda text: None) -> Store:
