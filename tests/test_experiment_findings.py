@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from linearhead import diagnose
+from linearhead.cli.words import accuracy_line
 from linearhead.experiment import judge, trusting
 from linearhead.metrics import evaluate
 from linearhead.records import Certificate, DataSummary, Duplicates, FitSummary, LearningCurve, Run, Status, Trace
@@ -67,6 +68,14 @@ def test_not_converged_names_residual_and_gap():
     assert "7 iterations" in found.evidence
     assert "2.0e-03" in found.evidence
     assert "3.0e-04" in found.evidence
+
+
+def test_what_is_short_of_all_is_nowhere_called_all():
+    """The report says 99.9 % of 2 175 of 2 176; sentences of the record and the terminal say the same."""
+    run = make_run(train=(2175, 2176), test=(1500, 2176))
+    assert "Accuracy 99.9% on the 2176" in codes(run)["overfitting"].evidence
+    assert "100.0" not in accuracy_line("Training", run.evaluations["train"])
+    assert "(95 % interval 99.7 to 99.9 %)" in accuracy_line("Training", run.evaluations["train"])
 
 
 def test_imbalance_and_few_pictures():

@@ -96,6 +96,9 @@ def test_every_case_is_quiet_and_fits_a_phone_and_any_other_width(browser, tmp_p
             visit.page.set_viewport_size({"width": width, "height": 844})
             assert overflow(visit) == 0, width
         visit.page.emulate_media(media="print")
+        visit.page.set_viewport_size({"width": 688, "height": 1000})  # A4 between its margins
+        assert overflow(visit) == 0, "print"
+        assert visit.run("[...document.querySelectorAll('p .term')].every(term => term.offsetWidth)")
         visit.assert_quiet()
 
 

@@ -84,7 +84,7 @@ def of_rows(text: str) -> str:
     return PICTURE.sub(shown, text)
 
 
-def percent(value: float | None, decimals: int = 1) -> str:
+def percent(value: float | None, decimals: int = 1, gap: str = THIN) -> str:
     """0.931 → '93.1 %'; what is short of 100 % or above 0 % is never rounded to it."""
     if value is None or not math.isfinite(value):
         return "–"
@@ -93,8 +93,13 @@ def percent(value: float | None, decimals: int = 1) -> str:
     if shown >= 100 and value < 1:
         shown = 100 - unit
     if shown <= 0 and value > 0:
-        return f"<{THIN}{unit:.{decimals}f}{THIN}%"
-    return f"{shown:.{decimals}f}{THIN}%"
+        return f"<{gap}{unit:.{decimals}f}{gap}%"
+    return f"{shown:.{decimals}f}{gap}%"
+
+
+def rate(value: float | None) -> str:
+    """The same in a sentence of the record, which its readers set as they like: 0.931 → '93.1%'."""
+    return percent(value, gap="")
 
 
 def duration(seconds: float) -> str:

@@ -7,11 +7,13 @@ import os
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..charts.words import of_rows
+from ..charts.words import percent as rounded
 
 if TYPE_CHECKING:
     from ..course import Report
@@ -24,17 +26,20 @@ LISTED = 5  # classes named in `evaluate`'s text, files without a label in that 
 SET = 0.95  # coverage of the sets of labels that the text tells of
 
 
-def percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+percent = partial(rounded, gap=" ")
+
+
+def interval(bounds: Sequence[float]) -> str:
+    low, high = map(percent, bounds)
+    return f"{low.removesuffix(' %')} to {high}"
 
 
 def accuracy_line(name: str, judged: Evaluation) -> str:
-    low, high = judged.accuracy_interval
     loss = "" if judged.log_loss is None else f"; log loss {judged.log_loss:.3f}"
     count = judged.independent
     alike = "" if count is None else f" in groups, which count as {max(round(count), 1)}"
     return (
-        f"{name} accuracy {percent(judged.accuracy)} (95 % interval {100 * low:.1f} to {100 * high:.1f} %) on "
+        f"{name} accuracy {percent(judged.accuracy)} (95 % interval {interval(judged.accuracy_interval)}) on "
         f"{judged.n} pictures{alike}{loss}; always the largest class: {percent(judged.majority_accuracy)}"
     )
 
@@ -80,8 +85,8 @@ def copies_line(found: Duplicates) -> str:
     one = found.judged == 1
     line += f"; {found.judged} judged picture{' is a copy of a trained one' if one else 's are copies of trained ones'}"
     if found.without is not None:
-        low, high = (100 * bound for bound in found.without.accuracy_interval)
-        line += f", without {'it' if one else 'them'} {percent(found.without.accuracy)} ({low:.1f} to {high:.1f} %)"
+        rest = f"{percent(found.without.accuracy)} ({interval(found.without.accuracy_interval)})"
+        line += f", without {'it' if one else 'them'} {rest}"
     return line
 
 
@@ -175,8 +180,7 @@ def compared_lines(found: dict[str, Any]) -> Iterator[str]:
     for run in found["runs"]:
         judged = "nothing judged it"
         if run["accuracy"] is not None:
-            low, high = run["accuracy_interval"]
-            judged = f"{percent(run['accuracy'])} ({100 * low:.1f} to {100 * high:.1f}) of {run['n']}"
+            judged = f"{percent(run['accuracy'])} ({interval(run['accuracy_interval'])}) of {run['n']}"
         loss = "" if run["log_loss"] is None else f", log loss {run['log_loss']:.3f}"
         yield f"{readable(run['run']):<{width}}  {judged}{loss}; {run['features']}, {run['loss']}"
     for pair in found["pairs"]:

@@ -7,6 +7,7 @@ error. A plateau that reaches the end is no reason to look further, nor are prob
 
 from __future__ import annotations
 
+from ..charts.words import rate
 from ..records import Finding, Run
 from .next_command import again, plain
 
@@ -30,8 +31,9 @@ def check(run: Run) -> Finding | None:
                 code=CODE,
                 title=f"The {side} penalty tried was the best",
                 severity="note",
-                evidence=f"alpha = {run.fit.alpha:.3g}: {accuracies[0]:.1%} of the validation pictures right, its "
-                f"neighbour {accuracies[1]:.1%} (log loss {losses[0]:.3g}, {losses[1]:.3g}); nothing beyond was tried.",
+                evidence=f"alpha = {run.fit.alpha:.3g}: {rate(accuracies[0])} of the validation pictures right, "
+                f"its neighbour {rate(accuracies[1])} (log loss {losses[0]:.3g}, {losses[1]:.3g}); nothing "
+                "beyond was tried.",
                 advice=f"Try --alpha {beyond}.",
                 command=again(run, "--alpha", beyond),
             )

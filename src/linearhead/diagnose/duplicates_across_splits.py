@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from math import sqrt
 
+from ..charts.words import rate
 from ..records import Finding, Run
 from .next_command import again
 
@@ -25,7 +26,7 @@ def check(run: Run) -> Finding | None:
         count = rest.n if rest.independent is None else rest.independent
         error = sqrt(max(rest.accuracy * (1 - rest.accuracy), 1 / rest.n) / count)
         much = much or test.accuracy - rest.accuracy > error / 2
-        told = f"Accuracy with them {test.accuracy:.1%}, without them {rest.accuracy:.1%} (on {rest.n})."
+        told = f"Accuracy with them {rate(test.accuracy)}, without them {rate(rest.accuracy)} (on {rest.n})."
     return Finding(
         code=CODE,
         title="Some test pictures are copies of training pictures",

@@ -6,6 +6,7 @@ not above 1 point: where the curve is noisier than that, nothing is said.
 
 from __future__ import annotations
 
+from ..charts.words import rate
 from ..records import Finding, Run
 from .next_command import richer
 from .no_better_than_majority import blind
@@ -24,8 +25,8 @@ def check(run: Run) -> Finding | None:
         code=CODE,
         title="More pictures of the same kind would change little",
         severity="note",
-        evidence=f"{curve.n[-2]} training pictures give {curve.accuracy[-2]:.1%} on pictures not trained on, "
-        f"{curve.n[-1]} give {curve.accuracy[-1]:.1%}: {2 * curve.n[-1]} are expected to add "
+        evidence=f"{curve.n[-2]} training pictures give {rate(curve.accuracy[-2])} on pictures not trained on, "
+        f"{curve.n[-1]} give {rate(curve.accuracy[-1])}: {2 * curve.n[-1]} are expected to add "
         f"{100 * curve.gain:.1f} points.",
         **richer(run, "Spend the effort on features (--features, --size) or on the labels of the most wrong pictures."),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..charts.words import rate
 from ..records import Finding, Run
 
 CODE = "few-judged"
@@ -23,8 +24,8 @@ def check(run: Run) -> Finding | None:
         code=CODE,
         title="Few pictures judged the model",
         severity="note",
-        evidence=f"{test.n} test pictures{alike}: the accuracy of {test.accuracy:.1%} could be anything from "
-        f"{low:.1%} to {high:.1%}.",
+        evidence=f"{test.n} test pictures{alike}: the accuracy of {rate(test.accuracy)} could be anything from "
+        f"{rate(low)} to {rate(high)}.",
         advice=f"Judge on more pictures{others} (up to {needed} for an interval of {WIDTH:.0%}) before comparing with "
         "another model.",
         command="linearhead evaluate RUN MORE_PICTURES",

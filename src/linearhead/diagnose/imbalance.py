@@ -6,6 +6,7 @@ and more); balanced accuracy then says something that accuracy hides.
 
 from __future__ import annotations
 
+from ..charts.words import rate
 from ..records import Finding, Run
 from .next_command import again
 
@@ -19,7 +20,7 @@ def check(run: Run) -> Finding | None:
         return None
     small, large = min(range(len(counts)), key=counts.__getitem__), max(range(len(counts)), key=counts.__getitem__)
     test = run.evaluations.get("test")
-    balanced = f"; balanced test accuracy {test.balanced_accuracy:.1%}, plain {test.accuracy:.1%}" if test else ""
+    balanced = f"; balanced test accuracy {rate(test.balanced_accuracy)}, plain {rate(test.accuracy)}" if test else ""
     return Finding(
         code=CODE,
         title="The classes are very uneven",

@@ -7,6 +7,7 @@ far from its optimum, which is the reason then.
 
 from __future__ import annotations
 
+from ..charts.words import rate
 from ..records import Finding, Run
 from . import label_errors, not_converged
 from .next_command import with_more
@@ -25,8 +26,9 @@ def check(run: Run) -> Finding | None:
         code=CODE,
         title=f"The stated confidence is too {'high' if over else 'low'}",
         severity="warning",
-        evidence=f"On the test pictures the mean stated confidence is {stated:.1%} and {right:.1%} of the answers are "
-        f"right; bin by bin they differ by {100 * ece:.1f} points (chance alone: up to {100 * chance:.1f}).",
+        evidence=f"On the test pictures the mean stated confidence is {rate(stated)} and {rate(right)} of "
+        f"the answers are right; bin by bin they differ by {100 * ece:.1f} points (chance alone: up to "
+        f"{100 * chance:.1f}).",
         **_remedy(run, over),
     )
 

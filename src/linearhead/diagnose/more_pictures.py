@@ -7,6 +7,7 @@ own error is in docs/decisions/verdict.md.
 
 from __future__ import annotations
 
+from ..charts.words import rate
 from ..records import Finding, Run
 from .next_command import with_more
 
@@ -22,13 +23,14 @@ def check(run: Run) -> Finding | None:
     rise, error = curve.accuracy[-1] - curve.accuracy[0], curve.gain_error or 0.0
     if curve.gain < GAIN or (last < 2 * error and rise < 3 * error):
         return None
+    margin = "" if curve.margin is None else f", give or take {100 * curve.margin:.1f} points"
     return Finding(
         code=CODE,
         title="More pictures would help",
         severity="note",
         evidence=f"From {curve.n[-2]} to {curve.n[-1]} training pictures the accuracy on pictures not trained on rose "
-        f"from {curve.accuracy[-2]:.1%} to {curve.accuracy[-1]:.1%}; {2 * curve.n[-1]} should give about "
-        f"{curve.twice:.1%}{'' if curve.margin is None else f', give or take {100 * curve.margin:.1f} points'}.",
+        f"from {rate(curve.accuracy[-2])} to {rate(curve.accuracy[-1])}; {2 * curve.n[-1]} should give "
+        f"about {rate(curve.twice)}{margin}.",
         advice="Collect pictures of the classes with the lowest recall first, then train on them all.",
         command=with_more(run),
     )

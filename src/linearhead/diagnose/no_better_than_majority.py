@@ -8,6 +8,7 @@ the labels are doubted before the features are.
 
 from __future__ import annotations
 
+from ..charts.words import rate
 from ..metrics import wilson
 from ..records import Evaluation, Finding, Run
 from . import few_judged, learning_rate_large, learning_rate_small, not_converged
@@ -23,8 +24,8 @@ def check(run: Run) -> Finding | None:
         return None
     low, high = judged.accuracy_interval
     evidence = (
-        f"Test accuracy {judged.accuracy:.1%} (95 % interval {low:.1%} to {high:.1%}) on {judged.n} pictures; the "
-        f"largest class alone scores {judged.majority_accuracy:.1%}."
+        f"Test accuracy {rate(judged.accuracy)} (95 % interval {rate(low)} to {rate(high)}) on "
+        f"{judged.n} pictures; the largest class alone scores {rate(judged.majority_accuracy)}."
     )
     if _told_apart(judged):
         low, high = judged.intervals["balanced_accuracy"]
@@ -32,8 +33,8 @@ def check(run: Run) -> Finding | None:
             code=CODE,
             title="The classes are told apart, but accuracy hardly shows it: one class is nearly everything",
             severity="warning",
-            evidence=f"{evidence} Of each class the model finds {judged.balanced_accuracy:.1%} on average (95 % "
-            f"interval {low:.1%} to {high:.1%}), one constant answer {1 / _present(judged):.1%}.",
+            evidence=f"{evidence} Of each class the model finds {rate(judged.balanced_accuracy)} on average (95 % "
+            f"interval {rate(low)} to {rate(high)}), one constant answer {rate(1 / _present(judged))}.",
             advice="Read the recall per class; train and judge on more pictures of the small classes, or train with "
             "--class-weight balanced if every class matters alike.",
             command=again(run, "--class-weight", "balanced"),
@@ -75,8 +76,8 @@ def _nothing_learned(run: Run) -> str:
     if wilson(count * (1 - wrong), count)[0] > (seen.get("chance") or largest):
         return ""
     return (
-        f" Classifiers that had not seen them were right on {1 - wrong:.1%} of the {n} training pictures, where the "
-        f"largest class alone scores {largest:.1%}: labels given at random look like this."
+        f" Classifiers that had not seen them were right on {rate(1 - wrong)} of the {n} training pictures, where the "
+        f"largest class alone scores {rate(largest)}: labels given at random look like this."
     )
 
 

@@ -8,6 +8,7 @@ made the gap, and it is no overfitting.
 
 from __future__ import annotations
 
+from ..charts.words import rate
 from ..metrics import difference
 from ..records import Finding, Run
 from . import enough_pictures, richer_features, shifted
@@ -36,7 +37,7 @@ def check(run: Run) -> Finding | None:
         code=CODE,
         title="Overfitting: training pictures are recognised much better than new ones",
         severity="problem" if low > LARGE_GAP else "warning",
-        evidence=f"Accuracy {train.accuracy:.1%} on the {train.n} training pictures, {test.accuracy:.1%} on the "
+        evidence=f"Accuracy {rate(train.accuracy)} on the {train.n} training pictures, {rate(test.accuracy)} on the "
         f"{test.n} test pictures: a gap of {100 * gap:.1f} points (95 % interval {100 * low:.1f} to {100 * high:.1f}).",
         advice=f"{_first(run)}ewer or more robust features (--features){'; ' if stronger else ', or '}{penalty}. "
         f"The test accuracy {_honest(run)}.",

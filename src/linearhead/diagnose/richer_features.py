@@ -9,6 +9,7 @@ no features would mend.
 
 from __future__ import annotations
 
+from ..charts.words import rate
 from ..records import Finding, Run
 from . import label_errors, more_pictures, not_converged, underfitting
 from .next_command import richer
@@ -34,7 +35,7 @@ def check(run: Run) -> Finding | None:
         code=CODE,
         title="Richer features would help most",
         severity="note",
-        evidence=f"{1 - test.accuracy:.1%} of the test pictures are wrong, and twice as many training pictures are "
+        evidence=f"{rate(1 - test.accuracy)} of the test pictures are wrong, and twice as many training pictures are "
         f"expected to mend {100 * curve.gain:.1f} points of that: what {run.features.get('name')} does not show, no "
         "linear classifier on it can learn.",
         **richer(

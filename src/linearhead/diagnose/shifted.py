@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from math import sqrt
 
+from ..charts.words import rate
 from ..records import Finding, Run
 
 CODE = "shifted"
@@ -25,16 +26,15 @@ def check(run: Run) -> Finding | None:
     evidence = _unusual(run)
     if found is not None and n and found >= max(APART, 0.5 + ERRORS * 0.5 / sqrt(seen.get("independent") or n)):
         evidence = (
-            f"A small classifier tells which of the two a picture belongs to on {found:.1%} of {n:.0f} pictures; where "
-            "they are alike it would be right on half."
+            f"A small classifier tells which of the two a picture belongs to on {rate(found)} of {n:.0f} "
+            "pictures; where they are alike it would be right on half."
         )
     if evidence is None:
         return None
     judged, unseen = run.evaluations.get("test"), run.unseen_accuracy
     if judged is not None and unseen is not None and unseen - judged.accuracy > LOST:
-        evidence += (
-            f" Unseen pictures of the training kind are recognised to {unseen:.1%}, these to {judged.accuracy:.1%}."
-        )
+        here = rate(judged.accuracy)
+        evidence += f" Unseen pictures of the training kind are recognised to {rate(unseen)}, these to {here}."
     return Finding(
         code=CODE,
         title="The test pictures are not like the training pictures",
@@ -49,12 +49,12 @@ def check(run: Run) -> Finding | None:
 def _unusual(run: Run) -> str | None:
     """That too many of the judged pictures are unusual, where they are."""
     seen = run.probes.get("unlike", {})
-    share, n = seen.get("share"), seen.get("n") or 0
-    if share is None or n == 0:
+    found, n = seen.get("share"), seen.get("n") or 0
+    if found is None or n == 0:
         return None
-    if share < max(TIMES * RARE, RARE + ERRORS * sqrt(RARE * (1 - RARE) / (seen.get("independent") or n))):
+    if found < max(TIMES * RARE, RARE + ERRORS * sqrt(RARE * (1 - RARE) / (seen.get("independent") or n))):
         return None
     return (
-        f"{share:.1%} of the {n:.0f} judged pictures are stranger than {1 - RARE:.0%} of the training pictures; where "
-        f"they are alike it would be {RARE:.0%}."
+        f"{rate(found)} of the {n:.0f} judged pictures are stranger than {1 - RARE:.0%} of the training pictures; "
+        f"where they are alike it would be {RARE:.0%}."
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from math import sqrt
 
+from ..charts.words import rate
 from ..records import Finding, Run
 from . import not_converged
 from .next_command import again
@@ -38,8 +39,8 @@ def check(run: Run) -> Finding | None:
             code=CODE,
             title=f"The {name} of a picture alone gives its class away",
             severity="warning",
-            evidence=f"Knowing nothing but the {name}, {found:.1%} of {n:.0f} training pictures are put into "
-            f"the right class (guessing: {guess:.1%}; the classifier: {test.accuracy:.1%}).",
+            evidence=f"Knowing nothing but the {name}, {rate(found)} of {n:.0f} training pictures are put into "
+            f"the right class (guessing: {rate(guess)}; the classifier: {rate(test.accuracy)}).",
             **_remedy(run, cue, name),
         )
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..charts.words import rate
 from ..records import Finding, Run
 from . import few_judged
 
@@ -10,7 +11,7 @@ CODE = "sound"
 
 def finding(run: Run) -> Finding:
     test = run.evaluations.get("test")
-    figure = f" Test accuracy {test.accuracy:.1%} on {test.n} pictures that chose nothing." if test else ""
+    figure = f" Test accuracy {rate(test.accuracy)} on {test.n} pictures that chose nothing." if test else ""
     return Finding(
         code=CODE,
         title="No fault of this model was found",
@@ -34,7 +35,7 @@ def of_judged(run: Run) -> Finding:
         code=CODE,
         title="No fault of this model was found on these pictures",
         severity="good",
-        evidence=f"{test.accuracy:.1%} of {test.n} right (95 % interval {low:.1%} to {high:.1%}); {said}.",
+        evidence=f"{rate(test.accuracy)} of {test.n} right (95 % interval {rate(low)} to {rate(high)}); {said}.",
         advice="Look at the classes with the lowest recall.",
         command="linearhead report RUN",
     )

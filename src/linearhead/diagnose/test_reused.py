@@ -10,6 +10,7 @@ from __future__ import annotations
 from math import sqrt
 from statistics import NormalDist
 
+from ..charts.words import rate
 from ..records import Evaluation, Finding, Run
 
 CODE = "test-reused"
@@ -33,7 +34,7 @@ def check(run: Run) -> Finding | None:
     if others >= MODELS:
         points = 100 * flattery(test, others + 1)
         evidence += f" The best of so many looks better than it is by up to {points:.1f} points"
-        evidence += f", and this one, with {test.accuracy:.1%}, is the best of them." if highest else "."
+        evidence += f", and this one, with {rate(test.accuracy)}, is the best of them." if highest else "."
     return Finding(
         code=CODE,
         title="The test pictures have had a say in what is chosen",

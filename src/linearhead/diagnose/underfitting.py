@@ -8,6 +8,7 @@ whose labels are probably wrong do not count: those no features can get right.
 
 from __future__ import annotations
 
+from ..charts.words import rate
 from ..metrics import difference
 from ..records import Finding, Run
 from . import label_errors, more_pictures, not_converged
@@ -29,8 +30,8 @@ def check(run: Run) -> Finding | None:
         code=CODE,
         title="Underfitting: even the training pictures are not told apart",
         severity="warning",
-        evidence=f"{1 - train.accuracy:.1%} of the {train.n} training pictures are wrong and "
-        f"{1 - test.accuracy:.1%} of the {test.n} test pictures: {_more(run)}.",
+        evidence=f"{rate(1 - train.accuracy)} of the {train.n} training pictures are wrong and "
+        f"{rate(1 - test.accuracy)} of the {test.n} test pictures: {_more(run)}.",
         **richer(
             run,
             f"Use stronger features than {run.features.get('name')} (--features), larger pictures (--size), "

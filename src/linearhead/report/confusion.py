@@ -19,6 +19,8 @@ WHOLE = 160  # classes up to which the matrix is drawn whole
 WORST = 60  # classes drawn when it is not
 CELLS = 8000  # filled cells up to which it is drawn whole
 WIDE = 24  # classes up to which cells have room for their counts
+SIDE, CELL = 152, 21  # pixels of a compact matrix: its names, and every class
+PAPER = 660  # of a printed page: a matrix that is wider is printed at so many fifths of its size
 PAIRS = 12
 
 
@@ -40,6 +42,7 @@ def matrix(judged: Evaluation) -> dict[str, Any]:
         "classes": shown,
         "rows": rows,
         "compact": compact,
+        "fifths": max(1, min(4, 5 * PAPER // (SIDE + CELL * len(shown)))),
         "left_out": len(counts) - len(shown),
         "names": "flat" if len(shown) <= 12 else "turned",
     }

@@ -97,6 +97,7 @@ def _template() -> Any:
         "when": sentences.when,
         "prose": prose,
         "explained": _explained,
+        "breakable": _breakable,
         "svg": lambda chart: Markup(chart.inline),
     }
     environment.globals |= {"glossary": glossary, "anchor": anchor}
@@ -104,6 +105,13 @@ def _template() -> Any:
 
 
 EMPHASIS = re.compile(r"\*([^*]+)\*")
+
+
+def _breakable(spec: str) -> Any:
+    """The name of features, which may go on in a new line after what joins its parts."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"([+,(])", r"\1<wbr>", str(escape(spec))))
 
 
 def _explained(text: str) -> Any:
