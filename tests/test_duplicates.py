@@ -1,6 +1,7 @@
 """Copies are found: equal pictures, and pictures resized, saved again, cut, mirrored; others are left alone."""
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -106,7 +107,10 @@ def test_train_and_evaluate_report_copies_across_splits(leaky, tmp_path):
     (finding,) = (f for f in outcome.run.findings if f.code == "duplicates-across-splits")
     assert finding.severity == "warning"
     assert "12 of 24 test pictures" in finding.evidence
-    assert "without them the accuracy is" in outcome.report.read_text()
+    page = outcome.report.read_text()
+    assert "without them the accuracy is" in page
+    assert re.search(r"<h1>Right on [^<]* of 24 test pictures</h1>", page)  # not "new": half of them are not
+    assert "Without 12 copies of training pictures it is right on" in page
     judged = linearhead.evaluate(tmp_path / "run", leaky)
     assert judged.duplicates.judged == 12
     assert judged.duplicates.without == found.without

@@ -137,6 +137,10 @@ def test_constant_columns_and_few_rows():
     assert novelty is not None
     assert np.isfinite(novelty.strangeness(X)).all()
     assert Novelty.fit(X[:10]) is None
+    alike = Novelty.fit(np.ones((60, 4), np.float32))
+    assert alike is not None
+    again = Novelty.restore(alike.tensors(), 4)  # a run on such rows wrote a model that could not be read again
+    assert np.isfinite(again.strangeness(X)).all()
 
 
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.2])

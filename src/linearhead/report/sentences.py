@@ -32,8 +32,10 @@ def pictures(n: int) -> str:
     return f"{number(n)} picture{'' if n == 1 else 's'}"
 
 
-def headline(name: str, judged: Evaluation) -> str:
-    kind = {"test": "new ", "valid": "validation ", "train": "training "}.get(name, "")
+def headline(name: str, judged: Evaluation, copies: Duplicates | None) -> str:
+    """The page's title; test pictures are new where none of them copies a trained one."""
+    test = "test " if copies and copies.judged else "new "
+    kind = {"test": test, "valid": "validation ", "train": "training "}.get(name, "")
     return f"Right on {percent(judged.accuracy)} of {number(judged.n)} {kind}picture{'' if judged.n == 1 else 's'}"
 
 
@@ -45,18 +47,29 @@ def mistakes(judged: Evaluation) -> str:
     return f"1 wrong in {number(round(1 / share))}" if share <= 0.4 else f"{percent(share)} wrong"
 
 
-def how_good(name: str, judged: Evaluation) -> str:
+def how_good(name: str, judged: Evaluation, copies: Duplicates | None) -> str:
     """The accuracy against the best constant answer, and what the set can say at all."""
     guess = percent(judged.majority_accuracy)
     if judged.accuracy_interval[0] > judged.majority_accuracy:
         text = f"Always answering with the commonest class would be right on {guess}."
     else:
         text = f"That is not shown to be better than always answering with the commonest class ({guess})."
+    if name == "test" and copies and copies.judged:
+        text += _without(copies)
     if name == "train":
         text += " These pictures also trained the classifier, so the figure flatters it."
     if name == "valid":
         text += " These pictures also chose its settings, so the figure flatters it a little."
     return text
+
+
+def _without(copies: Duplicates) -> str:
+    rest = copies.without
+    if rest is None:
+        return " All of them are copies of training pictures: nothing new judged it."
+    left = f"{percent(rest.accuracy)} of {number(rest.n)} ({interval(rest.accuracy_interval)})"
+    many = f"{number(copies.judged)} cop{'y' if copies.judged == 1 else 'ies'}"
+    return f" Without {many} of training pictures it is right on {left}."
 
 
 def how_sure(judged: Evaluation) -> str:

@@ -66,8 +66,8 @@ def header(run: Run, name: str | None, judged: Evaluation | None) -> dict[str, A
         return out | {"headline": "Nothing judged this classifier", "good": None, "sure": None, "proof": None}
     k = len(judged.confusion) or len(run.data.classes)
     return out | {
-        "headline": sentences.headline(name, judged),
-        "good": sentences.how_good(name, judged),
+        "headline": sentences.headline(name, judged, run.duplicates),
+        "good": sentences.how_good(name, judged, run.duplicates),
         "mistakes": sentences.mistakes(judged),
         "baselines": sentences.baselines(judged),
         "sure": sentences.how_sure(judged),

@@ -17,6 +17,7 @@ ROWS = 4000  # that it is fitted to, at most
 LEAST, FEW, ENOUGH = 30, 100, 500  # rows: to say anything; to say 1 in 100 by counting; to spare a fifth
 PARTS = 5
 WIDER = 1.5  # than a normal ln of the strangeness is foreseen to be: its tail is longer (docs/decisions/verdict.md)
+LOWEST = float(np.finfo(np.float32).tiny)  # variance: rows that are all alike have none
 KEPT = 1000  # strangenesses kept
 RARE = 0.01  # below this share a picture is called unlike the training pictures
 
@@ -71,7 +72,7 @@ class Novelty:
         r = max(1, min(DIRECTIONS, n // 5, d - 1)) if d > 1 else 1
         axes, variance = _leading(A, r, rng)
         total = float(np.mean(np.einsum("ij,ij->i", A, A)))
-        rest = max(total - float(variance.sum()), 1e-6 * total) / max(d - r, 1)
+        rest = max(total - float(variance.sum()), 1e-6 * total, LOWEST) / max(d - r, 1)
         return cls(mean, spread, axes, np.append(variance, rest).astype(np.float32), np.zeros(0, np.float32))
 
     def strangeness(self, X: np.ndarray) -> np.ndarray:
@@ -133,4 +134,4 @@ def _leading(A: np.ndarray, r: int, rng: np.random.Generator) -> tuple[np.ndarra
     values, vectors = np.linalg.eigh(((A @ q).T @ (A @ q)).astype(np.float64) / len(A))
     top = np.argsort(-values)[:r]
     axes = np.ascontiguousarray((q @ vectors[:, top].astype(np.float32)).T)
-    return axes, np.maximum(values[top], 1e-6 * values.max())
+    return axes, np.maximum(values[top], max(1e-6 * values.max(), LOWEST))
