@@ -418,6 +418,19 @@ def test_the_nearest_picture_is_found_in_narrow_rows(dtype):
     assert judged.nearest_accuracy > 0.9
 
 
+def test_the_nearest_picture_is_looked_for_in_the_columns_of_the_fit():
+    """Signal in the one column of larger spread: scaled alike the others drown it."""
+    rng = np.random.default_rng(0)
+    y = np.tile(np.arange(2), 300)
+    X = rng.normal(size=(600, 50)).astype(np.float32)
+    X[:, 0] += 40 * y
+    found = [SimpleNamespace(intervals={}, independent=None) for _ in range(2)]
+    for judged, scaled in zip(found, (False, True), strict=True):
+        judge.nearest_baseline(judged, X, y, 400, 0, scaled)
+    assert found[0].nearest_accuracy == 1.0
+    assert found[1].nearest_accuracy < 0.95
+
+
 def test_features_help_most_where_the_training_pictures_are_not_told_apart_either():
     curve = LearningCurve([50, 100], [0.68, 0.7], judged=1000, twice=0.72, gain=0.02, gain_error=0.005)
     run = replace(make_run(train=(730, 1000), test=(710, 1000)), learning_curve=curve)

@@ -92,14 +92,17 @@ SPREAD = 2000  # rows that tell a column's standard deviation
 NEAREST_JUDGED, NEAREST_TRAINED = 2000, 10_000  # pictures at most: a few seconds of one matrix product
 
 
-def nearest_baseline(judged: Evaluation, X: np.ndarray, y: np.ndarray, n: int, seed: int) -> None:
-    """What the label of the nearest of the n trained rows would score on the rows after them; columns scaled alike."""
+def nearest_baseline(judged: Evaluation, X: np.ndarray, y: np.ndarray, n: int, seed: int, scaled: bool = True) -> None:
+    """What the label of the nearest of the n trained rows would score on the rows after them; columns scaled alike, or
+    as they come where the fit had them so."""
     if len(y) == n:
         return
     rng = np.random.default_rng(seed)
     trained = np.sort(rng.permutation(n)[:NEAREST_TRAINED])
     asked = n + np.sort(rng.permutation(len(y) - n)[:NEAREST_JUDGED])
-    some, unit = X[asked], _unit(X[trained[:: max(1, len(trained) // SPREAD)]])
+    some, unit = X[asked], np.ones(1, np.float32)
+    if scaled:
+        unit = _unit(X[trained[:: max(1, len(trained) // SPREAD)]])
     nearest, least = np.zeros(len(asked), np.intp), np.full(len(asked), np.inf)
     # in float32, a few at a time: narrower rows would overflow, and have no fast products
     for rows in np.array_split(trained, -(-len(trained) // 1000)):

@@ -262,7 +262,7 @@ def record(
         answers = answer(model, X[n:], y[n:])
         if len(y) > n:
             run.evaluations["test"] = evaluation(model, answers, y[n:], apart)
-            nearest_baseline(run.evaluations["test"], X, y, n, plan.seed)
+            nearest_baseline(run.evaluations["test"], X, y, n, plan.seed, plan.standardize is not False)
             run.judged_pictures = sha256(b"".join(prepared.keys[n:]))
             run.judged_groups = [] if apart is None else np.unique(apart, return_inverse=True)[1].tolist()
             run.judged_right = "".join("01"[int(hit)] for hit in answers.predicted == y[n:])
