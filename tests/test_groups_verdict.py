@@ -95,9 +95,12 @@ def test_confidence_is_not_called_untrue_for_how_tracks_fall():
     for seed in range(60):
         right = right_by_track(0.8, 4, seed)
         answers = SimpleNamespace(
-            predicted=np.where(right, 0, 1), confidence=np.full(600, 0.8), label_confidence=np.where(right, 0.8, 0.2)
+            scores=np.zeros((600, 2)),
+            predicted=np.where(right, 0, 1),
+            confidence=np.full(600, 0.8),
+            label_confidence=np.where(right, 0.8, 0.2),
         )
-        model = SimpleNamespace(scores=lambda X: np.zeros((len(X), 2)), label_sets=lambda s, c: s == 0, novelty=None)
+        model = SimpleNamespace(label_sets=lambda s, c: s == 0, novelty=None)
         for i, groups in enumerate((None, GROUPS)):
             trust = Trust(600, "")
             trusting.measure(trust, model, answers, np.zeros((600, 1), np.float32), np.zeros(600, int), groups)

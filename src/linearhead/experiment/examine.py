@@ -7,17 +7,19 @@ what that is worth on the test pictures.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ..errors import DataError, UsageError
 from ..features.regions import contributions
+from ..losses import LOSSES
 from ..records import Evaluation, Run, Status
 from ..store import Model
 from . import gallery, probes, trusting
 from .curve import extended
 from .fitting import Fit
-from .judge import Answers, all_scores, answer_scores
+from .judge import Answers, answer_scores
 from .outside import outside, stopped_early
 from .preparing import Prepared
 from .progress import Progress
@@ -33,9 +35,9 @@ GROUPS, COPIES = 8, 3  # groups of copies shown, and pictures of each
 
 @dataclass
 class Doubted:
-    """All trained rows whose label is doubted, the likeliest mistake first, and what unseen scores say of all rows."""
+    """All trained rows whose label is doubted, the likeliest mistake first, and what unseen scores say of them."""
 
-    rows: list[int]
+    rows: np.ndarray
     answers: Answers
 
 
@@ -72,7 +74,7 @@ def examine(prepared: Prepared, fitted: Fit, model: Model, run: Run) -> Doubted 
     scores = seen.scores if scores is None else scores
     doubted, names = told[trusting.suspects(model, scores[told], y[told])], prepared.dataset.names
     run.doubted = [names[prepared.extracted.rows[i]] for i in doubted[:SUSPECTS]]
-    return Doubted(doubted.tolist(), answer_scores(model, scores, y[:n]))
+    return Doubted(doubted, answer_scores(model, scores[doubted], y[doubted]))
 
 
 def left_out(fitted: Fit, X: np.ndarray, y: np.ndarray) -> np.ndarray | None:
@@ -108,12 +110,11 @@ def together(prepared: Prepared) -> tuple[np.ndarray | None, np.ndarray | None]:
     return copies, np.sort(single)
 
 
-def judged(prepared: Prepared, model: Model, run: Run, answers: Answers) -> None:
-    """What the test pictures say of it, and which of them are the least sure; `answers` are theirs."""
+def judged(prepared: Prepared, model: Model, run: Run, trained: Answers, answers: Answers) -> None:
+    """What the answers to the trained and to the test pictures say of it."""
     X, y, n, plan = prepared.extracted.X, prepared.y, prepared.n_trained, prepared.plan
-    train = all_scores(model, X[:n]) if model.loss in ("cross_entropy", "logistic") else None
-    p = None if train is None else trusting.uncalibrated(model, train)
-    if p is not None and model.loss == "cross_entropy" and plan.class_weight is None:
+    if model.loss == "cross_entropy" and plan.class_weight is None:
+        p: Any = LOSSES[model.loss]().probabilities(trained.scores)  # as the fit means them, before any calibration
         run.probes["intercept"] = probes.bias(p, y[:n])
     groups = prepared.groups
     if run.trust is not None:
@@ -148,14 +149,14 @@ def illustrate(
     unsure = gallery.least_sure(answers, UNSURE)
     place = {row: i for i, row in enumerate(dict.fromkeys([*chosen, *unsure]))}
     chosen, run.unsure = list(place), [place[row] for row in unsure]
-    suspects = [] if doubted is None else doubted.rows[:SUSPECTS]
+    suspects = [] if doubted is None else doubted.rows[:SUSPECTS].tolist()
     with progress.bar(len(chosen) + len(suspects), "pictures for the report") as done:
         for i in chosen:
             run.pictures.append(gallery.show(dataset, int(rows[n + i]), i, y[n:], answers, looks))
             done(1)
-        for i in suspects:
+        for i, row in enumerate(suspects):
             assert doubted is not None
-            run.suspects.append(gallery.show(dataset, int(rows[i]), i, y[:n], doubted.answers, looks))
+            run.suspects.append(gallery.show(dataset, int(rows[row]), i, y[suspects], doubted.answers, looks))
             done(1)
     if looks is None:
         return

@@ -25,6 +25,7 @@ BLOCK = 64
 class Answers:
     """Per row; confidences are probabilities, None where the loss has none. `margin` is s_predicted − s_label."""
 
+    scores: np.ndarray  # (n, k)
     predicted: np.ndarray
     runner_up: np.ndarray
     confidence: np.ndarray | None
@@ -36,8 +37,13 @@ class Answers:
 
 def answer(model: Model, X: np.ndarray, y: np.ndarray | None = None) -> Answers:
     """The best and second-best class of every row of X (n, d), in blocks of rows; with labels y also what they got."""
-    tables = (X,) if y is None else (X, y)
-    return Answers(*by_blocks(lambda X, y=None: _columns(model, model.scores(X), y), *tables))
+    return answer_scores(model, by_blocks(lambda X: (model.scores(X),), X)[0], y)
+
+
+def answer_scores(model: Model, scores: np.ndarray, y: np.ndarray | None = None) -> Answers:
+    """The same from scores (n, k)."""
+    tables = (scores,) if y is None else (scores, y)
+    return Answers(scores, *by_blocks(lambda s, y=None: _columns(model, s, y), *tables))
 
 
 def by_blocks(ask: Callable[..., tuple[np.ndarray | None, ...]], *tables: np.ndarray) -> list[Any]:
@@ -56,11 +62,6 @@ def _filled(rows: np.ndarray) -> np.ndarray:
     return np.concatenate([rows, np.zeros((missing, *rows.shape[1:]), rows.dtype)]) if missing else rows
 
 
-def answer_scores(model: Model, scores: np.ndarray, y: np.ndarray) -> Answers:
-    """The same from scores (n, k) that others gave."""
-    return Answers(*_columns(model, scores, y))
-
-
 def _columns(model: Model, scores: np.ndarray, y: np.ndarray | None) -> tuple[Any, ...]:
     rows = np.arange(len(scores))
     first = scores.argmax(axis=1)
@@ -76,11 +77,6 @@ def _columns(model: Model, scores: np.ndarray, y: np.ndarray | None) -> tuple[An
     if p is None:
         return first, second, None, None, None, margin, rank
     return first, second, p[rows, first], p[rows, second], label_p, margin, rank
-
-
-def all_scores(model: Model, X: np.ndarray) -> np.ndarray:
-    """(n, d) → (n, k), the same bits as in `answer`."""
-    return by_blocks(lambda X: (model.scores(X),), X)[0]
 
 
 def evaluation(model: Model, answers: Answers, y: np.ndarray, groups: np.ndarray | None = None) -> Evaluation:

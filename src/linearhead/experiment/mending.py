@@ -23,7 +23,8 @@ def sheet(prepared: Prepared, run: Run, doubted: Doubted | None, folder: Path) -
     if doubted is None or not told or run.data.reader not in label_errors.FILES:
         return None
     dataset, rows = prepared.dataset, prepared.extracted.rows
-    looks = {int(rows[i]): dataset.classes[doubted.answers.predicted[i]] for i in doubted.rows}
+    called = doubted.answers.predicted.tolist()
+    looks = {row: dataset.classes[c] for row, c in zip(rows[doubted.rows].tolist(), called, strict=True)}
     order = [*looks, *(row for row in rows.tolist() if row not in looks)]
     columns = {
         "file_name": [_beside(dataset.read(row), folder) for row in order],

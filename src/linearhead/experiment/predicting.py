@@ -141,7 +141,7 @@ def predict_rows(model: Model, files: Sequence[Path], coverage: float | None) ->
 def _fill(model: Model, X: np.ndarray, predictions: list[Prediction], coverage: float | None) -> None:
     answers = answer(model, X)
     if coverage is not None:
-        sets = by_blocks(lambda X: (model.label_sets(model.scores(X), coverage),), X)[0]
+        sets = by_blocks(lambda s: (model.label_sets(s, coverage),), answers.scores)[0]
         for prediction, inside in zip(predictions, sets, strict=True):
             prediction.labels = [model.classes[j] for j in np.flatnonzero(inside)]
     if (novelty := model.novelty) is not None:

@@ -134,14 +134,12 @@ def told_apart(X: np.ndarray, n: int, seed: int, groups: np.ndarray | None = Non
     return {"n": 2 * m, "independent": independent(group), "accuracy": float(right.mean())}
 
 
-def bias(p: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> dict[str, Any]:
+def bias(p: np.ndarray, y: np.ndarray) -> dict[str, Any]:
     """Mean probability of each class less its share, of trained rows in the order in which they were given: 0 at the
     optimum of every proper loss with a free intercept, since that difference is its gradient. `trend`: the correlation
     of its signed root with the classes' places, where rows lie sorted by class at all."""
-    w = np.ones(len(y)) if weights is None else weights
     k = p.shape[1]
-    share = np.bincount(y, w, k) / w.sum()
-    gap = (w @ p) / w.sum() - share
+    gap = p.mean(axis=0, dtype=np.float64) - np.bincount(y, minlength=k) / len(y)
     position = np.array([np.mean(np.flatnonzero(y == c)) if np.any(y == c) else -1 for c in range(k)])
     place = np.argsort(np.argsort(position)).astype(float)
     ordered = position.std() > SORTED * len(y) and gap.std() > 1e-12

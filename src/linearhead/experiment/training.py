@@ -258,8 +258,8 @@ def record(
         doubted = examining.examine(prepared, fitted, model, run)
     with clock.stage("judge"):
         alike, apart = (None, None) if (groups := prepared.groups) is None else (groups[:n], groups[n:])
-        run.evaluations["train"] = evaluation(model, answer(model, X[:n], y[:n]), y[:n], alike)
-        answers = answer(model, X[n:], y[n:])
+        trained, answers = answer(model, X[:n], y[:n]), answer(model, X[n:], y[n:])
+        run.evaluations["train"] = evaluation(model, trained, y[:n], alike)
         if len(y) > n:
             run.evaluations["test"] = evaluation(model, answers, y[n:], apart)
             nearest_baseline(run.evaluations["test"], X, y, n, plan.seed, plan.standardize is not False)
@@ -269,7 +269,7 @@ def record(
         run.duplicates = copied(prepared, model, answers, apart)
         for name, judged in run.evaluations.items():
             examining.audit(judged, name, run)
-        examining.judged(prepared, model, run, answers)
+        examining.judged(prepared, model, run, trained, answers)
         if place is not None and len(y) > n:
             run.probes["reuse"] = ledger.seen(place, run.judged_pictures, run.model)
     run.findings = [*diagnose.verdict(run), *(warned(text) for text in fitted.warned)]

@@ -21,7 +21,7 @@ from ..trust.calibration import expected_ece
 from ..trust.noise import label_noise
 from ..trust.novelty import RARE
 from .fitting import Fit
-from .judge import Answers, all_scores
+from .judge import Answers
 from .outside import Outside
 
 ASKED = (0.8, 0.9, 0.95, 0.99)
@@ -116,10 +116,9 @@ def measure(
             "stated": float(np.mean(answers.confidence)),
             "right": float(np.mean(right)),
         }
-    scores = all_scores(model, X)
-    trust.answered = [row[:2] for row in answered(certainty(answers, scores), right)]
+    trust.answered = [row[:2] for row in answered(certainty(answers), right)]
     for asked in ASKED:
-        sets = model.label_sets(scores, asked)
+        sets = model.label_sets(answers.scores, asked)
         covered = float(np.mean(sets[np.arange(len(y)), y]))
         trust.coverage.append({"asked": asked, "covered": covered, "labels": float(sets.sum(axis=1).mean())})
     if model.novelty is not None:
@@ -132,17 +131,12 @@ def measure(
     return seen
 
 
-def certainty(answers: Answers, scores: np.ndarray) -> np.ndarray:
+def certainty(answers: Answers) -> np.ndarray:
     """The probability of the best class, or where there is none its lead over the second."""
     if answers.confidence is not None:
         return answers.confidence
-    top = np.partition(scores, -2, axis=1)[:, -2:]
+    top = np.partition(answers.scores, -2, axis=1)[:, -2:]
     return top[:, 1] - top[:, 0]
-
-
-def uncalibrated(model: Model, scores: np.ndarray) -> np.ndarray | None:
-    """Probabilities as the fit itself means them, whatever was calibrated since."""
-    return LOSSES[model.loss]().probabilities(scores)
 
 
 def suspects(model: Model, scores: np.ndarray, y: np.ndarray) -> np.ndarray:
