@@ -200,14 +200,14 @@ def test_the_old_pictures_are_found_from_any_folder(place, tmp_path, monkeypatch
 
 def test_ctrl_c_after_the_fit_keeps_the_finished_classifier(place, tmp_path, monkeypatch):
     """Judged in brief, and it knows of which parts it is made, so that it can be updated again."""
-    from linearhead.experiment import examine
+    from linearhead.experiment import outside
 
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     words = ["update", str(place / "run"), str(place / "more"), "--out", str(tmp_path / "run"), "--json", "--force"]
     with monkeypatch.context() as patch:
-        patch.setattr(examine, "outside", interrupted)
+        patch.setattr(outside, "outside", interrupted)
         done = CliRunner().invoke(cli, words)
     assert done.exit_code == 130, done.stderr
     assert "Interrupted: the finished classifier is judged in brief" in done.stderr

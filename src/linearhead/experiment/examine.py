@@ -20,7 +20,6 @@ from . import gallery, probes, trusting
 from .curve import extended
 from .fitting import Fit
 from .judge import Answers, answer_scores
-from .outside import outside, stopped_early
 from .preparing import Prepared
 from .progress import Progress
 
@@ -43,6 +42,8 @@ class Doubted:
 
 def examine(prepared: Prepared, fitted: Fit, model: Model, run: Run) -> Doubted | None:
     """Everything that trained pictures can tell about the classifier."""
+    from .outside import outside, stopped_early  # SciPy: a wrong path is told without waiting for it
+
     X, y, n, plan = prepared.extracted.X, prepared.y, prepared.n_trained, prepared.plan
     groups, single = together(prepared)
     if prepared.preprocessing is not None:

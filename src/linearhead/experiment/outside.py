@@ -20,7 +20,12 @@ import numpy as np
 
 from ..data import split
 from ..errors import ConvergenceWarning
+from ..objective import Shared, choose_solver
+from ..objective.price import span_price
+from ..objective.span import span, worth_spanning
+from ..path.held import dealt
 from ..records import LearningCurve, Status
+from ..solvers import LBFGS, SOLVERS
 from .curve import curve_of
 
 FOLDS, PARTS = 4, 4
@@ -123,10 +128,6 @@ def _chains(
 ) -> list[Chain] | None:
     """One per fold, whose subsets are of whole groups (n,); None where a weak penalty leaves a fit too far from its
     optimum for its scores to be those of the model."""
-    from ..objective import Shared, choose_solver
-    from ..objective.span import span, worth_spanning
-    from ..solvers import LBFGS, SOLVERS
-
     design, rows = objective.design, span(objective) if worth_spanning(objective) else None
     objective = objective if rows is None else rows.of(objective)
     # a fit that did not see a row is held along what that has for itself by the penalty alone: what its gradient leaves
@@ -191,8 +192,6 @@ class _Fits:
         if (alone := self._alone(subset)) is None:
             found = self._fit(subset, theta, model)
             return _End(found.point.theta, found.point.residual, found.extras.get("model"))
-        from ..objective.span import span
-
         own = span(alone)
         point = self._fit(own.of(alone), own.into(theta)).point
         return _End(own.back(point.theta), point.residual)
@@ -200,10 +199,6 @@ class _Fits:
     def _alone(self, subset: Any) -> Any:
         """A subset to be fitted in the coordinates of its own span: of fewer rows than columns; None where these would
         cost more than they save."""
-        from ..objective import Shared
-        from ..objective.price import span_price
-        from ..objective.span import worth_spanning
-
         if self.quick is None or subset.n >= subset.design.d or span_price(subset) > TURNING:
             return None
         weights = None if np.ptp(subset.weights) == 0 else subset.weights
@@ -222,8 +217,6 @@ class _Fits:
 
 def _subset(objective: Any, used: np.ndarray) -> Any:
     """The objective on the rows `used` (n,) alone, with their part of the curvature model's rows."""
-    from ..objective import Shared
-
     rows, basis = np.flatnonzero(used), objective.basis()
     part = np.flatnonzero(used[basis.rows])
     if len(rows) > FEW * objective.n or not len(part):
@@ -257,9 +250,7 @@ def _folds(y: np.ndarray, groups: np.ndarray | None, seed: int, rng: np.random.G
         apart = all(len(np.unique(fold[y == c])) > 1 for c in np.unique(y))
         return fold if apart else None
     amounts = np.bincount(y)
-    several, fold = amounts[y] > 1, np.full(len(y), -1)
-    fold[several] = _dealt(y[several], min(FOLDS, int(amounts[amounts > 1].min())), rng)
-    return fold
+    return dealt(np.where(amounts[y] > 1, y, -1), min(FOLDS, int(amounts[amounts > 1].min())), rng)
 
 
 def _parts(
@@ -270,7 +261,7 @@ def _parts(
     for f in range(fold.max() + 1):
         rows = np.flatnonzero(fold == f)
         if groups is None:
-            part[rows] = _dealt(y[rows], PARTS, rng)
+            part[rows] = dealt(y[rows], PARTS, rng)
         else:
             part[rows] = split(y[rows], {str(j): 1.0 for j in range(PARTS)}, seed, groups[rows]).astype(int)
     return part
@@ -278,15 +269,6 @@ def _parts(
 
 def _codes(groups: np.ndarray) -> np.ndarray:
     return np.unique(groups, return_inverse=True)[1]
-
-
-def _dealt(y: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
-    """(n,) in 0 … k − 1, each class's rows dealt out in a random order."""
-    dealt = np.empty(len(y), dtype=int)
-    for c in np.unique(y):
-        rows = rng.permutation(np.flatnonzero(y == c))
-        dealt[rows] = (np.arange(len(rows)) + c) % k
-    return dealt
 
 
 def _places(y: np.ndarray, among: np.ndarray, rng: np.random.Generator, groups: np.ndarray | None = None) -> np.ndarray:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,7 +22,9 @@ from ..trust.noise import label_noise
 from ..trust.novelty import RARE
 from .fitting import Fit
 from .judge import Answers
-from .outside import Outside
+
+if TYPE_CHECKING:
+    from .outside import Outside
 
 ASKED = (0.8, 0.9, 0.95, 0.99)
 LEAST_HELD = 200  # validation pictures that can calibrate by themselves

@@ -112,12 +112,17 @@ def _rarest(objective: Objective) -> int:
 
 
 def _folds(objective: Objective, cv: int, seed: int) -> list[tuple[Objective, Objective]]:
-    rng, y = np.random.default_rng(seed), _present(objective)
-    fold = np.zeros(objective.n, dtype=int)
-    for c in range(objective.k):
-        rows = rng.permutation(np.flatnonzero(y == c))
-        fold[rows] = (np.arange(len(rows)) + c) % cv
+    fold = dealt(_present(objective), cv, np.random.default_rng(seed))
     return _parted(objective, [(fold != f, fold == f) for f in range(cv)])
+
+
+def dealt(y: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
+    """(n,) in 0 … k − 1, each class's rows dealt out in a random order; −1 where y is."""
+    fold = np.full(len(y), -1)
+    for c in np.unique(y[y >= 0]):
+        rows = rng.permutation(np.flatnonzero(y == c))
+        fold[rows] = (np.arange(len(rows)) + c) % k
+    return fold
 
 
 def _parted(objective: Objective, parts: Parts) -> list[tuple[Objective, Objective]]:
