@@ -54,7 +54,7 @@ GROUPED, DRAWN = "tests/test_objective_many_classes.py", "tests/test_objective_d
 KINKED, TURNS = "tests/test_solvers_kinked.py", "tests/test_solvers_turns.py"
 LENT, PRICE = "tests/test_lent_rows.py", "tests/test_model_price.py"
 PATH, LEFT = "tests/test_path.py", "tests/test_leaving_out.py"
-WALKED = "tests/test_path_definitions.py"
+WALKED, JUDGING = "tests/test_path_definitions.py", "tests/test_judging_definitions.py"
 TRUST, TOLD = "tests/test_trust.py", "tests/test_trust_definitions.py"
 CURVE, GROUPS, TRACKS = "tests/test_learning_curve.py", "tests/test_groups.py", "tests/test_groups_verdict.py"
 EVERY = [  # the mathematics; a change that these do not notice survives
@@ -150,7 +150,10 @@ TESTS: dict[str, list[str]] = {  # the quick part of the tests of a room; the wh
     "trust/noise.py": [TOLD, TRUST, "-k", "noise or random_labels"],
     "trust/novelty.py": [TOLD, TRUST, "-k", "usual or group or strangeness or unlike or constant"],
     "data/split.py": ["tests/test_data_split.py"],
-    "experiment/judging.py": ["tests/test_given.py", GROUPS, "-k", "trained or judges or counts_by or unknown"],
+    "experiment/judge.py": [JUDGING],
+    "experiment/judging.py": [JUDGING, "tests/test_given.py", "-k", "definitions or trained"],
+    "experiment/roles.py": [JUDGING, GROUPS, "-k", "definitions or two_sides or groups_that"],
+    "experiment/trusting.py": [JUDGING, TRACKS, TRUST, "-k", "definitions or untrue or one_sign or who_calibrates"],
     "experiment/outside.py": [
         "tests/test_outside_definitions.py",
         CURVE,
@@ -160,7 +163,7 @@ TESTS: dict[str, list[str]] = {  # the quick part of the tests of a room; the wh
         "-k",
         "definitions or small_subsets or apart or scored_by or no_fold or over_tracks or own_span",
     ],
-    "experiment/scaling.py": ["tests/test_given.py", "-k", "standardise"],
+    "experiment/scaling.py": [JUDGING, "tests/test_given.py", "-k", "as_they_come or whether_to_standardise"],
     "metrics.py": [
         "tests/test_metrics.py",
         TRACKS,

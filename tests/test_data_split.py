@@ -115,6 +115,35 @@ def test_the_answer_is_frozen():
     assert fresh.stdout.split() == expected.split()
 
 
+def test_so_is_that_of_groups():
+    """Of unlike sizes, some of several classes."""
+    g = np.repeat(np.arange(12), [1, 2, 3, 4, 5, 6, 5, 4, 3, 2, 3, 2])
+    y = (g * 7 % 5) % 3
+    y[::9] = 2
+    parts = split(y, {"train": 0.6, "valid": 0.15, "test": 0.25}, 7, groups=g)
+    expected = "valid train valid train valid train test train test test train train"
+    assert " ".join(parts[np.searchsorted(g, np.arange(12))].tolist()) == expected
+    words = split(y, {"train": 0.6, "valid": 0.15, "test": 0.25}, 7, groups=[f"track {10 + one}" for one in g])
+    np.testing.assert_array_equal(words, parts)
+
+
+@pytest.mark.parametrize(
+    ("amounts", "shares", "expected"),
+    [
+        ([10], [0.5, 0.25, 0.25], [[5, 3, 2]]),  # of equal remainders the first
+        ([3, 3, 3, 3], [0.5, 0.5], [[2, 1], [1, 2], [2, 1], [1, 2]]),  # what one class withholds the next gives back
+        ([4, 4, 4, 4, 4], [0.9, 0.1], [[3, 1]] * 5),  # promised to every class, taken back from none
+        ([1, 1, 7], [0.6, 0.4], [[1, 0], [1, 0], [4, 3]]),
+        ([2, 20], [0.95, 0.05], [[1, 1], [19, 1]]),
+    ],
+)
+def test_how_many_rows_of_a_class_go_where(amounts, shares, expected):
+    y, names = np.repeat(np.arange(len(amounts)), amounts), ["train", "valid", "test"]
+    names = names if len(shares) == 3 else ["train", "test"]
+    parts = split(y, dict(zip(names, shares, strict=True)), 3)
+    assert [[int(np.sum(parts[y == c] == name)) for name in names] for c in range(len(amounts))] == expected
+
+
 def test_labels_may_be_names():
     y = np.array(["cat", "dog"] * 10)
     np.testing.assert_array_equal(split(y, {"train": 1, "test": 1}, 0), split(y == "dog", {"train": 1, "test": 1}, 0))

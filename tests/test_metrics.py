@@ -209,6 +209,15 @@ def test_students_quantile_is_within_what_is_said_of_it(df):
     assert metrics.student(1) == 1
 
 
+def test_what_is_left_of_students_quantile_is_the_next_term_of_its_expansion():
+    """Fisher & Cornish 1960: in powers of 1/f, of which the fourth is left out."""
+    from scipy.stats import t
+
+    z, f = metrics.Z95, 50.0
+    fourth = (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160
+    assert (t.ppf(0.975, f) - metrics.Z95 * metrics.student(51)) * f**4 == pytest.approx(fourth, rel=0.1)
+
+
 def as_said(y, groups):
     """As how many rows groups count, by the definition: var / var of the mean by the groups' sums, times (z/t)²."""
     from scipy.stats import t
@@ -277,10 +286,20 @@ def test_mcnemars_p_is_that_of_a_fair_coin(first, second):
     right[0, :first], right[1, first : first + second], right[:, -20:] = True, True, True
     expected = binomtest(first, first + second).pvalue if first + second else 1.0
     assert metrics.mcnemar(*right) == (first, second, pytest.approx(expected))
-    pairs = np.repeat(right, 2, axis=1)  # every row twice, as one group: as many in p as before
-    twice = metrics.mcnemar(*pairs, np.arange(pairs.shape[1]) // 2)
-    assert twice[:2] == (2 * first, 2 * second)
-    assert twice[2] >= 0.9 * expected
+
+
+def test_of_rows_in_groups_mcnemars_p_is_that_of_as_many_as_their_differences_count():
+    """Both are right at the same tracks, and differ at random: what is alike is not the difference."""
+    from scipy.stats import binomtest
+
+    rng, groups = np.random.default_rng(8), np.repeat(np.arange(30), 10)
+    both = (rng.random(30) < 0.5)[groups]
+    first, second = both ^ (rng.random(300) < 0.15), both ^ (rng.random(300) < 0.05)
+    worth = as_said(first.astype(float) - second, groups) / 300
+    a, b = np.sum(first & ~second), np.sum(second & ~first)
+    expected = binomtest(round(min(a, b) * worth), round((a + b) * worth)).pvalue
+    assert metrics.mcnemar(first, second, groups) == (a, b, pytest.approx(expected))
+    assert worth > 3 * metrics.independent(groups, first.astype(float) + second) / 300
 
 
 def test_the_interval_of_the_log_loss_is_the_bootstraps_of_students_quotient():

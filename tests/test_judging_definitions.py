@@ -1,0 +1,203 @@
+"""Which pictures judge, whose class is whose, and what answers, doubts and choices are worth: written out once more."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from linearhead import metrics
+from linearhead.data import Dataset, split
+from linearhead.errors import DataError
+from linearhead.experiment import Recipe, judge, roles, scaling, trusting
+from linearhead.experiment.judging import audited, choose_rows, match_classes, remember_nearest
+from linearhead.experiment.progress import Progress
+from linearhead.losses import LOSSES
+
+
+def dataset(labels, classes, splits=None, groups=None):
+    n = len(labels)
+    names = [f"picture {i}" for i in range(n)]
+    splits = np.full(n, "") if splits is None else np.array(splits)
+    return Dataset("here", "folder", names, np.array(labels), tuple(classes), splits, lambda i: b"", groups)
+
+
+def model_of(classes, **facts):
+    return SimpleNamespace(classes=list(classes), facts=facts)
+
+
+def test_classes_are_matched_by_name():
+    data = dataset([0, 1, 2, 0, 2, 1], ("b", "strange", "a"))
+    y, rows, skipped = match_classes(data, np.array([5, 4, 3, 0]), model_of("acb"))
+    assert y.tolist() == [0, 2, 2]  # of rows 4, 3, 0: a, b, b as the model counts
+    assert rows.tolist() == [4, 3, 0]
+    assert [(one.path, one.reason) for one in skipped] == [("picture 5", "class 'strange' is unknown to the model")]
+    with pytest.raises(DataError, match="None of the 2 pictures in here"):
+        match_classes(data, np.array([1, 5]), model_of("acb"))
+
+
+def test_the_datas_own_test_pictures_judge_or_those_asked_for_or_all():
+    data = dataset([0, 1] * 3, "ab", ["train", "test", "", "valid", "test", "train"])
+    plain = dataset([0, 1] * 3, "ab")
+    model = model_of("ab")
+    assert choose_rows(data, model, "auto")[0] == "test"
+    for split_asked, rows in (("auto", [1, 4]), ("test", [1, 4]), ("valid", [3]), ("train", [0, 5])):
+        found = choose_rows(data, model, split_asked)
+        assert found[1].tolist() == rows
+        assert found[2] == f"{len(rows)} {found[0]} pictures (the data's own split)"
+    for which in (choose_rows(data, model, "all"), choose_rows(plain, model, "auto")):
+        assert (which[0], which[1].tolist()) == ("all", list(range(6)))
+    with pytest.raises(DataError, match="no test pictures; splits found: none"):
+        choose_rows(plain, model, "test")
+    with pytest.raises(DataError, match="no valid pictures; splits found: test, train"):
+        choose_rows(dataset([0, 1], "ab", ["train", "test"]), model, "valid")
+
+
+@pytest.mark.parametrize("updated", [False, True])
+def test_of_the_very_pictures_of_train_those_held_out_judge(updated):
+    plan = Recipe(seed=5)
+    data = dataset(np.arange(40) % 2, "ab")
+    own = roles.fingerprint(data)
+    facts = {"fingerprint": "other", "fingerprints": ["x", own]} if updated else {"fingerprint": own}
+    model = model_of("ab", recipe=plan.to_dict(), **facts)
+    which, rows, why = choose_rows(data, model, "auto")
+    held = np.flatnonzero(roles.held_out(data, plan) == "test")
+    assert (which, rows.tolist()) == ("test", held.tolist())
+    assert len(held) == 8
+    assert why == "8 test pictures (these are the data of train, split as there)"
+    assert choose_rows(dataset(np.arange(40) // 20, "ab"), model, "auto")[0] == "all"  # other labels: other data
+
+
+def test_roles_are_two_cuts_of_seeds_of_their_own():
+    y = np.arange(60) % 3
+    groups = np.arange(60) // 2
+    for own in (None, groups):
+        found = roles.held_out(dataset(y, "abc", groups=own), Recipe(seed=3, test_share=0.2, valid_share=0.25))
+        test = split(y, {"train": 0.8, "test": 0.2}, 3, own) == "test"
+        rest = np.flatnonzero(~test)
+        valid = split(y[rest], {"train": 0.75, "valid": 0.25}, 1_000_006, None if own is None else own[rest])
+        expected = np.where(test, "test", "train")
+        expected[rest[valid == "valid"]] = "valid"
+        assert found.tolist() == expected.tolist()
+    splits = ["test"] * 6 + [""] * 54
+    found = roles.held_out(dataset(y, "abc", splits), Recipe(seed=3))
+    assert np.flatnonzero(found == "test").tolist() == list(range(6))
+    assert np.sum(found == "valid") == round(54 * 0.15)
+
+
+def test_pictures_that_trained_are_said_to_flatter_and_the_nearest_is_remembered():
+    record = SimpleNamespace(data=SimpleNamespace(roles={"trained": "a", "judged": "old"}))
+    assert audited(record, "8 pictures", "test") == {"trained": "a", "judged": "8 pictures."}
+    for which in ("train", "valid"):
+        assert audited(record, "8 pictures", which)["judged"].endswith("these numbers flatter.")
+    judged, before = (
+        SimpleNamespace(intervals={}),
+        SimpleNamespace(nearest_accuracy=0.4, nearest="so", intervals={"nearest_accuracy": [0.3, 0.5]}),
+    )
+    remember_nearest(judged, before)
+    assert (judged.nearest_accuracy, judged.nearest, judged.intervals) == (0.4, "so", before.intervals)
+
+
+class Linear:
+    """Scores that are the columns, and softmax of them."""
+
+    loss, facts = "cross_entropy", {}
+
+    def __init__(self, proper=True):
+        self.proper = proper
+
+    def scores(self, X):
+        return X
+
+    def probabilities(self, scores):
+        return LOSSES["cross_entropy"]().probabilities(scores) if self.proper else None
+
+
+@pytest.mark.parametrize("proper", [True, False])
+@pytest.mark.parametrize("n", [3, 64, 65, 200])
+def test_answers_are_the_best_two_classes(proper, n):
+    rng = np.random.default_rng(n)
+    s, y = rng.normal(size=(n, 5)), rng.integers(0, 5, n)
+    found, rows = judge.answer(Linear(proper), s, y), np.arange(n)
+    order = np.argsort(-s, axis=1)
+    assert np.array_equal(found.predicted, order[:, 0])
+    assert np.array_equal(found.runner_up, order[:, 1])
+    np.testing.assert_allclose(found.margin, s.max(axis=1) - s[rows, y])
+    assert np.array_equal(found.rank, [list(o).index(label) for o, label in zip(order, y, strict=True)])
+    if proper:
+        p = np.exp(s) / np.exp(s).sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(found.confidence, p.max(axis=1))
+        np.testing.assert_allclose(found.runner_up_confidence, np.sort(p, axis=1)[:, -2])
+        np.testing.assert_allclose(found.label_confidence, p[rows, y])
+        np.testing.assert_allclose(trusting.certainty(found, s), p.max(axis=1))
+    else:
+        assert found.confidence is found.runner_up_confidence is found.label_confidence is None
+        np.testing.assert_allclose(trusting.certainty(found, s), np.sort(s)[:, -1] - np.sort(s)[:, -2])
+    assert judge.answer(Linear(proper), s).rank is None
+
+
+def test_a_label_that_ties_with_an_earlier_class_is_no_hit():
+    found = judge.answer_scores(Linear(), np.array([[1.0, 1, 0], [1, 1, 0], [0, 2, 2]]), np.array([1, 0, 2]))
+    assert found.predicted.tolist() == [0, 0, 1]
+    assert found.rank.tolist() == [1, 0, 1]
+
+
+@pytest.mark.parametrize("proper", [True, False])
+def test_doubted_labels_are_in_the_order_of_their_doubt(proper):
+    rng = np.random.default_rng(2)
+    s, y = rng.normal(size=(300, 3)) * 2, rng.integers(0, 3, 300)
+    answer, p = s.argmax(axis=1), np.exp(s) / np.exp(s).sum(axis=1, keepdims=True)
+    doubts = {}
+    for i in np.flatnonzero(answer != y):
+        confused = 1 + np.sum((y == y[i]) & (answer == answer[i]))
+        usual = confused / (3 + np.sum(answer == answer[i]))
+        own = -np.log(p[i, y[i]]) if proper else s[i].max() - s[i, y[i]]
+        doubts[i] = own - np.log(usual)
+    assert trusting.suspects(Linear(proper), s, y).tolist() == sorted(doubts, key=lambda i: -doubts[i])
+
+
+def test_noise_says_what_chance_would():
+    rng = np.random.default_rng(2)
+    s, y = rng.normal(size=(200, 3)), rng.integers(0, 3, 200)
+    groups, answer = np.arange(200) // 4, s.argmax(axis=1)
+    found, whole = (trusting.noise(Linear(), s, y, g) for g in (None, groups))
+    assert found["wrong"] == np.mean(answer != y)
+    assert found["chance"] == pytest.approx(sum(np.mean(answer == c) * np.mean(y == c) for c in range(3)))
+    assert whole["independent"] == metrics.independent(groups, answer != y)
+    assert whole["gain"] == pytest.approx(found["gain"] * whole["independent"] / 200)
+    assert "independent" not in found
+
+
+def test_the_nearest_trained_row_in_columns_of_one_spread():
+    rng = np.random.default_rng(3)
+    X = (rng.normal(size=(90, 4)) * [1, 10, 0.1, 0]).astype(np.float32)
+    y = rng.integers(0, 3, 90)
+    judged = SimpleNamespace(independent=None, n=30, intervals={})
+    judge.nearest_baseline(judged, X, y, 60, seed=0)
+    Z = X[:, :3] / X[:60, :3].std(axis=0)
+    nearest = [np.argmin(np.sum((Z[:60] - row) ** 2, axis=1)) for row in Z[60:]]
+    hits = int(np.sum(y[nearest] == y[60:]))
+    assert judged.nearest_accuracy == hits / 30
+    assert judged.intervals["nearest_accuracy"] == metrics.wilson(hits, 30)
+    alike = SimpleNamespace(independent=10.0, n=30, intervals={})
+    judge.nearest_baseline(alike, X, y, 60, seed=0)
+    assert alike.intervals["nearest_accuracy"] == metrics.wilson(hits / 3, 10)
+
+
+@pytest.mark.parametrize("alike", [None, np.arange(40) // 8])
+def test_columns_are_taken_as_they_come_where_that_is_better_by_more_than_an_error(alike, monkeypatch):
+    """Costs of the judged rows are given: standardised ones, then plain ones."""
+    rng = np.random.default_rng(0)
+    gap = rng.normal(size=40)
+    gap -= gap.mean()
+    error = metrics.standard_error(gap, alike)
+    monkeypatch.setattr(scaling, "parted", lambda *_: SimpleNamespace(alike=alike))
+    for factor, standardised in ((0.98, True), (1.02, False), (-3.0, True)):
+        costs, asked = {True: 1.0 + gap + factor * error, False: np.ones(40)}, []
+
+        def compared(part, sample, plan, costs=costs, asked=asked):
+            asked.append(plan.standardize)
+            return None, None, costs[plan.standardize]
+
+        monkeypatch.setattr(scaling, "compare", compared)
+        assert scaling.chosen(np.ones((40, 2)), np.arange(40) % 2, None, Recipe(), Progress()) is standardised
+        assert asked == [True, False]
