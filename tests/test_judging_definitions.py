@@ -201,3 +201,14 @@ def test_columns_are_taken_as_they_come_where_that_is_better_by_more_than_an_err
         monkeypatch.setattr(scaling, "compare", compared)
         assert scaling.chosen(np.ones((40, 2)), np.arange(40) % 2, None, Recipe(), Progress()) is standardised
         assert asked == [True, False]
+
+
+def test_where_both_ways_cost_the_same_or_one_cannot_be_columns_are_standardised(monkeypatch):
+    monkeypatch.setattr(scaling, "parted", lambda *_: SimpleNamespace(alike=None))
+
+    def refused(part, sample, plan):
+        raise DataError("columns of such sizes")
+
+    for compared in (lambda *_: (None, None, np.ones(40)), refused):
+        monkeypatch.setattr(scaling, "compare", compared)
+        assert scaling.chosen(np.ones((40, 2)), np.arange(40) % 2, None, Recipe(), Progress())

@@ -1,6 +1,7 @@
 """The numbers of a path by their definitions: who is held out, what a point is worth, which one is chosen, where it
 ends."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from linearhead import SoftmaxClassifier
 from linearhead.errors import DataError, UsageError
-from linearhead.metrics import effective
+from linearhead.metrics import effective, student
 from linearhead.objective.judging import Tally
 from linearhead.path import PROTOCOLS, PathPoint, RegularizationPath, default_alphas, held_out, hold_out
 from linearhead.path.held import folds
@@ -203,3 +204,40 @@ def test_rows_without_weights_joined_to_others_weigh_one():
     assert both.X.tolist() == [*X.tolist(), *(X + 10).tolist()]
     assert both.y.tolist() == [0, 1, 0, 1, 1, 0]
     assert both.take(np.array([4, 0])).weights.tolist() == [3, 1]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_what_held_out_rows_say_of_weights(weighted):
+    """Loss and hits, by group and in all; how much higher the loss is than at others, and the error of that."""
+    rng = np.random.default_rng(6)
+    y, w = rng.integers(0, 3, 50), rng.uniform(0.2, 3, 50) if weighted else np.ones(50)
+    objective = replace(objective_of(y, w if weighted else None), watch=True)
+    X, groups = objective.design.dense(), rng.integers(0, 8, 50)
+    here, there = rng.normal(size=(2, 4, 3))
+
+    def losses(theta, t=1.0):
+        s = (X @ theta[:-1] + theta[-1]) / t
+        return np.log(np.exp(s).sum(axis=1)) - s[np.arange(50), y]
+
+    right = (X @ here[:-1] + here[-1]).argmax(axis=1) == y
+    before = objective.count.passes
+    assert objective.judge(here) == pytest.approx((w @ losses(here) / w.sum(), w @ right / w.sum()))
+    assert objective.count.passes - before == 0.5
+    tally = objective.tally(here, groups, (0.5, 3.0))
+    assert tally.right == pytest.approx(np.bincount(groups, w * right, 8))
+    assert tally.weights == pytest.approx(np.bincount(groups, w, 8))
+    assert tally.tempered == pytest.approx([w @ losses(here, t) for t in (0.5, 3.0)])
+    assert tally.loss == pytest.approx(w @ losses(here))
+    more = losses(here) - losses(there)
+    mean = w @ more / w.sum()
+    before = objective.count.passes
+    error = np.linalg.norm(w * (more - mean)) / w.sum()
+    assert objective.excess(here, there) == pytest.approx((mean, error))
+    assert objective.count.passes - before == 1
+    sums = np.bincount(groups, w * (more - mean), 8)
+    error = student(8) * np.sqrt(8 / 7) * np.linalg.norm(sums) / w.sum()
+    assert objective.excess(here, there, groups) == pytest.approx((mean, error))
+    alone = objective.excess(here, there, np.zeros(50, int))
+    assert alone[0] == pytest.approx(mean)
+    assert alone[1] == pytest.approx(0, abs=1e-12)
+    assert objective.excess(here, here)[1] == 0
