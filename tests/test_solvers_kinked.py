@@ -1,6 +1,8 @@
 """Newton's method where the penalty has kinks: its quadratic problem, its Hessian, and fits that steps by slopes alone
 do not end."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,8 @@ from linearhead import LinearClassifier
 from linearhead.design import design_of
 from linearhead.losses import LOSSES, make_loss
 from linearhead.objective import Objective
-from linearhead.objective.kinked import MOST, Kinked, Unknowns, hessian_on
+from linearhead.objective.kinked import MOST, PATIENCE, Kinked, Model, Unknowns, hessian_on
+from linearhead.objective.price import kinked_price
 from linearhead.penalties import ElasticNet, make_penalty
 from linearhead.records import Status
 from linearhead.solvers import SOLVERS
@@ -146,3 +149,97 @@ def test_it_is_asked_for_what_it_can_afford(monkeypatch):
     SOLVERS["proximal"](tol=0, max_iter=2)(objective, start)
     assert few > 0
     assert asked[0] == 64  # at once, from where another fit ended
+
+
+def sparse_point(loss="logistic", share=0.4, alpha=2e-2, w=None):
+    """(objective, a point with weights of 0) of columns of unlike size."""
+    rng = np.random.default_rng(4)
+    X, y = rng.standard_normal((80, 7)) * np.geomspace(0.3, 3, 7), rng.integers(0, 3, 80)
+    objective = Objective(design_of(X).fitted(), y, 3, make_loss(loss), ElasticNet(share), alpha, w)
+    theta = rng.standard_normal((8, 3)) * (rng.uniform(size=(8, 3)) < 0.4)
+    return objective, objective.smooth_at(theta)
+
+
+@pytest.mark.parametrize("loss", SMOOTH)
+def test_the_model_is_f_to_second_order(loss):
+    objective, point = sparse_point(loss)
+    unknowns = Unknowns(np.random.default_rng(0).uniform(size=(8, 3)) < 0.6)
+    model = Model.of(objective, point, unknowns, 1e-9)
+    assert np.array_equal(model.v, unknowns.of(point.theta))
+    last = unknowns.of(np.arange(24).reshape(8, 3) >= 21)
+    np.testing.assert_allclose(model.kinks, np.where(last, 0, 2e-2 * 0.4))
+    metric = np.broadcast_to(objective.column_metric(), (8, 3))
+    assert np.array_equal(model.unit, unknowns.of(metric))
+
+    def f(x):
+        theta = unknowns.into(point.theta, x)
+        whole = objective.smooth_at(theta).loss + 2e-2 * objective.penalty.value(theta[:-1])
+        return whole - model.kinks @ np.abs(x)  # what has no kink
+
+    for seed in range(3):
+        p = np.random.default_rng(seed).standard_normal(unknowns.size)
+        before, here, after = (f(model.v + t * p) for t in (-1e-4, 0, 1e-4))
+        assert (after - before) / 2e-4 == pytest.approx(model.c @ p, rel=1e-5, abs=1e-7)
+        if loss != "squared_hinge":  # whose bend changes on the way
+            assert (after - 2 * here + before) / 1e-8 == pytest.approx(p @ model.H @ p, rel=1e-3)
+
+
+def test_the_damping_is_in_units_of_the_hessians_diagonal_and_of_the_columns():
+    rng = np.random.default_rng(0)
+    unit = np.array([1.0, 4.0, 100.0])
+    H = np.diag([2.0, 4e-9, 50.0]) + 0.1
+    c, v, kinks = rng.standard_normal(3), np.zeros(3), np.full(3, 0.01)
+    curved = H.diagonal() / unit
+    damped = H + np.diag(0.5 * unit * np.maximum(curved, 1e-3 * curved.max()))
+    x, fall = Model(H, c, v, kinks, unit, 1e-12).minimum(0.5, v)
+    np.testing.assert_allclose(x, minimum(damped, c, v, kinks, v, 1e-12))
+    assert fall == pytest.approx(c @ x + kinks @ np.abs(x))
+    assert fall < 0
+
+
+def test_zeros_that_the_slope_pulls_off_are_unknowns_the_hardest_pulled_first(monkeypatch):
+    objective, point = sparse_point()
+    newton, free = Kinked(objective, np.inf), point.theta != 0
+    free[-1] = True
+    pull = np.where(free, 0, np.abs(point.gradient) - 2e-2 * 0.4)
+    pull[-1] = 0
+    assert np.count_nonzero(pull > 0) >= 6
+    np.testing.assert_array_equal(newton._unknowns(point).chosen, free | (pull > 0))
+    monkeypatch.setattr("linearhead.objective.kinked.LEAST_NEW", 3)
+    few = point.theta * 0
+    few[-1] = 0.1
+    point = objective.smooth_at(few)
+    pull = np.abs(point.gradient) - 2e-2 * 0.4
+    pull[-1] = 0
+    hardest = pull >= np.sort(pull, axis=None)[-3]
+    hardest[-1] = True
+    np.testing.assert_array_equal(newton._unknowns(point).chosen, hardest)
+    bare = replace(objective, design=replace(objective.design, intercept=False))
+    assert not Kinked(bare, np.inf)._unknowns(bare.smooth_at(0 * few)).chosen[-1].any()
+
+
+def test_steps_that_gain_next_to_nothing_end_and_a_gain_begins_anew(monkeypatch):
+    objective, point = sparse_point()
+    newton = Kinked(objective, np.inf)
+    monkeypatch.setattr(Kinked, "_along", lambda self, here, *_: here)
+    for count in range(1, PATIENCE + 1):
+        newton.least = 0.0
+        assert newton.step(point) is not None
+        assert newton.idle == count
+    assert newton.step(point) is None
+    newton.idle, newton.least = 3, np.inf  # the residual is less
+    newton.step(point)
+    assert newton.idle == 0
+
+
+def test_where_no_step_lowers_f_the_damping_is_raised_to_its_most(monkeypatch):
+    objective, point = sparse_point()
+    newton, seen = Kinked(objective, 100.0), []
+    monkeypatch.setattr(Kinked, "_along", lambda self, *_: seen.append(self.damping))
+    assert newton.step(point) is None
+    np.testing.assert_allclose(seen, 10.0 ** np.arange(-13, 0, 2), rtol=1e-9)
+    price = kinked_price(objective, newton._unknowns(point).size)
+    assert newton.allowed == pytest.approx(100 - price)
+    newton = Kinked(objective, price * 0.999)
+    assert newton.step(point) is None
+    assert newton.allowed == price * 0.999
