@@ -161,3 +161,19 @@ def test_currents_and_squares_of_a_star():
     # from the middle a third of the current goes to either leaf
     assert found[0] == pytest.approx(2 * sqrt((2 / 3) ** 2 + 2 / 9))
     np.testing.assert_allclose(pair_squares(inverse), [[0, 1, 0.5], [1, 0, 1.5], [0.5, 1.5, 0]], atol=1e-9)
+
+
+@pytest.mark.parametrize(("loss", "bend"), [("cross_entropy", 0.5), ("logistic", 0.25), ("squared", 1.0)])
+@pytest.mark.parametrize("weighted", [True, False])
+def test_undecided_rows_are_those_that_the_gap_could_pay_for(loss, bend, weighted):
+    objective, theta, Z, y, w = fitted(loss, weighted=weighted)
+    off = 0.004 if loss == "squared" else 0.02
+    theta = theta + off * np.random.default_rng(0).normal(size=theta.shape)
+    certificate, _ = prove(objective, theta, 1e-6)
+    g = score_terms(loss, Z @ theta[:-1] + theta[-1], y)[1] + np.eye(3)[y]
+    lead = np.sort(g, axis=1)[:, -1] - np.sort(g, axis=1)[:, -2]
+    costs = np.sort(w * lead**2 / 2)  # ‖g − g*‖² ≥ lead² / 2
+    count = int(np.sum(np.cumsum(costs) <= 2 * bend * certificate.gap * w.sum()))
+    assert certificate.undecided == count
+    assert 2 <= count <= 58
+    assert objective.loss.curvature(3) == bend

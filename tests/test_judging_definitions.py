@@ -12,6 +12,8 @@ from linearhead.experiment import Recipe, judge, roles, scaling, trusting
 from linearhead.experiment.judging import audited, choose_rows, match_classes, remember_nearest
 from linearhead.experiment.progress import Progress
 from linearhead.losses import LOSSES
+from linearhead.records import Certificate, Trust
+from linearhead.trust.calibration import expected_ece, reliability
 
 
 def dataset(labels, classes, splits=None, groups=None):
@@ -169,7 +171,7 @@ def test_noise_says_what_chance_would():
 
 def test_the_nearest_trained_row_in_columns_of_one_spread():
     rng = np.random.default_rng(3)
-    X = (rng.normal(size=(90, 4)) * [1, 10, 0.1, 0]).astype(np.float32)
+    X = (rng.normal(size=(90, 4)) * [1e7, 1e8, 1e6, 5]).astype(np.float32)  # the last hardly changes
     y = rng.integers(0, 3, 90)
     judged = SimpleNamespace(independent=None, n=30, intervals={})
     judge.nearest_baseline(judged, X, y, 60, seed=0)
@@ -212,3 +214,58 @@ def test_where_both_ways_cost_the_same_or_one_cannot_be_columns_are_standardised
     for compared in (lambda *_: (None, None, np.ones(40)), refused):
         monkeypatch.setattr(scaling, "compare", compared)
         assert scaling.chosen(np.ones((40, 2)), np.arange(40) % 2, None, Recipe(), Progress())
+
+
+def test_a_fit_is_near_its_optimum_where_that_is_proven_to_a_hundredth():
+    def near(certified, gap, value=2.0):
+        return trusting._near_optimum(SimpleNamespace(certificate_=Certificate(value, gap, 1.0, 1e-7, certified, None)))
+
+    assert near(True, None)
+    assert near(False, 0.02)
+    assert not near(False, 0.0201)
+    assert not near(False, None)
+    assert not trusting._near_optimum(SimpleNamespace())
+
+
+def test_what_a_model_is_worth_is_measured_on_the_judged_rows():
+    rng = np.random.default_rng(1)
+    s, y, groups = rng.normal(size=(120, 3)) * 2, rng.integers(0, 3, 120), np.arange(120) // 6
+    model = Linear()
+    model.label_sets = lambda scores, asked: scores > 2 * asked - 1.5
+    model.novelty = SimpleNamespace(usual=np.zeros(150), unlike=lambda X: np.linspace(0, 1, len(X)))
+    answers, p = judge.answer(model, s, y), np.exp(s) / np.exp(s).sum(axis=1, keepdims=True)
+    right = s.argmax(axis=1) == y
+    for own in (None, groups):
+        trust = Trust(120, "")
+        probes = trusting.measure(trust, model, answers, s, y, own)
+        chance = expected_ece(p.max(axis=1))
+        if own is not None:
+            chance *= np.sqrt(120 / metrics.independent(groups, right - p.max(axis=1)))
+        assert trust.chance == pytest.approx(chance)
+        told = reliability(p[np.arange(120), y], p.max(axis=1), right)
+        assert trust.judged.ece == pytest.approx(told.ece)
+        assert probes["calibration"]["stated"] == pytest.approx(p.max(axis=1).mean())
+        assert probes["calibration"]["right"] == pytest.approx(right.mean())
+        for one, asked in zip(trust.coverage, (0.8, 0.9, 0.95, 0.99), strict=True):
+            sets = s > 2 * asked - 1.5
+            assert one == {
+                "asked": asked,
+                "covered": pytest.approx(sets[np.arange(120), y].mean()),
+                "labels": pytest.approx(sets.sum(axis=1).mean()),
+            }
+        assert [row[0] for row in trust.answered] == [m / 120 for m in range(6, 121, 6)]
+        assert trust.answered[-1][1] == pytest.approx(right.mean())
+        assert trust.unlike == np.mean(np.linspace(0, 1, 120) < 0.01)
+        assert probes["unlike"]["share"] == np.mean(np.linspace(0, 1, 120) < 0.05)
+        assert probes["unlike"].get("independent") == (None if own is None else 20)
+    model.novelty.usual = np.zeros(99)  # not even the strangest could be one in a hundred
+    trust = Trust(120, "")
+    trusting.measure(trust, model, answers, s, y)
+    assert trust.unlike is None
+
+
+def test_what_a_file_remembers_of_its_calibration():
+    assert trusting.kept(SimpleNamespace(facts={})) is None
+    found = trusting.kept(SimpleNamespace(facts={"trust": {"source": "so", "temperature": 1.5}}))
+    assert (found.n, found.source, found.temperature) == (0, "so", 1.5)
+    assert trusting.kept(SimpleNamespace(facts={"trust": {"strangeness": {"n": 7, "kept": []}}})).n == 7

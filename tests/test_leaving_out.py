@@ -227,3 +227,26 @@ def test_the_bits_do_not_depend_on_the_threads_of_blas(loss):
         one = clf.leave_one_out(X, y)
     with threadpool_limits(2, "blas"):
         np.testing.assert_array_equal(clf.leave_one_out(X, y), one)
+
+
+def test_directions_beyond_the_leading_ones_are_alone(monkeypatch):
+    """Class by class the Hessian in two leading directions and the intercept is whole, in the others its diagonal; in
+    these it is as good without the row as with it."""
+    X, y, w = rows((40, 5))
+    w += 0.5
+    clf = LinearClassifier("logistic", alpha=0.03, tol=1e-10, max_iter=5000).fit(X, y, w)
+    monkeypatch.setattr(leaving_out, "WORK", 2**2 * 40 * 3)
+    got = clf.leave_one_out(X, y, w)
+    share = w / w.sum()
+    z = X - share @ X
+    U = np.linalg.eigh(z.T @ (z * share[:, None]))[1][:, ::-1]
+    z = z @ U
+    s = clf.decision_function(X)
+    p = 1 / (1 + np.exp(-s))
+    g, a = share[:, None] * (p - np.eye(3)[y]), share[:, None] * p * (1 - p)
+    near, far = np.c_[z[:, :2], np.ones(40)], z[:, 2:] ** 2
+    for j in range(3):
+        H = near.T @ (near * a[:, j : j + 1]) + 0.03 * np.diag([1, 1, 0])
+        v = np.einsum("ij,ij->i", near @ np.linalg.inv(H), near)
+        v = v / (1 - a[:, j] * v) + far @ (1 / (far.T @ a[:, j] + 0.03))
+        np.testing.assert_allclose(got[:, j], s[:, j] + v * g[:, j], atol=1e-9)

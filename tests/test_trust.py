@@ -258,7 +258,10 @@ def test_every_row_is_scored_by_a_fit_on_nearly_all_others_that_had_not_seen_it(
 @pytest.mark.parametrize(("held", "n_train", "settled", "who"), [
     (300, 9000, True, "validation"),  # the folds' fits saw far fewer rows than the model
     (300, 500, True, "trained"),
+    (300, 5000, True, "trained"),  # as many
     (50, 9000, True, "trained"),  # too few to calibrate by themselves
+    (199, 9000, True, "trained"),
+    (200, 5001, True, "validation"),
     (300, 500, False, "validation"),  # the folds' fits are optima, the model is not
     (None, 9000, True, "trained"),
     (50, 500, False, "stopped as early"),
