@@ -9,6 +9,7 @@ from linearhead import SoftmaxClassifier
 from linearhead.experiment.curve import curve_of, extended, forecast
 from linearhead.experiment.outside import _subset, outside
 from linearhead.experiment.recipe import Recipe
+from linearhead.metrics import independent, standard_error
 from linearhead.records import LearningCurve
 from linearhead.solvers import SOLVERS
 
@@ -58,6 +59,46 @@ def test_the_margin_told_holds_the_truth():
 def test_it_never_falls_below_the_last_point_nor_exceeds_1(accuracy):
     found = forecast(N[: len(accuracy)], accuracy, 50)
     assert accuracy[-1] - 0.01 <= found <= 1
+
+
+@pytest.mark.parametrize(("accuracy", "judged"), [([0.4, 0.6, 0.7], 90), ([0.9, 1.0], 20.5), ([0.0, 0.2], 1.0)])
+def test_the_forecast_is_the_mean_over_floors_and_powers(accuracy, judged):
+    n = N[: len(accuracy)]
+    least = 0.5 / max(judged, 1.5)
+    e = [min(max(1 - a, least), 1 - least) for a in accuracy]
+    total = wanted = 0.0
+    for q in np.linspace(0, 0.975, 40):
+        for b in np.linspace(0.1, 1.5, 29):
+            weight = (1 - q) ** 2 * np.exp(-(((b - 0.5) / 0.2) ** 2) / 2)
+            for m, own in zip(n[:-1], e[:-1], strict=True):
+                said = e[-1] * (q + (1 - q) * (m / n[-1]) ** -b)
+                weight *= np.exp(-((own - said) ** 2) / (2 * own * (1 - own) / 4 / judged))
+            total += weight
+            wanted += weight * (1 - e[-1] * (q + (1 - q) * 2**-b))
+    assert forecast(n, accuracy, judged) == pytest.approx(wanted / total, rel=1e-9)
+
+
+def test_what_is_told_of_a_curve_by_its_formulas():
+    rng, groups = np.random.default_rng(3), np.arange(120) // 3
+    right = rng.random((3, 120)) < np.array([0.5, 0.7, 0.8])[:, None]
+    for own in (None, groups):
+        curve = curve_of(N[:3], right, own)
+        last, count = right[-1].mean(), 120 if own is None else independent(groups, right[-1])
+        assert curve.accuracy == pytest.approx(right.mean(axis=1))
+        assert curve.gain_error == standard_error(right[-1] * 1.0 - right[-2], own)
+        assert curve.twice == forecast(N[:3], curve.accuracy, count)
+        assert curve.gain == pytest.approx(curve.twice - last)
+        assert curve.margin == pytest.approx(1.959964 * (last * (1 - last) / count + 0.01**2) ** 0.5)
+        other, whose = rng.random(90) < 0.85, None if own is None else np.arange(90) // 2
+        extended(curve, 599, other, whose)
+        assert curve.n == N[:3]
+        extended(curve, 600, other, whose)  # half as many again
+        assert curve.n == [*N[:3], 600]
+        now, fewer = other.mean(), 90 if own is None else independent(whose, other)
+        assert curve.gain_error == pytest.approx((last * (1 - last) / count + now * (1 - now) / fewer) ** 0.5)
+        assert curve.judged == 90
+        assert curve.independent == (None if own is None else min(count, fewer))
+        assert curve.twice == forecast(curve.n, curve.accuracy, min(count, fewer))
 
 
 def test_a_flat_curve_is_called_flat_and_a_steep_one_steep():
