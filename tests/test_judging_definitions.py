@@ -7,8 +7,9 @@ import pytest
 
 from linearhead import metrics
 from linearhead.data import Dataset, split
+from linearhead.diagnose.test_reused import flattery
 from linearhead.errors import DataError
-from linearhead.experiment import Recipe, judge, roles, scaling, trusting
+from linearhead.experiment import Recipe, judge, probes, roles, scaling, trusting
 from linearhead.experiment.judging import audited, choose_rows, match_classes, remember_nearest
 from linearhead.experiment.progress import Progress
 from linearhead.losses import LOSSES
@@ -269,3 +270,53 @@ def test_what_a_file_remembers_of_its_calibration():
     found = trusting.kept(SimpleNamespace(facts={"trust": {"source": "so", "temperature": 1.5}}))
     assert (found.n, found.source, found.temperature) == (0, "so", 1.5)
     assert trusting.kept(SimpleNamespace(facts={"trust": {"strangeness": {"n": 7, "kept": []}}})).n == 7
+
+
+@pytest.mark.parametrize("alike", [False, True])
+def test_neighbours_vote_by_counting(alike):
+    rng = np.random.default_rng(5)
+    Z, y = rng.normal(size=(60, 2)) * [1, 50], rng.integers(4, 7, 60)
+    groups = np.arange(60) // 4 if alike else np.arange(60)
+    found, unit = probes.neighbours(Z, y, groups=groups if alike else None), Z / Z.std(axis=0)
+    for i in range(60):
+        far = np.where(groups == groups[i], np.inf, np.sum((unit - unit[i]) ** 2, axis=1))
+        assert found[i] == np.bincount(y[np.argsort(far)[:5]] - 4, minlength=3).argmax()
+    told = probes._found(Z, y, groups if alike else None)
+    right = found == y - 4
+    recall = [right[y == c].mean() for c in (4, 5, 6)]
+    assert (told["accuracy"], told["guess"]) == (right.mean(), np.bincount(y).max() / 60)
+    assert (told["best_class"], told["best_recall"]) == (4 + np.argmax(recall), max(recall))
+    assert told.get("independent") == (metrics.independent(groups, right) if alike else None)
+
+
+def test_the_column_that_tells_classes_best(monkeypatch):
+    monkeypatch.setattr(probes, "COLUMNS", 2)
+    rng, y = np.random.default_rng(5), np.arange(90) % 3
+    X = np.c_[rng.normal(size=(90, 3)), rng.permutation(3)[y] + rng.normal(0, 0.01, 90), rng.normal(size=90)]
+    found = probes.column(X.astype(np.float32), y, seed=0)
+    assert found == {"n": 90, "column": 3, "accuracy": 1.0, "guess": pytest.approx(1 / 3)}
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_bias_of_probabilities_is_their_mean_less_the_classes_shares(weighted):
+    rng, y = np.random.default_rng(5), np.repeat([2, 0, 1, 3], [30, 20, 25, 25])
+    p, w = rng.dirichlet(np.ones(4), 100), rng.uniform(0.1, 2, 100) if weighted else np.ones(100)
+    found = probes.bias(p, y, w if weighted else None)
+    gap = np.array([w @ p[:, c] - w[y == c].sum() for c in range(4)]) / w.sum()
+    assert found["largest"] == pytest.approx(np.abs(gap).max())
+    assert found["last_class"] == pytest.approx(gap[3])
+    order = [1, 2, 0, 3]  # of the classes' places
+    assert found["trend"] == pytest.approx(np.corrcoef(order, np.sign(gap) * np.abs(gap) ** 0.5)[0, 1])
+    mixed = rng.permutation(100)
+    assert probes.bias(p[mixed], y[mixed])["trend"] is None  # not sorted by class
+
+
+@pytest.mark.parametrize("models", [1, 2, 6, 50])
+def test_the_best_of_many_flatters_by_bloms_formula(models):
+    from scipy.stats import norm
+
+    for hits, independent, count in ((90, None, 100), (90, 20.0, 20), (100, None, 100)):
+        judged = SimpleNamespace(n=100, accuracy=hits / 100, independent=independent)
+        error = np.sqrt(max(hits / 100 * (1 - hits / 100), 1 / 100) / count)
+        expected = error * norm.ppf((models - 3 / 8) / (models + 1 / 4)) if models > 1 else 0
+        assert flattery(judged, models) == pytest.approx(expected)
