@@ -9,7 +9,7 @@ from linearhead import metrics
 from linearhead.data import Dataset, split
 from linearhead.diagnose.test_reused import flattery
 from linearhead.errors import DataError
-from linearhead.experiment import Recipe, judge, probes, roles, scaling, trusting
+from linearhead.experiment import Recipe, examine, judge, probes, roles, scaling, trusting
 from linearhead.experiment.judging import audited, choose_rows, match_classes, remember_nearest
 from linearhead.experiment.progress import Progress
 from linearhead.losses import LOSSES
@@ -320,3 +320,34 @@ def test_the_best_of_many_flatters_by_bloms_formula(models):
         error = np.sqrt(max(hits / 100 * (1 - hits / 100), 1 / 100) / count)
         expected = error * norm.ppf((models - 3 / 8) / (models + 1 / 4)) if models > 1 else 0
         assert flattery(judged, models) == pytest.approx(expected)
+
+
+def test_scores_are_surely_worse_by_two_standard_errors_of_the_paired_differences():
+    y = np.zeros(100, int)
+    for lost, won, worse in ((10, 2, True), (10, 3, False), (4, 0, True), (3, 0, False), (0, 9, False)):
+        mine, others = np.zeros((2, 100, 2))
+        mine[:lost, 1], others[lost : lost + won, 1] = 1, 1
+        less = np.r_[np.ones(lost), -np.ones(won), np.zeros(100 - lost - won)]
+        assert worse is bool(less.mean() > 2 * less.std() / 10) is examine.surely_worse(mine, others, y)
+    assert not examine.surely_worse(mine, mine, y)
+
+
+def test_copies_are_kept_together_where_they_are_one_in_a_hundred():
+    def prepared(copies, y, groups=None):
+        found = SimpleNamespace(group=np.array([*copies, 0, 0]))  # the last two are judged
+        return SimpleNamespace(n_trained=len(copies), groups=groups, copies=found, y=np.array([*y, 1, 1]))
+
+    y = np.arange(200) % 2
+    group = np.arange(200)
+    group[199] = 1
+    assert examine.together(prepared(group, y)) == (None, None)
+    group[198] = 0
+    copies, single = examine.together(prepared(group, y))  # two of two hundred
+    assert np.array_equal(copies, group)
+    assert np.array_equal(single, np.arange(198))
+    group[2:200:2] = 0  # of one class but one kind is left
+    assert examine.together(prepared(group, y)) == (None, None)
+    own = np.arange(202)
+    found, single = examine.together(prepared(group, y, own))
+    assert np.array_equal(found, own[:200])
+    assert single is None
