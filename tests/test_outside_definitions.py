@@ -1,12 +1,15 @@
 """Which rows train and which are scored where classifiers speak of rows that they had not seen: by counting."""
 
+from dataclasses import replace
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from linearhead import SoftmaxClassifier
 from linearhead.experiment import outside as room
-from linearhead.experiment.outside import FOLDS, LINKS, PARTS, Chain, outside, stopped_early
+from linearhead.experiment.outside import FOLDS, PARTS, Chain, outside, stopped_early
 
 
 def labels(*amounts):
@@ -126,7 +129,7 @@ def test_every_row_has_its_own_parts_scores(monkeypatch):
     sizes = [np.sum((fold == f) & (part == j)) for f in range(4) for j in range(PARTS)]
     assert found.fitted == 60 - round(np.mean([size for size in sizes if size]))
     trained = 60 - 59 / 4
-    assert found.curve.n == [round(trained * share) for share in LINKS[-3:]]
+    assert found.curve.n == [round(trained * share) for share in (1 / 4, 1 / 2, 1)]
     right = [
         np.mean([np.argmax(X[i] @ (t := thetas[fold[i]] + link)[:-1] + t[-1]) == y[i] for i in np.flatnonzero(~lone)])
         for link in range(3)
@@ -159,6 +162,66 @@ def test_of_one_row_a_class_nothing_is_told(monkeypatch):
     assert stopped_early(X, np.array([0, 1]), None, 0.1, 0, None, 1) is None
     assert not seen
     assert outside(np.ones((17, 4), np.float32), np.array([0] + [1] * 16), Recipe(), 0.1, 0) is not None
+
+
+@pytest.mark.parametrize("alike", [False, True])
+def test_chains_are_nested_shares_of_the_other_folds_and_end_in_all_rows_but_a_part(alike, monkeypatch):
+    fits = []
+
+    def fitted(self, used, theta, model=None):
+        fits.append((used.copy(), theta[0, 0], model))
+        return room._End(theta + 1, 0.0, f"model {len(fits)}")
+
+    monkeypatch.setattr(room._Fits, "__call__", fitted)
+    groups = np.arange(480) // 4 if alike else None
+    y = np.arange(480) // 4 % 4
+    X = np.random.default_rng(0).normal(size=(480, 3))
+    fold = room._folds(y, groups, 0, rng())
+    part = room._parts(y, fold, groups, 0, rng())
+    objective = SoftmaxClassifier(alpha=0.1)._objective(X, y)
+    chains = room._chains(objective, 0.1, fold, part, rng(), groups)
+    assert len(fits) == 4 * (5 + 4)
+    for f in range(4):
+        own, others = fits[9 * f : 9 * f + 5], fits[9 * f + 5 : 9 * f + 9]
+        assert [start for _, start, _ in own] == [0, 1, 2, 3, 4]  # each from the last
+        for (used, _, model), share in zip(own, (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1), strict=True):
+            assert model is None
+            assert not used[fold == f].any()
+            for c in range(4):
+                of_class = np.sum((fold != f) & (y == c))
+                assert abs(np.sum(used & (y == c)) - share * of_class) <= (4 if alike else 1)
+            if alike:
+                assert all(len(np.unique(used[groups == g])) == 1 for g in range(120))
+        for (fewer, *_), (more, *_) in pairwise(own):
+            assert not np.any(fewer & ~more)
+        assert own[-1][0].sum() == np.sum(fold != f)
+        assert np.array_equal(chains[f].fold, np.flatnonzero(fold == f))
+        assert len(chains[f].links) == 5
+        for j, (used, start, model) in enumerate(others):
+            assert np.array_equal(~used, (fold == f) & (part == j))
+            assert (start, model) == (5, f"model {9 * f + 5}")
+            assert np.array_equal(chains[f].ends[j][0], np.flatnonzero(~used))
+
+
+def test_shares_of_less_than_a_row_a_class_are_no_links(monkeypatch):
+    monkeypatch.setattr(room._Fits, "__call__", lambda self, used, theta, model=None: room._End(theta, 0.0))
+    for n, links in ((16 * 4, 4), (22 * 4, 5), (4 * 2, 1)):  # three fourths or half of the rows, one a class at least
+        y = np.arange(n) % 4
+        objective = SoftmaxClassifier(alpha=0.1)._objective(np.random.default_rng(0).normal(size=(n, 3)), y)
+        fold = room._folds(y, None, 0, rng())
+        chains = room._chains(objective, 0.1, fold, np.zeros(n, int), rng())
+        assert [len(chain.links) for chain in chains] == [links] * (fold.max() + 1)
+
+
+def test_scores_of_fits_that_a_weak_penalty_leaves_far_from_their_optimum_are_not_believed(monkeypatch):
+    y, X = np.arange(64) % 4, np.random.default_rng(0).normal(size=(64, 3))
+    objective = SoftmaxClassifier(alpha=1e-3)._objective(X, y)
+    fold = room._folds(y, None, 0, rng())
+    for alpha, residual, told in ((1e-3, 0.9e-3, True), (1e-3, 1.1e-3, False), (0.1, 1.0, True)):
+        end = room._End(objective.start(), residual)
+        monkeypatch.setattr(room._Fits, "__call__", lambda self, used, theta, model=None, end=end: end)
+        found = room._chains(replace(objective, alpha=alpha), alpha, fold, np.zeros(64, int), rng())
+        assert (found is not None) is told
 
 
 class Counting:
