@@ -165,8 +165,20 @@ def test_the_command(tmp_path):
     assert text.stdout.count("(F - F*)/F* = ") == 10
 
 
+def test_rows_of_features_race_as_they_are(rows, tmp_path):
+    X, y = rows
+    np.savez(tmp_path / "rows.npz", x=X[:200], y=y[:200])
+    words = ["race", str(tmp_path / "rows.npz"), "--out", str(tmp_path / "a.html"), "--passes", "3", "--json"]
+    done = CliRunner().invoke(cli, words)
+    assert done.exit_code == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["n"], found["d"]) == (160, 64)
+    assert found["features"] == "given"
+    assert "160 training rows" in (tmp_path / "a.html").read_text(encoding="utf-8")
+
+
 def test_a_page_that_cannot_be_written_is_refused_before_the_race(tmp_path, monkeypatch):
-    monkeypatch.setattr("linearhead.experiment.racing.prepare", lambda *_: pytest.fail("pictures were read"))
+    monkeypatch.setattr("linearhead.experiment.racing.open_readable", lambda *_: pytest.fail("pictures were read"))
     done = CliRunner().invoke(cli, ["race", str(tmp_path), "--out", str(tmp_path / "nowhere" / "a.html")])
     assert done.exit_code == 4, done.stderr
     assert "Could not write" in done.stderr

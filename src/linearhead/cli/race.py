@@ -45,10 +45,8 @@ from .output import put, put_result
 )
 @click.option(
     "--features",
-    default="pixels",
-    show_default=True,
     metavar="NAME[+NAME]",
-    help="How pictures become numbers, as in train.",
+    help="How pictures become numbers, as in train. [default: pixels]",
 )
 @click.option("--size", type=Size(), help="Picture size: 64, or height x width. [default: from the data]")
 @click.option(
@@ -70,7 +68,7 @@ from .output import put, put_result
 @AS_JSON
 def race(data: str, as_json: bool, **options: Any) -> None:
     """Let gradient descent, SGD with batches of 1, 32, 256 and all, momentum, Nesterov, L-BFGS with and without
-    preconditioning, and Newton race on the pictures in DATA.
+    preconditioning, and Newton race on the pictures, or rows of features, in DATA.
 
     Draws F and its distance to the proven optimum against passes and against seconds, on one page. Ctrl-C ends the race
     and draws those who have run.

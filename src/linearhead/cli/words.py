@@ -207,8 +207,8 @@ def race_lines(raced: Raced) -> Iterator[str]:
     """The problem, a line per runner, the page."""
     race = raced.race
     yield (
-        f"{race.n} pictures, {race.d} numbers each ({raced.features}), {race.k} classes; {race.loss} + "
-        f"{race.alpha:g}/2 |W|^2; F* = {race.optimum:.8g}"
+        f"{race.n} {'rows' if raced.of_rows else 'pictures'}, {race.d} numbers each ({raced.features}), "
+        f"{race.k} classes; {race.loss} + {race.alpha:g}/2 |W|^2; F* = {race.optimum:.8g}"
     )
     width = max(len(finish.name) for finish in race.finishers)
     for finish in race.finishers:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,9 @@ from ..data import Data
 from ..data.cache import AUTO, open_store
 from ..errors import UsageError
 from ..files import check_writable, write_atomic
-from .names import called
-from .preparing import Clock, prepare
+from ..report.prose import page_of_rows
+from .names import called, open_readable
+from .preparing import Clock, prepare_dataset
 from .progress import Progress
 from .recipe import Recipe
 
@@ -28,6 +29,7 @@ class Raced:
     source: str
     features: str
     race: Race
+    of_rows: bool = False  # of features computed elsewhere, not of pictures
 
     def to_json(self) -> dict[str, Any]:
         return {"page": str(self.page), "features": self.features, **self.race.to_json()}
@@ -42,11 +44,12 @@ def race(
     passes: int = 50,
     seconds: float = 20.0,
     alpha: float = 1e-3,
-    features: str = "pixels",
+    features: str | None = None,
     progress: Progress | None = None,
     **recipe: Any,
 ) -> Raced:
     """Let all solvers race on the training pictures of `data`; the page is written to `out`, by default NAME-race.html.
+    Pictures become numbers by `features`, "pixels" where none is named; rows of features are taken as they are.
 
     `recipe`: loss, standardize, size, fit, reader, test_share, seed, max_bad, strict of `Recipe`.
     """
@@ -54,13 +57,16 @@ def race(
     from ..race import race as run
 
     progress = progress or Progress()
-    plan = Recipe(features=features, alpha=alpha, valid_share=0.0, **recipe)
+    plan = Recipe(features=features or "pixels", alpha=alpha, valid_share=0.0, **recipe)
     plan.check()
     path = Path(out or f"{called(data)}-race.html")
     if os.path.lexists(path) and not force:
         raise UsageError(f"{path} exists already; name another file with --out, or give --force to replace it.")
     check_writable(path)  # the race takes minutes
-    prepared = prepare(data, plan, open_store(cache, progress.say), progress, Clock())
+    dataset = open_readable(data, plan.reader, min_classes=2, rows=True)
+    if dataset.features is not None and features is None:
+        plan = replace(plan, features="auto")
+    prepared = prepare_dataset(dataset, plan, open_store(cache, progress.say), progress, Clock())
     X, y, n = prepared.extracted.X, prepared.y, prepared.n_trained
     done = run(
         X[:n],
@@ -75,6 +81,8 @@ def race(
         y_test=y[n:],
         said=progress.say,
     )
-    raced = Raced(path.absolute(), prepared.dataset.source, prepared.plan.features, done)
-    write_atomic(path, page(done, raced.source, raced.features).encode("utf-8"))
+    source, of_rows = prepared.dataset.source, dataset.features is not None
+    raced = Raced(path.absolute(), source, "given" if of_rows else prepared.plan.features, done, of_rows)
+    html = page(done, source, raced.features)
+    write_atomic(path, (page_of_rows(html, {source}) if of_rows else html).encode("utf-8"))
     return raced
