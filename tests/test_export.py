@@ -341,6 +341,9 @@ def test_a_person_drops_a_picture_and_sees_its_label(browser, tmp_path):
             page.page.wait_for_selector("#results li:nth-child(3)")
             assert page.page.inner_text("#results li:nth-child(2) .name") == "a<b>.png"  # the newest come first
             assert page.page.evaluate("document.documentElement.scrollWidth") <= width
+            assert page.page.evaluate("[0, 1e-6, 0.001, 0.5, 0.9996, 1].map(percent)") == [
+                "0.0 %", "< 0.1 %", "0.1 %", "50.0 %", "99.9 %", "100.0 %"
+            ]  # fmt: skip
             assert page.noise == []
 
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from ..charts.words import number, of_rows
+from ..charts.words import number, of_rows, percent
 from ..records import Evaluation, Run
 
 LISTED = 40  # classes in the card's table
+share = partial(percent, gap=" ")
 
 
 def card(run: Run) -> bytes:
@@ -79,8 +81,8 @@ def _numbers(judged: Evaluation, said: Callable[[str], str]) -> list[str]:
     low, high = judged.accuracy_interval
     loss = "" if judged.log_loss is None else f"; log loss {judged.log_loss:.3f}"
     lines = [
-        f"Accuracy {100 * judged.accuracy:.1f} % (95 % interval {100 * low:.1f} to {100 * high:.1f} %) on {judged.n} "
-        f"test {said('pictures')}{loss}. Always the largest class: {100 * judged.majority_accuracy:.1f} %.",
+        f"Accuracy {share(judged.accuracy)} (95 % interval {share(low)} to {share(high)}) on {judged.n} "
+        f"test {said('pictures')}{loss}. Always the largest class: {share(judged.majority_accuracy)}.",
         "",
         f"| class | {said('pictures')} | precision | recall |",
         "|---|---|---|---|",

@@ -3,7 +3,10 @@
 const $ = (id) => document.getElementById(id);
 let waiting = Promise.resolve();
 
-function percent(share) { return (100 * share).toFixed(1) + " %"; }
+function percent(share) { // what is short of 100 % or above 0 % is never rounded to it, as in all that linearhead says
+  const shown = Math.min(100 * share, share < 1 ? 99.9 : 100);
+  return share > 0 && shown < 0.05 ? "< 0.1 %" : shown.toFixed(1) + " %";
+}
 
 function element(kind, text, className) {
   const made = document.createElement(kind);
