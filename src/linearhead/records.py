@@ -256,7 +256,6 @@ class LearningCurve:
 
     n: list[int] = field(default_factory=list)
     accuracy: list[float] = field(default_factory=list)
-    train_accuracy: list[float] = field(default_factory=list)
     judged: int = 0
     twice: float | None = None  # forecast of the accuracy with twice the pictures of the last point
     gain: float | None = None  # forecast less the last point
@@ -287,7 +286,6 @@ class Duplicates:
     near: int  # pictures that look like an earlier one, the exact ones not counted again
     conflicting: int  # pictures with a copy under another label
     judged: int  # judged pictures with a copy among those that trained the model
-    together: int = 0  # pictures that were kept on one side of the random split with their copies
     examples: list[list[str]] = field(default_factory=list)  # some groups of copies, by path
     thumbnails: list[list[str]] = field(default_factory=list)  # data: URIs of the first of them, where they are shown
     without: Evaluation | None = (

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UsageError
-from ..features import Color, Extractor, Hog, Joined, Onnx, Patches, Pixels
+from ..features import Color, Extractor, Hog, Onnx, Patches, Pixels
 from .source import gathered
 
 ROOTS: dict[type, list[str]] = {  # what each extractor needs of itself
@@ -43,8 +43,7 @@ def parts_of(extractor: Extractor | None, able: Collection[type] = tuple(ROOTS))
     """(extractor, the factor of its rows) side by side; UsageError where one is not of the kinds that are `able`."""
     if extractor is None:
         raise UsageError("This model was trained on feature rows, not on pictures, so it cannot look at pictures.")
-    joined = isinstance(extractor, Joined)
-    parts = list(zip(extractor.parts, extractor.scales, strict=True)) if joined else [(extractor, 1.0)]
+    parts = extractor.scaled_parts()
     for part, _ in parts:
         if type(part) not in able:
             raise UsageError(

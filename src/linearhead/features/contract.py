@@ -59,6 +59,10 @@ class Extractor:
         self._fill(pictures, out, threads or available_threads())
         return out
 
+    def scaled_parts(self) -> list[tuple[Extractor, float]]:
+        """The extractors that lie side by side in its rows, and the factor of each; alone, itself."""
+        return [(self, 1.0)]
+
     @property
     def row_type(self) -> np.dtype:
         """The type of the rows."""

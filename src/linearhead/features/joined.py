@@ -73,13 +73,13 @@ class Joined(Extractor):
     def dimension(self, height: int, width: int, channels: int) -> int:
         return sum(part.dimension(height, width, channels) for part in self.parts)
 
+    def scaled_parts(self) -> list[tuple[Extractor, float]]:
+        return list(zip(self.parts, self.scales, strict=True))
+
     def _fill(self, pictures: np.ndarray, out: np.ndarray, threads: int) -> None:
-        start = 0
-        for part, scale in zip(self.parts, self.scales, strict=True):
-            block = out[:, start : start + part.dimension(*picture_shape(pictures))]
-            part._fill(pictures, block, threads)
-            block *= np.float32(scale)
-            start += block.shape[1]
+        for part, scale, columns in blocks(self, picture_shape(pictures)):
+            part._fill(pictures, out[:, columns], threads)
+            out[:, columns] *= np.float32(scale)
 
     def contract(self) -> dict[str, Any]:
         picture = list(self.picture) if self.picture else None
@@ -92,8 +92,8 @@ class Joined(Extractor):
 
 def blocks(extractor: Extractor, shape: tuple[int, int, int]) -> Iterator[tuple[Extractor, float, slice]]:
     """(part, its scale, its columns) of the features of pictures (h, w, c); an extractor that is not joined is one."""
-    joined, start = extractor if isinstance(extractor, Joined) else None, 0
-    for part, scale in zip(joined.parts, joined.scales, strict=True) if joined else [(extractor, 1.0)]:
+    start = 0
+    for part, scale in extractor.scaled_parts():
         columns = slice(start, start + part.dimension(*shape))
         start = columns.stop
         yield part, scale, columns

@@ -14,7 +14,7 @@ import numpy as np
 from .color import Color
 from .contract import Extractor
 from .hog import Hog
-from .joined import Joined
+from .joined import blocks
 from .patches import Patches
 from .pixels import Pixels
 
@@ -24,19 +24,19 @@ SIDE = 24  # squares of the canvas along each side
 def contributions(extractor: Extractor, weights: np.ndarray, x: np.ndarray, mean: np.ndarray) -> np.ndarray | None:
     """weights (d,), features x (d,), average features (d,) → (SIDE, SIDE) float64 that adds up to weights·(x − mean);
     None where the extractor's features have no places."""
+    if extractor.picture is None:
+        return None
     terms = weights.astype(np.float64) * (x.astype(np.float64) - mean.astype(np.float64))
-    return _canvas(extractor, terms)
+    canvas, end = np.zeros((SIDE, SIDE)), 0
+    for part, _, columns in blocks(extractor, extractor.picture):
+        own, end = _canvas(part, terms[columns]), columns.stop
+        if own is None:
+            return None
+        canvas += own
+    return canvas if end == len(terms) else None
 
 
 def _canvas(extractor: Extractor, terms: np.ndarray) -> np.ndarray | None:
-    if isinstance(extractor, Joined):
-        if extractor.picture is None:
-            return None
-        ends = np.cumsum([part.dimension(*extractor.picture) for part in extractor.parts])
-        if ends[-1] != len(terms):
-            return None
-        parts = [_canvas(p, t) for p, t in zip(extractor.parts, np.split(terms, ends[:-1]), strict=True)]
-        return None if any(part is None for part in parts) else np.sum([p for p in parts if p is not None], axis=0)
     places = _places(extractor)
     if places is None or len(terms) % len(places):
         return None
