@@ -30,15 +30,13 @@ from ..records import Status, Trace
 from ..solvers import SOLVERS, Solution
 from . import separation
 from .by_lbfgs import by_lbfgs
+from .goal import Goal, tolerance
 from .inputs import checked_pair, checked_rows
 from .leaving_out import LeavingOut
 from .options import check_options
 from .whole import whole_or_nothing
 
-SMALL = 2**20  # multiply-adds of a pass, up to which a hinge is solved to 1e-8 unless told otherwise
-NEAR = 2**30  # n·d·k², up to which a hinge goes on to 1e-8 where it can: predictions are certain then
-SHORT = (Status.STALLED, Status.MAX_ITER)  # of what lies beyond the tolerance
-SHARED_OPTIONS = ("tol", "max_iter", "learning_rate", "momentum", "nesterov", "batch_size", "schedule", "averaging")
+SHARED_OPTIONS = ("max_iter", "learning_rate", "momentum", "nesterov", "batch_size", "schedule", "averaging")
 
 
 class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
@@ -152,7 +150,8 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
             solver = self._make_solver()
             objective = self._objective(X, y, sample_weight)
             check_passes(objective.design, self.loss, self.penalty, self.solver_)
-            solver = self._aimed(solver, objective)
+            goal = Goal.of(self, objective)
+            solver = goal.given(solver)
             for name in ("_calls", "path_"):  # of other fits
                 self.__dict__.pop(name, None)
             self._check_valid(X_valid, y_valid)
@@ -168,7 +167,7 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
                 solution = by_lbfgs(solver, objective, theta, self.callback, monitor)
             elif solution is None:
                 solution = solver(objective, theta, self.callback, monitor)
-            self._finish(objective, solution)
+            self._finish(objective, solution, goal)
         if self.status_ is Status.INTERRUPTED:
             raise KeyboardInterrupt
         return self
@@ -179,25 +178,6 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
         if self.patience is not None and X_valid is None:
             raise UsageError("patience watches the validation loss: pass X_valid and y_valid to fit, or patience=None.")
 
-    def _tolerance(self, objective: Objective | None = None) -> float:
-        """`tol`, or what suits the loss; a hinge's optimum to the last digits where they cost next to nothing."""
-        if self.tol is not None:
-            return self.tol
-        if LOSSES[self.loss].smoothness:
-            return 1e-7 if objective is None else 1e-7 * objective.unit
-        if objective is None or self.solver_ != "dual" or objective.design.dtype != np.float64:
-            return 1e-4
-        return 1e-8 if objective.n * objective.design.d * objective.k <= SMALL else 1e-4
-
-    def _aim(self, objective: Objective) -> float:
-        """The tolerance, or beyond it where nobody gave one and predictions are certain for little more."""
-        tol, size = self._tolerance(objective), objective.n * objective.design.d * objective.k**2
-        return min(tol, 1e-8) if self.tol is None and self.solver_ == "dual" and size <= NEAR else tol
-
-    def _aimed(self, solver: Any, objective: Objective) -> Any:
-        tol, aim = self._tolerance(objective), self._aim(objective)
-        return replace(solver, tol=aim, enough=tol) if aim < tol else replace(solver, tol=tol)
-
     def _make_solver(self) -> Any:
         loss = self.loss
         check_combination(loss, self.penalty, self.solver)
@@ -205,7 +185,6 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
         check_options(self, self.solver_)
         kind = SOLVERS[self.solver_]
         options = {name: getattr(self, name) for name in SHARED_OPTIONS if name in kind.__dataclass_fields__}
-        options["tol"] = self._tolerance()
         if self.solver_ == "sgd":
             seed = check_random_state(self.random_state).randint(2**31 - 1)
             options |= {"seed": seed, "patience": self.patience}
@@ -226,7 +205,7 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
         if self.standardize:
             check_drowned(X, np.asarray(design.scale))
         else:
-            check_scale(X, np.sqrt(np.asarray(design.energy)), self._tolerance())
+            check_scale(X, np.sqrt(np.asarray(design.energy)), tolerance(self))
         return self._problem(design, codes, k, weights)
 
     def _problem(self, design: Any, codes: np.ndarray, k: int, weights: np.ndarray | None) -> Objective:
@@ -290,22 +269,20 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
         point = self.path_.points[self.path_.index_]
         return replace(objective, alpha=point.alpha), objective.design.from_stored(point.theta), None
 
-    def _finish(self, objective: Objective, solution: Any) -> None:
+    def _finish(self, objective: Objective, solution: Solution, goal: Goal) -> None:
         self.trace_, self.status_, self.n_iter_ = solution.trace, solution.status, max(1, solution.iterations)
         self.alpha_, self.learning_rate_ = objective.alpha, solution.extras.get("learning_rate")
         if self._directions is not None and not objective.design.apart:
             self._directions.keep(objective.shared)
         objective.shared.basis = solution.extras["model"] = None  # certificates need their room, and no curvature model
         kind, proof = np.float32 if objective.design.dtype == np.float32 else np.float64, None
-        aim, tol = self._aim(objective), self._tolerance(objective)
         self._keep(objective, solution.point.theta, kind)
         try:
             with objective.design.session():
-                returned = self._prove(objective, solution)
-                ended = solution.status is Status.CONVERGED or (aim < tol and solution.status in SHORT)
-                if kind is np.float32 and ended and self.certificate_.residual > aim:
+                returned = self._prove(objective, solution, goal)
+                if kind is np.float32 and goal.near(solution.status) and self.certificate_.residual > goal.aim:
                     self._keep(objective, solution.point.theta, np.float64)  # the optimum within tol has more digits
-                    returned = self._prove(objective, solution)
+                    returned = self._prove(objective, solution, goal)
                 proof = self._separation(objective, returned)
         except KeyboardInterrupt:  # the weights are kept, with nothing proven
             self.status_, self.certificate_, self._reach = Status.INTERRUPTED, None, None
@@ -313,17 +290,14 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
             self.status_ = Status.UNBOUNDED
         certified = self.certificate_ is not None and self.certificate_.certified
         self.converged_ = certified and self.status_ is not Status.UNBOUNDED
-        if not self.converged_ and self.status_ is Status.CONVERGED:
-            self.status_ = Status.STALLED
-        elif self.converged_ and aim < tol and self.status_ in SHORT:
-            self.status_ = Status.CONVERGED
+        self.status_ = goal.status(self.status_, self.converged_)
         self._warn(proof)
 
-    def _prove(self, objective: Objective, solution: Any) -> np.ndarray:
+    def _prove(self, objective: Objective, solution: Solution, goal: Goal) -> np.ndarray:
         """What is proven of the weights, rounding included; θ as it is returned."""
         returned = self._theta(objective)
         multipliers = solution.extras.get("multipliers")
-        self.certificate_, self._reach = prove(objective, returned, self._tolerance(objective), multipliers)
+        self.certificate_, self._reach = prove(objective, returned, goal.tol, multipliers)
         return returned
 
     def _separation(self, objective: Objective, theta: np.ndarray) -> Any:

@@ -21,6 +21,7 @@ from ..objective.checking import check_scale, check_weights, weights_of_classes
 from ..objective.inputs import checked_weights, codes_of
 from ..records import Status, Trace
 from ..solvers import SGD
+from .goal import tolerance
 from .inputs import checked_pair
 from .whole import whole_or_nothing
 
@@ -104,6 +105,6 @@ def _objective(estimator: Any, X: Any, y: Any, sample_weight: Any, classes: np.n
     else:
         left = mean - estimator._centre
     away = np.hypot(deviation, left)
-    check_scale(X, away, estimator._tolerance())
+    check_scale(X, away, tolerance(estimator))
     design = design.centred(estimator._centre if estimator._centre.any() else None, deviation, None, squares(away))
     return estimator._problem(design, codes, len(classes), sample_weight)

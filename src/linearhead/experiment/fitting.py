@@ -169,13 +169,14 @@ def _forget_beaten(points: list[Any]) -> None:
 
 def _final(rows: Rows, recipe: Recipe, state: Fit, progress: Progress) -> None:
     """Steps 2 and 3."""
+    from ..estimators.goal import tolerance
     from ..objective.inputs import scores
 
     with progress.bar(2 if rows.valid else 1, "final fit") as done:
         classifier = recipe.estimator(state.alpha).set_params(warm_start=True)
         if rows.valid is not None:
             tol, alpha = classifier.tol, 0.0 if recipe.penalty == "none" else state.alpha
-            classifier.set_params(tol=max(min(HELD * alpha, PATH_TOL), classifier._tolerance()))
+            classifier.set_params(tol=max(min(HELD * alpha, PATH_TOL), tolerance(classifier)))
             _fit_keeping_best(classifier, state, *rows.train, X_valid=rows.valid[0], y_valid=rows.valid[1])
             classifier.set_params(tol=tol)
             state.trace = classifier.trace_
