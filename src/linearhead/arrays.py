@@ -97,11 +97,11 @@ def to_host(x: Any) -> Any:
     return np.asarray(x)
 
 
-def to_device(x: np.ndarray, like: Any, dtype: Any = None) -> Any:
+def to_device(x: np.ndarray, like: Any) -> Any:
     """A NumPy array in the library and on the device of `like`."""
     import array_api_compat
 
-    return namespace(like).asarray(x, dtype=dtype, device=array_api_compat.device(like))
+    return namespace(like).asarray(x, device=array_api_compat.device(like))
 
 
 def beside(x: Any) -> bool:

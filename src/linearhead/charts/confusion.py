@@ -12,14 +12,14 @@ MOST = 40  # classes drawn; of more, those with the most mistakes made or attrac
 CELL = 30  # pixels
 
 
-def confusion_chart(counts: Sequence[Sequence[int]], classes: Sequence[str], title: str = "Confusion") -> Chart:
+def confusion_chart(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Chart:
     """Blue on the diagonal, orange off it. DataError without a picture."""
     if not any(map(any, counts)):
-        raise DataError(f"Nothing can be drawn in {title}: no picture was judged.")
+        raise DataError("Nothing can be drawn in Confusion: no picture was judged.")
     shown = _shown(counts)
     names = [clipped(classes[i], 20) for i in shown]
     left, top = max(map(width_of, names)) + 16, 56 + 0.72 * max(map(width_of, names))
-    body = [label(6, 18, title, kind="title"), label(6, 36, "is ↓ called →")]
+    body = [label(6, 18, "Confusion", kind="title"), label(6, 36, "is ↓ called →")]
     for place, name in enumerate(names):
         body.append(label(left - 6, top + place * CELL + 20, name, anchor="end", kind="name"))
         x, y = left + place * CELL + 14, top - 6
@@ -34,7 +34,9 @@ def confusion_chart(counts: Sequence[Sequence[int]], classes: Sequence[str], tit
     wrong = sorted(((n, i, j) for i, row in enumerate(counts) for j, n in enumerate(row) if i != j and n), reverse=True)
     told = "; ".join(f"{n} × {classes[i]} called {classes[j]}" for n, i, j in wrong[:10]) or "no mistake"
     width = left + len(shown) * CELL + 0.72 * max(map(width_of, names)) + 8
-    return Chart(title, f"Most confused: {told}.", round(width), round(top + len(shown) * CELL + 28), "".join(body))
+    return Chart(
+        "Confusion", f"Most confused: {told}.", round(width), round(top + len(shown) * CELL + 28), "".join(body)
+    )
 
 
 def _shown(counts: Sequence[Sequence[int]]) -> list[int]:

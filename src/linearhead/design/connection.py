@@ -30,8 +30,8 @@ LOCAL = "local"
 class Cluster:
     """A connection; see `connect`."""
 
-    def __init__(self, client: Any, say: Callable[[str], object], patience: float = PATIENCE) -> None:
-        self.client, self.say, self.patience = client, say, patience
+    def __init__(self, client: Any, say: Callable[[str], object]) -> None:
+        self.client, self.say, self.patience = client, say, PATIENCE
         self._runs: dict[int, list[tuple[int, int]]] = {}  # height → runs of leaves
         self._owner: dict[tuple[int, int, int], str] = {}  # (height, run) → worker
         self.rounds = self.lost = 0  # passes so far, and tasks that were asked for again

@@ -157,17 +157,15 @@ class Plan:
         return asdict(self)
 
 
-def pass_seconds(
-    problem: Problem, setting: Setting, costs: dict[str, float] | None = None, speed: float = 1.0
-) -> tuple[float, str]:
+def pass_seconds(problem: Problem, setting: Setting, speed: float = 1.0) -> tuple[float, str]:
     """Of a pass over rows that are where they belong, and what most of it is."""
-    costs, found = costs or MEASURED, terms(problem, setting)
-    rows = sum(costs[name] * found[name] for name in ROW_TERMS) / speed
-    rounds = costs["round"] + costs["task"] * found["task"]
-    carried = costs["carry"] * found["carry"]
+    found = terms(problem, setting)
+    rows = sum(MEASURED[name] * found[name] for name in ROW_TERMS) / speed
+    rounds = MEASURED["round"] + MEASURED["task"] * found["task"]
+    carried = MEASURED["carry"] * found["carry"]
     # the client's own line carries θ to every worker and a node or two back from each
     carried = max(carried, carried_bytes(problem, setting) / (setting.network * 1e9) if setting.workers > 1 else 0.0)
-    parts = {"arithmetic": rows, "rounds": rounds, "network": carried + costs["add"] * found["add"]}
+    parts = {"arithmetic": rows, "rounds": rounds, "network": carried + MEASURED["add"] * found["add"]}
     if not resident(problem, setting):
         reading = problem.n * problem.row_bytes / (setting.workers * setting.storage * 1e9)
         if reading > rows:  # a thread reads ahead: the longer of both counts
@@ -196,22 +194,14 @@ def memory(problem: Problem, setting: Setting) -> tuple[float, float]:
     return worker, client
 
 
-def plan(
-    problem: Problem,
-    setting: Setting,
-    path: bool = True,
-    costs: dict[str, float] | None = None,
-    speed: float = 1.0,
-    passes: int | None = None,
-) -> Plan:
+def plan(problem: Problem, setting: Setting, path: bool = True, speed: float = 1.0, passes: int | None = None) -> Plan:
     """The whole training: the path over all strengths (or one strength), the fit, its certificate."""
     setting.check()
-    costs = costs or MEASURED
     few, usual, many = (FITS * a + path * b + OTHER_PASSES for a, b in zip(FIT_PASSES, PATH_PASSES, strict=True))
     if passes is not None:
         few = usual = many = passes
-    each, limited = pass_seconds(problem, setting, costs, speed)
-    client = sum(costs[name] * amount for name, amount in between(problem).items())
+    each, limited = pass_seconds(problem, setting, speed)
+    client = sum(MEASURED[name] * amount for name, amount in between(problem).items())
     first = problem.n * problem.row_bytes / (setting.workers * setting.storage * 1e9)
     low, middle, high = (count * (each + client) + first for count in (few, usual, many))
     worker_bytes, client_bytes = memory(problem, setting)
@@ -240,16 +230,15 @@ def plan(
     )
 
 
-def measured_speed(problem: Problem, costs: dict[str, float] | None = None, seconds: float = 1.0) -> float:
+def measured_speed(problem: Problem, seconds: float = 1.0) -> float:
     """How fast a core of this machine is, 1 being those that were measured: some rows of this kind are passed over."""
     from ..design import Rows
     from ..losses import CrossEntropy
     from ..objective import Objective
     from ..penalties import L2
 
-    costs = costs or MEASURED
     per_row = sum(
-        costs[name] * terms(replace(problem, n=10**6), Setting())[name] for name in ("flop", "score", "number")
+        MEASURED[name] * terms(replace(problem, n=10**6), Setting())[name] for name in ("flop", "score", "number")
     )
     m = int(np.clip(0.1 * seconds / (per_row / 10**6), 256, (64 << 20) // (4 * problem.d)))
     X = np.random.default_rng(0).standard_normal((m, problem.d), dtype=np.float32)
@@ -264,5 +253,5 @@ def measured_speed(problem: Problem, costs: dict[str, float] | None = None, seco
             objective.at(theta)
             best = min(best, time.perf_counter() - begin)
     expected = replace(problem, n=m, number_bytes=4)
-    own = sum(costs[name] * terms(expected, Setting())[name] for name in ROW_TERMS)
+    own = sum(MEASURED[name] * terms(expected, Setting())[name] for name in ROW_TERMS)
     return own / best

@@ -42,14 +42,14 @@ def held_out(objective: Objective, X: Any, codes: np.ndarray, weights: np.ndarra
     return Objective(design, codes, objective.k, objective.loss, objective.penalty, 0.0, weights, watch=True)
 
 
-def hold_out(objective: Objective, seed: int, one_in: int = 7) -> tuple[Objective, Objective]:
-    """One stratified row in `one_in` held out, as weights on the same rows: what alpha="auto" chooses on."""
+def hold_out(objective: Objective, seed: int) -> tuple[Objective, Objective]:
+    """One stratified row in seven held out, as weights on the same rows: what alpha="auto" chooses on."""
     if _rarest(objective) < 2:
         raise DataError(
             "alpha='auto' holds some rows of every class out to choose on, and one class has a single row. "
             "Give alpha as a number, or held-out rows as X_valid and y_valid."
         )
-    return _folds(objective, one_in, seed)[0]
+    return _folds(objective, 7, seed)[0]
 
 
 def folds(objective: Objective, cv: int, seed: int) -> list[tuple[Objective, Objective]]:
