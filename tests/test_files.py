@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from linearhead import files
-from linearhead.errors import FileError, UsageError
+from linearhead.errors import FileError, UsageError, file_error
 
 OLD, NEW = b"old" * 1000, b"new" * 5000
 
@@ -471,7 +471,7 @@ def test_a_write_protected_file_stays(tmp_path, monkeypatch):
 
 def test_every_errno_becomes_a_sentence():
     for number in errno.errorcode:
-        text = str(files.file_error("write", "a/b", OSError(number, os.strerror(number))))
+        text = str(file_error("write", "a/b", OSError(number, os.strerror(number))))
         assert re.fullmatch(r"Could not write a/b: [a-z.].+\. [A-Z].+\.", text), text
 
 

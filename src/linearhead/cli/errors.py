@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import click
 
-from ..errors import FileError, LinearheadError
+from ..errors import FileError, LinearheadError, file_error
 from .output import put
 
 INTERRUPTED, FAULT = 130, 1
@@ -57,8 +57,6 @@ def fault(ctx: click.Context, error: Exception) -> NoReturn:
 
 def failed(error: OSError) -> NoReturn:
     """A system call that nobody has explained where it was made; of an unnamed file, what click prints goes to."""
-    from ..files import file_error
-
     tell(str(file_error("use", error.filename or "a file or standard output", error)))
     raise click.exceptions.Exit(FileError.exit_code)
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from ..errors import file_error
+
 
 def put(text: str, err: bool = False) -> None:
     """One line; characters that the stream cannot write (a file name that is no UTF-8, × in ASCII) are escaped."""
@@ -48,6 +50,4 @@ def _print(text: str) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        from ..files import file_error
-
         raise file_error("write the result to", "standard output", error) from error

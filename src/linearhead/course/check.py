@@ -17,8 +17,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ..errors import FileError, UsageError
-from ..files import explained, new_folder, write_atomic
+from ..errors import FileError, UsageError, explained
+from ..files import new_folder, write_atomic
 from .mistakes import Mistake, mistake
 from .notebook import notebook_of, script_of
 

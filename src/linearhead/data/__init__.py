@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import DataError, FileError, UsageError
-from ..files import file_error
+from ..errors import DataError, FileError, UsageError, file_error
 from . import cifar, folder, idx, manifest, numpy_files, parquet, webdataset
 from .contract import Dataset, listed
 from .split import split

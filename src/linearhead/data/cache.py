@@ -12,8 +12,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from ..errors import FileError
-from ..files import discard, file_error, user_cache
+from ..errors import FileError, file_error
+from ..files import discard, user_cache
 from .feature_store import TABLE, TAG_NAME, Store, strangers
 
 AUTO = "auto"  # `cache=` of the verbs: the folder below

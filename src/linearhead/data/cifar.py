@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import FileError
-from ..files import file_error
+from ..errors import FileError, file_error
 from .contract import Dataset, by_name
 
 SIDE, CHANNELS = 32, 3

@@ -25,8 +25,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import container, remote
-from ..errors import FileError
-from ..files import explained, held, sha256, write_atomic
+from ..errors import FileError, explained
+from ..files import held, sha256, write_atomic
 from .stored_rows import StoredRows
 
 FORMAT = 1  # part of every LOOK: another number, another place

@@ -18,8 +18,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from ..errors import DataError, FileError
-from ..files import file_error
+from ..errors import DataError, FileError, file_error
 from .contract import Dataset, by_name, listed
 
 IMAGES = re.compile(r"(?P<set>.*?)(?P<part>train|t10k|test)-images[-.]idx[34]-ubyte(\.gz)?$")

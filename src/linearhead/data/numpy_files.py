@@ -17,8 +17,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ..errors import DataError, FileError
-from ..files import file_error
+from ..errors import DataError, FileError, file_error
 from .contract import SPLIT_WORDS, Dataset, Picture, by_name, listed, no_pictures
 
 INPUTS = ("x", "images", "pictures", "imgs", "features", "embeddings", "data")

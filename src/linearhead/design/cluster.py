@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from .. import remote
-from ..errors import DataError, UsageError
-from ..files import explained, sha256, write_atomic
+from ..errors import DataError, UsageError, explained
+from ..files import sha256, write_atomic
 from .journal import Journal, key
 from .stored import StoredArray, StoredRows
 from .tree import LEAF_BYTES, height, total

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from .. import container
-from ..errors import DataError, FileError
-from ..files import explained, sha256
+from ..errors import DataError, FileError, explained
+from ..files import sha256
 
 ENDING = ".pass"
 MOST = 4 << 30  # bytes that a fit may leave on disk

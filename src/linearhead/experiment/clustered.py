@@ -26,9 +26,9 @@ from ..data.stored_rows import StoredRows
 from ..design import Cluster, ClusterArray, Journal, connect
 from ..design.stored import is_file
 from ..design.worker import resources
-from ..errors import FileError, UsageError
+from ..errors import FileError, UsageError, explained
 from ..features import Extractor, from_contract
-from ..files import explained, sha256, write_atomic
+from ..files import sha256, write_atomic
 from ..images import Preprocessing
 from .extract import LEARNED, Pictures, Seen, Tolerance
 from .fitting import Rows

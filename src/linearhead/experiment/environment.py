@@ -68,8 +68,7 @@ def _extra(extra: str, packages: list[str]) -> dict[str, Any]:
 def _cache() -> dict[str, Any] | None:
     """Where features are kept from run to run, and how many bytes they take, or why none can be."""
     from ..data.cache import MOST, default_folder, sizes
-    from ..errors import FileError
-    from ..files import explained
+    from ..errors import FileError, explained
 
     found: dict[str, Any] = {"folder": None, "bytes": None, "most": MOST, "error": None}
     try:

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..diagnose import label_errors
-from ..errors import FileError
-from ..files import explained, write_atomic
+from ..errors import FileError, explained
+from ..files import write_atomic
 from ..records import Run, from_json, to_json
 from ..store import Model, load, save
 from . import ledger

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..errors import UsageError
-from ..files import explained, new_folder
+from ..errors import UsageError, explained
+from ..files import new_folder
 
 
 def write_digits(folder: str | Path, force: bool = False) -> Path:

@@ -100,18 +100,16 @@ def race(
     said(f"F* = {best.point.value:.6g}{' or lower: out of time' if best.status is Status.CALLBACK else ''}")
     ended: list[tuple[Finish, np.ndarray]] = []
     interrupted = False
-    for name in only or runners:
-        try:
+    try:
+        for name in only or runners:
             ended.append(_run(name, runners[name], problem, passes, seconds, seed))
-        except KeyboardInterrupt:  # before its first step
-            if not ended:
-                raise
-            interrupted = True
-            break
-        said(f"{name}: F = {ended[-1][0].value:.6g}, {ended[-1][0].outcome}")
-        if ended[-1][0].outcome == Status.INTERRUPTED.value:
-            interrupted = True
-            break
+            said(f"{name}: F = {ended[-1][0].value:.6g}, {ended[-1][0].outcome}")
+            if interrupted := ended[-1][0].outcome == Status.INTERRUPTED.value:
+                break
+    except KeyboardInterrupt:  # before a step of the next
+        if not ended:
+            raise
+        interrupted = True
     theta = min([(best.point.value, best.point.theta), *((f.value, t) for f, t in ended)], key=lambda pair: pair[0])[1]
     proof = certify(problem, theta, 1e-9, best.extras.get("multipliers"))
     for finish, at in ended:

@@ -9,8 +9,7 @@ import numpy as np
 
 from .. import container
 from ..container import Refused
-from ..errors import DataError, FileError
-from ..files import explained
+from ..errors import DataError, FileError, explained
 from ..records import to_json
 from .model import Model
 
