@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from linearhead import metrics
+from linearhead import SoftmaxClassifier, metrics
 from linearhead.data import Dataset
 from linearhead.experiment import Recipe, leaderboard
 from linearhead.experiment.extract import Pictures, Tolerance
@@ -251,6 +251,22 @@ def test_fits_are_judged_on_rows_that_they_do_not_see():
     assert cost.mean() > 0.9  # no better than an even guess, log 3 = 1.1
 
 
+@pytest.mark.parametrize("d", [8, 70])
+def test_scales_are_those_of_the_rows_fitted(d):
+    """Columns in which a row or two are most of the spread: a fit that has not seen them thinks little of it."""
+    rng, y = np.random.default_rng(0), np.arange(60) % 3
+    X = (rng.normal(size=(60, d)) ** 3 + np.eye(3, d)[y]).astype(np.float32)
+    sample = Sample(X, y, np.arange(60) // 3 % 3, (0, 1, 2), 0)
+    _, right, cost = leaderboard.compare(X, sample, Recipe(alpha=0.1))
+    parts = [sample.part == part for part in sample.judges]
+    fits = [SoftmaxClassifier(alpha=0.1, standardize=True).fit(X[~held], y[~held]) for held in parts]
+    s = np.concatenate([fit.decision_function(X[held]) for fit, held in zip(fits, parts, strict=True)])
+    own = np.concatenate([y[held] for held in parts])
+    expected = leaderboard._costs(leaderboard.LOSSES["cross_entropy"](), s, own, np.ones(60))
+    np.testing.assert_allclose(cost, expected, atol=0.05)  # as exact as ranks need
+    assert right.mean() == pytest.approx(np.mean(s.argmax(axis=1) == own), abs=0.02)
+
+
 def test_candidates_are_not_compared_by_a_confidence_that_calibration_will_change():
     rng = np.random.default_rng(0)
     s = rng.normal(0, 2, (600, 4)).astype(np.float32)
@@ -301,7 +317,7 @@ def test_wide_rows_are_compared_in_their_own_span_and_fare_alike(standardize, mo
     spanned = []
     monkeypatch.setattr(span, "span", lambda o, of=span.span: spanned.append(o) or of(o))
     _, _, narrow = leaderboard.compare(X, sample, plan)
-    assert len(spanned) == 1
+    assert len(spanned) == 2  # for each part that judges
     monkeypatch.setattr(span, "worth_spanning", lambda _: False)
     _, _, wide = leaderboard.compare(X, sample, plan)
     np.testing.assert_allclose(narrow, wide, atol=2e-2)  # as exact as ranks need

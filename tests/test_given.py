@@ -105,6 +105,17 @@ def test_held_out_rows_tell_whether_columns_are_standardised(kind, tmp_path):
     assert chosen.evaluations["test"].log_loss < other.evaluations["test"].log_loss - 0.02
 
 
+def test_so_do_held_out_pictures(tmp_path):
+    pictures = {
+        name: np.clip(128 + 9 * part, 0, 255).astype(np.uint8).reshape(-1, 6, 10) if name.startswith("x") else part
+        for name, part in unlike("spread").items()
+    }
+    run = train(pictures, out=tmp_path / "run", cache=None, features="pixels").run
+    assert run.fit.standardize is False
+    assert "standardise or not" in run.seconds
+    assert store.load(tmp_path / "run" / "model.safetensors").facts["recipe"]["standardize"] is False
+
+
 def test_whether_to_standardise_is_asked_of_some_rows_and_only_where_it_can_be_told(monkeypatch):
     data, asked = unlike("spread"), []
     X, y, groups = data["x_train"].astype(np.float32), data["y_train"], np.arange(150) // 2
@@ -113,6 +124,7 @@ def test_whether_to_standardise_is_asked_of_some_rows_and_only_where_it_can_be_t
     )
     assert scaling.chosen(X, y, None, Recipe(alpha=0.1), Progress())
     assert scaling.chosen(X, y, None, Recipe(penalty="none"), Progress())
+    assert scaling.chosen(X, y, None, Recipe(solver="sgd"), Progress())
     assert not scaling.chosen(X, y, None, Recipe(standardize=False), Progress())
     assert scaling.chosen(X[:12], y[:12], None, Recipe(), Progress())
     assert not asked

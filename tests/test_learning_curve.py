@@ -7,7 +7,7 @@ import pytest
 
 from linearhead import SoftmaxClassifier
 from linearhead.experiment.curve import curve_of, extended, forecast
-from linearhead.experiment.outside import _subset, outside
+from linearhead.experiment.outside import _Fits, _subset, outside
 from linearhead.experiment.recipe import Recipe
 from linearhead.metrics import independent, standard_error
 from linearhead.records import LearningCurve
@@ -178,3 +178,16 @@ def test_classes_that_lie_wide_apart_have_scores_too_under_the_weakest_penalty()
     seen = outside(X, y, Recipe(loss="cross_entropy"), 2e-8, 0)
     assert seen is not None
     assert np.mean(seen.scores.argmax(axis=1) == y) > 0.97
+
+
+def test_fits_end_at_a_gradient_in_the_columns_own_units(monkeypatch):
+    """Columns of another spread, and alpha in their units, are the same problem."""
+    rng, y, asked = np.random.default_rng(0), np.arange(90) % 3, []
+    X = (rng.normal(size=(90, 6)) + 2 * np.eye(3, 6)[y]).astype(np.float32)
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    call = _Fits.__call__
+    monkeypatch.setattr(_Fits, "__call__", lambda self, *given: asked.append(self.solver.tol) or call(self, *given))
+    plan = Recipe(standardize=False)
+    whole, small = (outside(X * u, y, plan, 1e-3 * u * u, 0) for u in (1.0, 1 / 16))
+    assert asked[0] == pytest.approx(16 * asked[-1], rel=0.01)
+    assert np.mean(whole.scores.argmax(axis=1) == small.scores.argmax(axis=1)) > 0.97

@@ -53,7 +53,7 @@ OBJECTIVE = [
                  help="balanced: every class counts alike, however few its pictures."),
     click.option("--standardize/--no-standardize", default=None,
                  help="Fit on columns of mean 0 and deviation 1; the model keeps weights for the columns as they are. "
-                 "[default: chosen with alpha for features computed elsewhere, standardize for pictures]"),
+                 "[default: chosen with alpha on held-out pictures; standardize where one is given]"),
 ]
 SOLVING = [
     click.option("--solver", type=FromRegistry("solvers", "SOLVERS", ("auto",)), default="auto", show_default=True,

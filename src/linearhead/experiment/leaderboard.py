@@ -269,7 +269,7 @@ def price(sample: Sample, spec: str) -> float:
     look = LOOK * n * int(np.prod(shape)) * sum(part not in sample.blocks for part in parts)
     passes = 400 * n * min(n, d) * (int(sample.y.max()) + 1)
     span = 0.8 * n * n * d + 3 * n**3 if d > n else 0
-    return look + len(sample.judges) * (FIXED + passes / SPEED) + span / SPEED
+    return look + len(sample.judges) * (FIXED + (passes + span) / SPEED)
 
 
 @dataclass
@@ -343,12 +343,9 @@ def varied(spec: str, options: dict[str, Any]) -> Iterator[str]:
 def compare(X: np.ndarray, sample: Sample, plan: Recipe) -> tuple[float, np.ndarray, np.ndarray]:
     """(alpha, right, cost): one path per judging part; the alpha of the lowest cost over all judged pictures, at one
     temperature for all of them, as the model will have one. Both of a picture are times what it counts."""
-    from ..objective.span import span, worth_spanning
     from ..path import default_alphas
 
     objective = plan.estimator(1.0)._objective(X, sample.y)
-    if worth_spanning(objective):
-        objective = span(objective).of(objective)
     given = plan.penalty == "none" or plan.alpha != "auto"
     alphas = [objective.alpha and float(plan.alpha)] if given else default_alphas(objective)[::EVERY].tolist()
     paths = [_path(objective, sample.part == part, sample.judged(part), alphas) for part in sample.judges]
@@ -365,11 +362,16 @@ def _path(
     objective: Any, held: np.ndarray, judged: np.ndarray, alphas: list[float]
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Per alpha the scores of the judged rows, some of those held, and their labels; the fits see the rows that are not
-    held, as weights on the same rows."""
+    held, as weights on the same rows. So do scales: where a column hardly varies, held rows may be all that does."""
     from ..objective import Shared
+    from ..objective.span import span, worth_spanning
     from ..path import RegularizationPath, follow
 
     weights = np.ones(objective.n) if objective.weights is None else objective.weights
+    if objective.design.scale is not None:
+        objective = replace(objective, design=objective.design.fitted(weights * ~held, True), shared=Shared())
+    if worth_spanning(objective):
+        objective = span(objective).of(objective)
     own: dict[str, Any] = {"total": 0.0, "shared": Shared(basis=objective.basis())}
     train = replace(objective, weights=weights * ~held, **own)
     judge = replace(objective, weights=weights * judged, **own, alpha=0.0, watch=True)

@@ -132,9 +132,11 @@ def _chains(
     objective = objective if rows is None else rows.of(objective)
     # a fit that did not see a row is held along what that has for itself by the penalty alone: what its gradient leaves
     # of W, g / alpha, is multiplied by that length in the row's scores
-    free = alpha / (1.0 if rows is None else max(1.0, rows.apart()))
-    kinked, weak = objective.loss.smoothness == 0, 0 < SHARP * free < TOL
-    tol = KINKED_TOL if kinked else max(SHARP * free, DIGITS) if weak else TOL
+    # unit: what columns spread by, in which gradients of W are, 1 where standardised; of intercepts they have none
+    unit = min(1.0, float(np.sqrt(np.mean(np.asarray(design.energy)))) or 1.0)
+    free = alpha / (unit if rows is None else max(unit, rows.apart()))
+    kinked, weak = objective.loss.smoothness == 0, 0 < SHARP * free < TOL * unit
+    tol = KINKED_TOL if kinked else max(SHARP * free, DIGITS) if weak else TOL * unit
     steps = WEAK_MAX_ITER if weak else MAX_ITER
     solver = SOLVERS[choose_solver(objective.loss.name, objective.penalty.name)](tol=tol, max_iter=steps)
     weights = np.ones(objective.n) if objective.weights is None else objective.weights
@@ -142,7 +144,7 @@ def _chains(
     objective = replace(objective, weights=weights, shared=shared, alpha=alpha)
 
     lbfgs = isinstance(solver, LBFGS)  # few digits are float32's own: a look in float64 costs two passes
-    fits = _Fits(objective, solver, replace(solver, serves=SERVES, rough=tol >= EASY) if lbfgs else None)
+    fits = _Fits(objective, solver, replace(solver, serves=SERVES, rough=tol >= EASY * unit) if lbfgs else None)
 
     def stored(theta: np.ndarray) -> np.ndarray:
         return design.stored(theta if rows is None else rows.back(theta))

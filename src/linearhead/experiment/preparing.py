@@ -89,20 +89,23 @@ def prepare_dataset(
     if dataset.features is not None:
         given.check(dataset, plan.features)
         rows, plan = Given(dataset, order, tolerance, progress), replace(plan, loss=plan.loss_name)
-        prepared = described(dataset, plan, None, role, rows, None, clock)
-        n, alike = prepared.n_trained, prepared.groups
-        with clock.stage("standardise or not"):
-            trained = prepared.extracted.X[:n], prepared.y[:n], None if alike is None else alike[:n]
-            scaled = scaling.chosen(*trained, plan, progress)
-        return replace(prepared, plan=replace(plan, standardize=scaled))
+        return scaled(described(dataset, plan, None, role, rows, None, clock), progress, clock)
     with clock.stage("decode and features"):
         preprocessing = choose_pictures(dataset, groups[0], plan)
         make = Pictures if spread is None else spread.pictures
         pictures = make(dataset, order, preprocessing, tolerance, progress, store)
         plan, board = choose_features(pictures, np.concatenate(groups[:2]), plan, progress, clock)
-        plan = replace(plan, standardize=plan.standardize is not False)
         extractor = pictures.learn(plan.features, groups[0], plan.seed)
-    return described(dataset, plan, board, role, pictures, extractor, clock)
+    return scaled(described(dataset, plan, board, role, pictures, extractor, clock), progress, clock)
+
+
+def scaled(prepared: Prepared, progress: Progress, clock: Clock) -> Prepared:
+    """With it settled whether columns are standardised, by trained rows."""
+    n, alike = prepared.n_trained, prepared.groups
+    with clock.stage("standardise or not"):
+        trained = prepared.extracted.stored.take(np.arange(n)), prepared.y[:n], None if alike is None else alike[:n]
+        settled = scaling.chosen(*trained, prepared.plan, progress)
+    return replace(prepared, plan=replace(prepared.plan, standardize=settled))
 
 
 def described(
@@ -166,7 +169,8 @@ def extract(data: Data, *, out: str | Path, progress: Progress | None = None, **
     """
     plan, progress, clock = Recipe(**recipe), progress or Progress(), Clock()
     plan.check()
-    prepared = prepare(data, plan, Store(out, progress.say), progress, clock)
+    unfitted = replace(plan, standardize=plan.standardize is not False)
+    prepared = prepare(data, unfitted, Store(out, progress.say), progress, clock)
     rows, skipped = len(prepared.extracted.rows), [*prepared.dataset.skipped, *prepared.extracted.skipped]
     return Extraction(
         store=remote.local(out),

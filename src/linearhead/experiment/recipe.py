@@ -31,7 +31,7 @@ class Recipe:
     l1_ratio: float = 0.5
     margin: float = 1.0
     solver: str = "auto"
-    standardize: bool | None = None  # None: of features computed elsewhere chosen with alpha, else True
+    standardize: bool | None = None  # None: chosen on held-out rows, True where an alpha is given
     class_weight: str | None = None
     learning_rate: float | str | None = None
     momentum: float | None = None
