@@ -279,7 +279,7 @@ def test_candidates_are_not_compared_by_a_confidence_that_calibration_will_chang
 def test_a_picture_whose_class_the_fit_lacks_judges_nothing():
     """No features would get it right, and a stronger penalty alone would make it cost less."""
     rng, y = np.random.default_rng(0), np.r_[np.arange(60) % 3, 3, 4]
-    X = (4 * np.eye(5, 30)[y] + rng.normal(size=(62, 30))).astype(np.float32)
+    X = (5 * np.eye(5, 30)[y] + rng.normal(size=(62, 30))).astype(np.float32)
     sample = Sample(X, y, np.arange(62) % 4 % 3, (0, 1, 2), 0)
     alpha, right, cost = leaderboard.compare(X, sample, Recipe())
     assert len(right) == len(cost) == 60
