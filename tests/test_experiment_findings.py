@@ -331,6 +331,11 @@ def test_a_rare_class_that_is_found_is_not_called_worse_than_no_model():
     assert found.severity == "warning"
     assert "83.3% on average" in found.evidence
     assert found.command.endswith("--class-weight balanced")
+    assert "--class-weight balanced" in found.advice
+    weighted = codes(replace(run, command="linearhead train photos --seed 1 --class-weight balanced --size 64"))
+    for code in ("no-better-than-majority", "imbalance"):  # what it has had is not advised
+        assert "--class-weight" not in weighted[code].advice
+        assert weighted[code].command.startswith("linearhead train MORE_PICTURES")
     run.evaluations["test"] = evaluate(y, np.zeros(192, int), CLASSES)
     assert codes(run)["no-better-than-majority"].severity == "problem"
 
@@ -339,6 +344,16 @@ def random_labels():
     curve = LearningCurve([270, 540], [0.49, 0.5], judged=720, twice=0.5, gain=0.0, gain_error=0.004)
     run = make_run(train=(580, 1000), test=(490, 1000))
     return replace(run, learning_curve=curve, probes={"labels": {"n": 1000.0, "wrong": 0.5}})
+
+
+def test_a_penalty_too_strong_is_not_the_pictures_fault():
+    """The rim tells four in ten; that is most of what the classifier does, but not of what the nearest picture does."""
+    probes = {"border": {"n": 1000.0, "accuracy": 0.48, "guess": 0.1}}
+    run = replace(make_run(train=(510, 1000), test=(500, 1000)), probes=probes)
+    run.evaluations["test"].majority_accuracy = 0.1
+    assert "shortcut" in codes(run)
+    run.evaluations["test"].nearest_accuracy = 0.97
+    assert "shortcut" not in codes(run)
 
 
 def test_labels_given_at_random_are_named_and_nothing_else_is_promised():

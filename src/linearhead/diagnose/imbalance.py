@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..charts.words import rate
 from ..records import Finding, Run
-from .next_command import again
+from .next_command import evened
 
 CODE = "imbalance"
 RATIO = 10
@@ -27,7 +27,5 @@ def check(run: Run) -> Finding | None:
         severity="warning",
         evidence=f"'{run.data.classes[large]}' has {counts[large]} training pictures, '{run.data.classes[small]}' "
         f"{counts[small]} ({counts[large] / counts[small]:.0f} to 1){balanced}.",
-        advice="Read the recall per class instead of the accuracy; add pictures of the small classes, "
-        "or train with --class-weight balanced if every class matters alike.",
-        command=again(run, "--class-weight", "balanced"),
+        **evened(run, "Read the recall per class instead of the accuracy; add pictures of the small classes"),
     )

@@ -52,6 +52,14 @@ def with_more(run: Run) -> str:
     return elsewhere(run, "MORE_PICTURES")
 
 
+def evened(run: Run, advice: str) -> dict[str, str]:
+    """Advice and command where classes are uneven: weights that even them out, and pictures where it has had those."""
+    if "--class-weight balanced" in run.command.replace("=", " "):
+        return {"advice": f"{advice}.", "command": with_more(run)}
+    weigh = "or train with --class-weight balanced if every class matters alike"
+    return {"advice": f"{advice}, {weigh}.", "command": again(run, "--class-weight", "balanced")}
+
+
 def with_lbfgs(run: Run) -> str:
     """The same by a method that needs no step size and no order of the rows."""
     return again(run, "--solver", "lbfgs", without=STEPPING)

@@ -12,7 +12,7 @@ from ..charts.words import rate
 from ..metrics import wilson
 from ..records import Evaluation, Finding, Run
 from . import few_judged, learning_rate_large, learning_rate_small, not_converged
-from .next_command import again, richer, with_more
+from .next_command import evened, richer, with_more
 
 CODE = "no-better-than-majority"
 LEAST = 50  # training pictures that say something about their labels
@@ -35,9 +35,7 @@ def check(run: Run) -> Finding | None:
             severity="warning",
             evidence=f"{evidence} Of each class the model finds {rate(judged.balanced_accuracy)} on average (95 % "
             f"interval {rate(low)} to {rate(high)}), one constant answer {rate(1 / _present(judged))}.",
-            advice="Read the recall per class; train and judge on more pictures of the small classes, or train with "
-            "--class-weight balanced if every class matters alike.",
-            command=again(run, "--class-weight", "balanced"),
+            **evened(run, "Read the recall per class; train and judge on more pictures of the small classes"),
         )
     nothing = _nothing_learned(run)
     return Finding(
