@@ -471,6 +471,17 @@ def test_mistakes_that_wrong_labels_explain_call_for_no_other_features():
     assert "underfitting" in codes(wrong_labels(train=(600, 1000), test=(590, 1000)))  # more than those labels explain
 
 
+def test_labels_are_doubted_by_more_where_most_are_not_told_at_all():
+    """176 photos of rubbish by their colours: 54 % wrong out of fold, 20 % "noise" by 8.2 nats, and sound labels."""
+    run, said = make_run(), {"n": 176, "classes": 6, "noise": 0.2, "gain": 8.2}
+    run.probes["labels"] = said | {"wrong": 0.54}
+    assert "label-errors" not in codes(run)
+    run.probes["labels"] = said | {"wrong": 0.45}
+    assert "label-errors" in codes(run)
+    run.probes["labels"] = said | {"wrong": 0.54, "gain": 10.5}
+    assert "label-errors" in codes(run)
+
+
 def test_a_confidence_that_wrong_labels_lowered_is_not_blamed_on_other_pictures():
     low = {"ece": 0.13, "chance": 0.05, "stated": 0.79, "right": 0.92}
     sound, noisy, high = make_run(), wrong_labels(), wrong_labels()

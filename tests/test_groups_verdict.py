@@ -42,7 +42,7 @@ def test_frames_of_one_track_are_no_shortcut():
 
 
 def run_with(seen):
-    judged = SimpleNamespace(accuracy=0.9)
+    judged = SimpleNamespace(accuracy=0.9, nearest_accuracy=None)
     return SimpleNamespace(
         evaluations={"test": judged}, probes=seen, features={}, command="", data=SimpleNamespace(source="s"),
         fit=SimpleNamespace(converged=True, certificate=None, trace=SimpleNamespace(value=[])),
