@@ -11,7 +11,15 @@ from linearhead import SoftmaxClassifier
 from linearhead.errors import DataError, UsageError
 from linearhead.metrics import effective, student
 from linearhead.objective.judging import Tally
-from linearhead.path import PROTOCOLS, PathPoint, RegularizationPath, default_alphas, held_out, hold_out
+from linearhead.path import (
+    PROTOCOLS,
+    PathPoint,
+    RegularizationPath,
+    default_alphas,
+    held_out,
+    hold_out,
+    regularization_path,
+)
 from linearhead.path.held import folds
 from linearhead.path.protocols import random_part
 from linearhead.path.sample import Sample
@@ -241,3 +249,19 @@ def test_what_held_out_rows_say_of_weights(weighted):
     assert alone[0] == pytest.approx(mean)
     assert alone[1] == pytest.approx(0, abs=1e-12)
     assert objective.excess(here, here)[1] == 0
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_the_strength_as_scikit_learns_c_gives_its_fit(k):
+    """Two classes have one vector of weights there, and two here."""
+    from sklearn.linear_model import LogisticRegression
+
+    rng = np.random.default_rng(2)
+    X = rng.normal(size=(60, 3))
+    y = np.argmax(X[:, :k] + rng.gumbel(size=(60, k)), axis=1)
+    path = regularization_path(X, y, alphas=[0.2], tol=1e-9)
+    theirs = LogisticRegression(C=path.C_, tol=1e-9).fit(X, y)
+    W = path.coefs[0]
+    np.testing.assert_allclose(W[1:] - W[:1] if k == 2 else W, theirs.coef_, atol=1e-5)
+    for loss, penalty in (("logistic", "l2"), ("cross_entropy", "l1")):
+        assert regularization_path(X, y, loss=loss, penalty=penalty, alphas=[0.2], certificates=False).unit == 1
