@@ -10,6 +10,8 @@ import pytest
 from linearhead import SoftmaxClassifier
 from linearhead.experiment import outside as room
 from linearhead.experiment.outside import FOLDS, PARTS, Chain, outside, stopped_early
+from linearhead.objective import Shared
+from linearhead.solvers import LBFGS
 
 
 def labels(*amounts):
@@ -252,3 +254,39 @@ def test_models_stopped_early_are_fitted_to_the_other_folds_so_many_times():
         last = [3 * f + 3 for f in range(4) if row not in log[3 * f + 2][1]]
         assert len(last) == 1  # one fold's fits have not seen it
         np.testing.assert_array_equal(scores[row], np.arange(3.0) + 10 * last[0])
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_subset_in_its_own_span_is_the_same_problem(weighted):
+    """Fewer rows than columns; its optimum is that of those rows alone, with their weights."""
+    gen, y = np.random.default_rng(0), np.arange(40) % 4
+    X, w = gen.normal(size=(40, 90)), gen.uniform(0.5, 2, 40) if weighted else np.ones(40)
+    whole = SoftmaxClassifier(alpha=0.05)._objective(X, y, w)
+    whole = replace(whole, weights=w, shared=Shared(basis=whole.basis()))
+    solver = LBFGS(tol=1e-9)
+    fits, used = room._Fits(whole, solver, solver), np.arange(40) % 3 == 0
+    subset = room._subset(whole, used)
+    alone = fits._alone(subset)
+    assert alone is not None
+    theta = gen.normal(size=whole.start().shape)
+    assert alone.at(theta).value == pytest.approx(subset.at(theta).value, rel=1e-12)
+    s = whole.design.dense()[used] @ theta[:-1] + theta[-1]
+    losses = np.log(np.exp(s).sum(axis=1)) - s[np.arange(used.sum()), y[used]]
+    expected = w[used] @ losses / w[used].sum() + 0.05 / 2 * np.sum(theta[:-1] ** 2)
+    assert alone.at(theta).value == pytest.approx(expected, rel=1e-9)
+    end = fits(used, whole.start())
+    assert subset.at(end.theta).residual < 1e-8
+    assert end.residual < 1e-8
+    few = replace(fits, quick=None)
+    assert few._alone(subset) is None
+    many = room._subset(whole, np.arange(40) % 3 > 0)  # more than half of the rows: weights on all
+    assert many.n == 40
+    s = whole.design.dense() @ theta[:-1] + theta[-1]
+    losses, own = np.log(np.exp(s).sum(axis=1)) - s[np.arange(40), y], w * (np.arange(40) % 3 > 0)
+    assert many.at(theta).value == pytest.approx(own @ losses / own.sum() + 0.025 * np.sum(theta[:-1] ** 2), rel=1e-9)
+
+
+def test_a_classs_only_row_has_any_place():
+    places = [room._places(np.array([0, 1, 1]), np.ones(3, bool), np.random.default_rng(s))[0] for s in range(40)]
+    assert min(places) < 0.2
+    assert max(places) > 0.8
