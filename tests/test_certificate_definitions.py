@@ -1,5 +1,6 @@
 """The reach of a certificate by the formulas of its proof, written out densely once more."""
 
+from dataclasses import replace
 from math import sqrt
 
 import numpy as np
@@ -177,3 +178,45 @@ def test_undecided_rows_are_those_that_the_gap_could_pay_for(loss, bend, weighte
     assert certificate.undecided == count
     assert 2 <= count <= 58
     assert objective.loss.curvature(3) == bend
+
+
+def test_rows_are_undecided_where_a_margin_is_within_its_reach():
+    rng = np.random.default_rng(2)
+    X, coef, b = rng.normal(size=(90, 5)) + 2, 0.5 * rng.normal(size=(3, 5)), 0.4 * rng.normal(size=3)
+    centre, scale = X.mean(axis=0), X.std(axis=0)
+    tables = [one + one.T for one in rng.uniform(0.05, 0.4, (3, 3, 3))]
+    reach, s = Reach(0.01, 2.0, centre, scale, *tables), X @ coef.T + b
+    labels = s.argmax(axis=1)
+    far = reach(np.linalg.norm((X - centre) / scale, axis=1), labels, 3)
+    margin = s[np.arange(90), labels][:, None] - s
+    margin[np.arange(90), labels] = np.inf
+    expected = np.any(margin <= far, axis=1)
+    assert 10 < expected.sum() < 80
+    np.testing.assert_array_equal(reach.undecided(X, coef, b, labels), expected)
+    other = (labels + 1) % 3  # of labels that are not the best nothing is promised
+    assert reach.undecided(X, coef, b, other).all()
+    assert replace(reach, gap=np.inf).undecided(X, coef, b, labels).all()
+
+
+def test_margins_within_the_rounding_of_scores_are_undecided():
+    """Sums of six numbers of size 1e6, whose first five cancel: nothing else moves."""
+    reach, eps = Reach(1e-300, 1.0, None, None), np.finfo(float).eps
+    coef = np.array([[1.0, -1, 1, -1, 0], [1.0, -1, 1, -1, 1]])
+    size = 4e6
+    noise = 4 * 5 * eps * 2 * size  # of both scores
+    X = np.full((4, 5), 1e6)
+    X[:, 4] = noise * np.array([0.5, 0.9, 1.1, 3.0])
+    undecided = reach.undecided(X, coef, np.zeros(2), np.ones(4, int))
+    assert undecided.tolist() == [True, True, False, False]
+
+
+def test_the_fits_own_rows_are_counted_as_others_are():
+    objective, theta, Z, *_ = fitted("hinge")
+    reach = Reach(0.01, 2.0, objective.design.shift, objective.design.scale, *np.full((3, 3, 3), 0.2))
+    s = Z @ theta[:-1] + theta[-1]
+    top = np.sort(s, axis=1)
+    far = reach(np.linalg.norm(Z, axis=1), s.argmax(axis=1), 3)[:, 0]  # alike for all classes
+    count = int(np.sum(top[:, -1] - top[:, -2] <= far))
+    assert 5 < count < 55
+    assert reach.count(objective, theta) == count
+    assert replace(reach, gap=np.inf).count(objective, theta) is None
