@@ -1,7 +1,7 @@
 """The reach of a certificate by the formulas of its proof, written out densely once more."""
 
 from dataclasses import replace
-from math import sqrt
+from math import factorial, sqrt
 
 import numpy as np
 import pytest
@@ -220,3 +220,20 @@ def test_the_fits_own_rows_are_counted_as_others_are():
     assert 5 < count < 55
     assert reach.count(objective, theta) == count
     assert replace(reach, gap=np.inf).count(objective, theta) is None
+
+
+def test_currents_flow_between_classes_and_to_the_ground():
+    rng = np.random.default_rng(1)
+    edges, ground = rng.uniform(0.1, 1, (4, 4)), rng.uniform(0.1, 1, 4)
+    edges = (edges + edges.T) * (1 - np.eye(4))
+    M = np.diag(edges.sum(axis=1) + ground) - edges
+    lengths = rng.uniform(1, 3, (4, 4))
+    far = -edges * (lengths + lengths.T)
+    far += np.diag(-far.sum(axis=1) + ground * rng.uniform(1, 9, 4))
+    np.testing.assert_allclose(pulled(inverted(M, blind=False), M, far), flows(M, far, False), rtol=1e-9)
+
+
+def test_the_remainders_series_ends_just_below_it():
+    for R in (1e-4, 3e-3, 9.99e-3):
+        exact = sum((-R) ** m / (factorial(m) * (m + 2)) for m in range(12))  # ∫ u e^{−Ru} du term by term
+        assert exact * (1 - 2e-10) <= remainder(np.array(R)) <= exact * (1 + 1e-15)
