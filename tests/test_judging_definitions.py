@@ -131,10 +131,10 @@ def test_answers_are_the_best_two_classes(proper, n):
         np.testing.assert_allclose(found.confidence, p.max(axis=1))
         np.testing.assert_allclose(found.runner_up_confidence, np.sort(p, axis=1)[:, -2])
         np.testing.assert_allclose(found.label_confidence, p[rows, y])
-        np.testing.assert_allclose(trusting.certainty(found, s), p.max(axis=1))
+        np.testing.assert_allclose(trusting.certainty(found), p.max(axis=1))
     else:
         assert found.confidence is found.runner_up_confidence is found.label_confidence is None
-        np.testing.assert_allclose(trusting.certainty(found, s), np.sort(s)[:, -1] - np.sort(s)[:, -2])
+        np.testing.assert_allclose(trusting.certainty(found), np.sort(s)[:, -1] - np.sort(s)[:, -2])
     assert judge.answer(Linear(proper), s).rank is None
 
 
@@ -184,6 +184,10 @@ def test_the_nearest_trained_row_in_columns_of_one_spread():
     alike = SimpleNamespace(independent=10.0, n=30, intervals={})
     judge.nearest_baseline(alike, X, y, 60, seed=0)
     assert alike.intervals["nearest_accuracy"] == metrics.wilson(hits / 3, 10)
+    plain = SimpleNamespace(independent=None, n=30, intervals={})
+    judge.nearest_baseline(plain, X, y, 60, seed=0, scaled=False)
+    nearest = [np.argmin(np.sum((X[:60] - row) ** 2, axis=1)) for row in X[60:]]
+    assert plain.nearest_accuracy == np.mean(y[nearest] == y[60:])
 
 
 @pytest.mark.parametrize("alike", [None, np.arange(40) // 8])
@@ -297,12 +301,10 @@ def test_the_column_that_tells_classes_best(monkeypatch):
     assert found == {"n": 90, "column": 3, "accuracy": 1.0, "guess": pytest.approx(1 / 3)}
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-def test_the_bias_of_probabilities_is_their_mean_less_the_classes_shares(weighted):
+def test_the_bias_of_probabilities_is_their_mean_less_the_classes_shares():
     rng, y = np.random.default_rng(5), np.repeat([2, 0, 1, 3], [30, 20, 25, 25])
-    p, w = rng.dirichlet(np.ones(4), 100), rng.uniform(0.1, 2, 100) if weighted else np.ones(100)
-    found = probes.bias(p, y, w if weighted else None)
-    gap = np.array([w @ p[:, c] - w[y == c].sum() for c in range(4)]) / w.sum()
+    p = rng.dirichlet(np.ones(4), 100)
+    found, gap = probes.bias(p, y), np.array([p[:, c].mean() - np.mean(y == c) for c in range(4)])
     assert found["largest"] == pytest.approx(np.abs(gap).max())
     assert found["last_class"] == pytest.approx(gap[3])
     order = [1, 2, 0, 3]  # of the classes' places
