@@ -178,6 +178,14 @@ def test_of_fewer_rows_than_columns_no_matrix_of_the_columns_is_made(kind, optio
     assert ours.converged_
 
 
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+def test_alike_rows_with_next_to_no_penalty_are_solved_though_their_products_have_no_factor(kind):
+    """α is below the rounding of the products; LAPACK's error came out of `fit`."""
+    Z = np.random.default_rng(0).normal(size=(15, 100))
+    ours = LinearClassifier("squared", alpha=1e-12).fit(1e3 * np.vstack([Z, Z, Z]).astype(kind), np.arange(45) % 3)
+    assert ours.converged_
+
+
 @pytest.mark.parametrize(("alpha", "passes"), [(1e-4, 1), (1e-9, 2)])
 def test_float32_weights_take_one_pass_unless_rows_are_nearly_collinear(alpha, passes):
     """The sums are good for what rounding leaves of the weights; the certificate says so of the weights themselves."""

@@ -47,10 +47,10 @@ class NormalEquations:
         return float(self.gram.trace()) / self.alpha if self.alpha else np.inf
 
 
-def inverse_by_rows(objective: Any) -> Callable[[np.ndarray], np.ndarray]:
+def inverse_by_rows(objective: Any) -> Callable[[np.ndarray], np.ndarray] | None:
     """v → H⁻¹v of arrays (d+1, k), the mean row taken for 0, by the rows' products with one another: one pass, and
-    about two for each v."""
-    from scipy.linalg import cho_factor, cho_solve
+    about two for each v. None where rounding of the products outweighs α, as where rows are alike."""
+    from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
     design, alpha, n = objective.design, objective.alpha, objective.n
     w = np.ones(n) if objective.weights is None else objective.weights.astype(np.float64)
@@ -61,7 +61,11 @@ def inverse_by_rows(objective: Any) -> Callable[[np.ndarray], np.ndarray]:
     kernel *= root
     kernel *= root.T
     kernel[np.diag_indices(n)] += alpha
-    factor = cho_factor(kernel, lower=True, overwrite_a=True, check_finite=False)
+    objective.count.passes += 1
+    try:
+        factor = cho_factor(kernel, lower=True, overwrite_a=True, check_finite=False)
+    except LinAlgError:
+        return None
 
     def solve(v: np.ndarray) -> np.ndarray:
         inner = sum(z @ v[part] for part, z in design.columns())
@@ -71,5 +75,4 @@ def inverse_by_rows(objective: Any) -> Callable[[np.ndarray], np.ndarray]:
         out[:-1] /= alpha
         return out
 
-    objective.count.passes += 1
     return solve
