@@ -94,6 +94,25 @@ def test_it_ends_at_the_minimum(loss, form):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("form", [np.asarray, lambda X: X.astype(np.float32)])
+def test_a_first_step_ends_where_what_is_free_of_the_multipliers_stays_free(loss, form, monkeypatch):
+    """A quarter of γ moves the kinks away from all of it, and steps from there find it again one by one."""
+    smooth, settled = smoothed(loss, alpha=1e-3, gamma=0.5, form=form, w=np.arange(60) % 3 + 0.0)
+    for _ in range(3):
+        theta, steps, done = smooth.newton(settled, np.inf, 1e-10)
+        assert done
+        smooth = smooth.smoothed(smooth.settle(theta).u, smooth.gamma / 4)
+        settled = smooth.settle(theta)
+    theta, steps, done = smooth.newton(settled, np.inf, 1e-10)
+    assert (steps, done) == (1, True)
+    monkeypatch.setattr(semismooth.Walk, "ahead", lambda walk: False)
+    other, steps, done = smooth.newton(settled, np.inf, 1e-10)
+    assert steps >= 3
+    value = smooth.precise().at(other).value
+    assert smooth.precise().at(theta).value == pytest.approx(value, abs=2e-10)  # both within 1e-10 of the least
+
+
+@pytest.mark.parametrize("loss", LOSSES)
 def test_all_rows_tell_the_value_and_how_far_it_is_from_the_least(loss):
     w = np.random.default_rng(1).uniform(0.5, 2, 60)
     smooth, settled = smoothed(loss, w=w)

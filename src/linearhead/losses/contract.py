@@ -126,6 +126,12 @@ class Loss:
         """(rows (f,), ascending, h (f, k)): a row's Hessian of those is Σ h hᵀ / γ over its h; on NumPy's rows."""
         raise TypeError(f"{self.name} is smooth already.")
 
+    def smoothed_ahead(
+        self, s: np.ndarray, y: Array, g: Array, gamma: float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(u (n, k), rows, h): the same factor, and the maximiser, as if multipliers g that are free stayed free."""
+        raise TypeError(f"{self.name} is smooth already.")
+
     def slack(self, s: Array, y: Array, g: Array, gamma: float) -> Array:
         """By how much a row's margins may move with `smoothed`'s maximiser staying where it is, (n,); ≤ 0: it moves."""
         raise TypeError(f"{self.name} is smooth already.")

@@ -20,6 +20,8 @@ from .contract import Array, Loss
 from .labels import Label, columns, entry_sum, indicator, infinite_outside, own, positive, row_max, row_sum
 from .margins import check_margin, margins, star_factor, star_form, star_mean, star_product, transpose
 
+ROUNDED = 1e-5  # what float32 may leave of 1 where a row's multipliers add up to it
+
 
 @dataclass(frozen=True)
 class KinkedHinge(Loss):
@@ -46,6 +48,11 @@ class KinkedHinge(Loss):
 
     def free(self, xp: Any, u: Array) -> tuple[Array, Array]:
         """(a (n, k), c (n,)): the projection's derivative at u is diag a − c a aᵀ."""
+        raise NotImplementedError
+
+    def ahead(self, u: np.ndarray, g: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(v, a, c): the projection of u and its derivative, of what is free at g by the tangent there: v of the affine
+        hull of the face on which g lies, perhaps outside V."""
         raise NotImplementedError
 
     def depth(self, xp: Any, u: Array, label: Label) -> Array:
@@ -94,6 +101,13 @@ class KinkedHinge(Loss):
     def smoothed_factor(self, s: np.ndarray, y: Array, g: Array, gamma: float) -> tuple[np.ndarray, np.ndarray]:
         return star_factor(*self._star(np, s, y, g, gamma), y)
 
+    def smoothed_ahead(
+        self, s: np.ndarray, y: Array, g: Array, gamma: float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        label = Label(np, y)
+        v, a, c = self.ahead(self._target(np, s, label, g, gamma), label.put(own(np, columns(np, g)), 0.0))
+        return transpose(np, v, label), *star_factor(a, c, y)
+
     def slack(self, s: Array, y: Array, g: Array, gamma: float) -> Array:
         xp = namespace(s)
         label = Label(xp, y)
@@ -133,6 +147,11 @@ class Hinge(KinkedHinge):
 
     def free(self, xp: Any, u: Array) -> tuple[Array, Array]:
         return indicator(xp, (u > 0) & (u < 1), u), xp.zeros_like(u[:, 0])
+
+    def ahead(self, u: np.ndarray, g: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        free = (g > 0) & (g < 1)
+        a, c = self.free(np, np.where(free, g, u))
+        return np.where(free, u, self.project(np, u)), a, c
 
     def sharpness(self, g: Array, y: Array, width: float) -> tuple[Array, Array]:
         """ℓ − ⟨v, z⟩ = Σ_j v_j max(0, −z_j) + (1 − v_j) max(0, z_j)."""
@@ -200,6 +219,16 @@ class CrammerSinger(KinkedHinge):
         a = indicator(xp, self.project(xp, u) > 0, u)
         capped = indicator(xp, row_sum(xp, positive(xp, u)) > 1, u)
         return a, capped / xp.maximum(row_sum(xp, a), xp.ones_like(capped))
+
+    def ahead(self, u: np.ndarray, g: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        support = np.where(g > 0, 1.0, 0.0)
+        size, capped = support.sum(axis=1), g.sum(axis=1) > 1 - ROUNDED
+        free, share = size > capped, capped / np.maximum(size, 1)
+        step = support * (u - g)
+        v = g + step - support * (share * step.sum(axis=1))[:, None]
+        a, c = self.free(np, u)
+        rows = free[:, None]
+        return np.where(rows, v, self.project(np, u)), np.where(rows, support, a), np.where(free, share, c)
 
     def sharpness(self, g: Array, y: Array, width: float) -> tuple[Array, Array]:
         """ℓ − ⟨v, z⟩ = Σ_j v_j (ℓ − z_j), 1 − Σ v for the label, and |z_j − z_c| ≤ (ℓ − z_j) + (ℓ − z_c), c the class

@@ -103,6 +103,11 @@ class Smoothed(Objective):
         own, h = self.loss.smoothed_factor(part, *self._multipliers(part, rows))
         return rows[own], h
 
+    def score_ahead(self, s: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(u (n, k), rows, h): the slopes in all rows' scores s, and the same factor, as if what is free of the
+        multipliers g stayed free; float64."""
+        return self.loss.smoothed_ahead(s, *self._multipliers(s, slice(None)))
+
     def _point(self, theta: np.ndarray, value: float, correct: float, sums: np.ndarray) -> Point:
         point = super()._point(theta, value, correct, sums)
         if self.linear is not None:
