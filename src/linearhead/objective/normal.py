@@ -37,7 +37,9 @@ class NormalEquations:
     def at(self, theta: np.ndarray) -> Point:
         """The point at θ (d+1, k): no pass."""
         W, b = theta[:-1], theta[-1]
-        product = np.vstack([self.gram @ W, self.mean[:-1] @ W]) + self.mean[:, None] * b
+        product = np.zeros(theta.shape)
+        if theta.any():
+            product = np.vstack([self.gram @ W, self.mean[:-1] @ W]) + self.mean[:, None] * b
         value = 0.5 * (self.share + float(np.vdot(theta, product - 2 * self.sums)))
         return Point(theta, value, product - self.sums, value - 0.5 * self.alpha * float(np.vdot(W, W)))
 

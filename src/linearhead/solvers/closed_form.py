@@ -85,9 +85,19 @@ def _by_rows(problem: Problem) -> np.ndarray:
 
 
 def _by_factor(equations: Any) -> Solve:
-    """v → H⁻¹v, the mean row taken for 0."""
-    solve = _inverse(equations.gram, equations.alpha)
-    return lambda v: np.vstack([solve(v[:-1]), v[-1:]])
+    """v → H⁻¹v, the intercept eliminated: of rows centred by a mean in their own type it is tied to W by 1e-8."""
+    solve, mean, share = _inverse(equations.gram, equations.alpha), equations.mean[:-1, None], equations.mean[-1]
+    if not share:
+        return lambda v: np.vstack([solve(v[:-1]), v[-1:]])
+    beside = solve(mean)
+    left = share - float(np.vdot(mean, beside))
+
+    def inverse(v: np.ndarray) -> np.ndarray:
+        W = solve(v[:-1])
+        b = (v[-1:] - mean.T @ W) / left
+        return np.vstack([W - beside @ b, b])
+
+    return inverse
 
 
 def _refined(
@@ -130,7 +140,7 @@ def _inverse(gram: np.ndarray, alpha: float) -> Any:
 
     if alpha:  # else a factor may exist by rounding alone
         with contextlib.suppress(np.linalg.LinAlgError):
-            factor = cho_factor(gram, lower=True)
+            factor = cho_factor(gram.T, lower=True, check_finite=False)  # symmetric, and in LAPACK's order
             return lambda v: cho_solve(factor, v, check_finite=False)
     values, V = eigh(gram)
     held = values > NOISE * len(values) * np.finfo(np.float64).eps * values[-1]
