@@ -212,6 +212,9 @@ def test_the_onnx_graph_says_what_it_is():
     assert json.loads(facts["classes"]) == model.classes
     assert Preprocessing.from_dict(json.loads(facts["preprocessing"])) == model.preprocessing
     assert [o.name for o in graph.graph.output] == ["scores", "label"]
+    names = [node.name for node in graph.graph.node]
+    assert all(names)  # older ONNX Runtimes refuse graphs of nodes without
+    assert len(set(names)) == len(names)
 
 
 def test_weights_of_64_bits_stay(monkeypatch):

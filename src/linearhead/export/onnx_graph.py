@@ -57,7 +57,8 @@ class Graph:
         elif axes is not None:
             inputs = (*inputs, axes)
         given = [value if isinstance(value, str) else self.constant(value) for value in inputs]
-        self.nodes.append(self.onnx.helper.make_node(kind, given, [name], **attributes))
+        # a name, as older ONNX Runtimes give what they fuse of nodes without names the same one, and refuse it
+        self.nodes.append(self.onnx.helper.make_node(kind, given, [name], name=name, **attributes))
         return name
 
     def constant(self, value: Any) -> str:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from python_multipart.exceptions import FormParserError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -169,11 +170,14 @@ class Server:
 
     async def _form(self, request: Request) -> list[tuple[str, bytes]]:
         """(file name, bytes) of every file of a form."""
-        async with request.form(max_files=self.limits.pictures, max_fields=8, max_part_size=4096) as form:
-            files = [item for _, item in form.multi_items() if not isinstance(item, str)]
-            if not files:
-                raise Refused(400, "The form has no file.")
-            return [((item.filename or "")[:255], await item.read()) for item in files]
+        try:
+            async with request.form(max_files=self.limits.pictures, max_fields=8, max_part_size=4096) as form:
+                files = [item for _, item in form.multi_items() if not isinstance(item, str)]
+                if not files:
+                    raise Refused(400, "The form has no file.")
+                return [((item.filename or "")[:255], await item.read()) for item in files]
+        except FormParserError as error:  # newer Starlettes answer so themselves
+            raise Refused(400, f"The form cannot be read: {error}.") from error
 
     @contextlib.contextmanager
     def _admitted(self, count: int) -> Any:
