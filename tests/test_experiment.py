@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import log_loss
 
 import linearhead
-from linearhead import SoftmaxClassifier, store
+from linearhead import SoftmaxClassifier, path, store
 from linearhead.data import Dataset, open_dataset
 from linearhead.errors import DataError, FileError, UsageError
 from linearhead.experiment import Progress, Recipe, extract, fitting, gallery, judge, roles
@@ -278,6 +278,26 @@ def test_alpha_is_chosen_on_validation_rows_and_the_model_fits_all(fitted):
     assert summary.alpha in [row["alpha"] for row in summary.path]
     assert summary.trace.value[0] == pytest.approx(np.log(4), rel=1e-3)  # from zero: the lecture's curve
     assert summary.trace.valid_loss[-1] < summary.trace.valid_loss[0]
+
+
+def test_in_place_of_few_rows_drawn_at_random_all_choose_alpha_fold_by_fold(fitted, monkeypatch):
+    _, X, y, state = fitted
+    X, y, plan, judges = X[:200], y[:200], Recipe(), []
+    monkeypatch.setattr(path, "follow", lambda *a, of=path.follow, **o: judges.extend(a[2]) or of(*a, **o))
+    found = fitting.fit(fitting.Rows(X, y, 160, drawn=True), plan, Progress())
+    assert len(judges) == fitting.PARTS
+    assert np.array_equal(sum(held.weights for _, held in judges), np.ones(200))
+    assert all(np.array_equal(fold.weights + held.weights, np.ones(200)) for fold, held in judges)
+    assert found.alpha_from.endswith(fitting.FOLDS)
+    assert not state.alpha_from.endswith(fitting.FOLDS)  # the data's own validation rows
+    assert len(found.held) == 40
+    groups, alone = np.arange(200) // 8, np.where(np.arange(200) == 5, 4, y)
+    fold = fitting.folded(fitting.Rows(X, y, 160, drawn=True), plan, groups)
+    assert all(len(set(fold[groups == g])) == 1 for g in range(25))
+    assert np.flatnonzero(fitting.folded(fitting.Rows(X, alone, 160, drawn=True), plan, None) == -1).tolist() == [5]
+    many, dear = fitting.Rows(X, y, 0, drawn=True), Recipe(loss="hinge")
+    assert fitting.folded(many, plan, None) is None
+    assert fitting.folded(fitting.Rows(X, y, 160, drawn=True), dear, None) is None
 
 
 def test_a_given_alpha_is_used_and_still_draws_curves(fitted):

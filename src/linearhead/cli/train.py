@@ -47,7 +47,7 @@ OBJECTIVE = [
                  help="What large weights cost."),
     click.option("--l1-ratio", type=SHARE, default=0.5, show_default=True, help="Share of L1 in elastic_net."),
     click.option("--alpha", type=NumberOr("auto"), default="auto", show_default=True,
-                 help="Strength of the penalty; auto: chosen on the validation pictures. "
+                 help="Strength of the penalty; auto: chosen on the validation pictures, by folds where they are few. "
                  "C of scikit-learn = 1/(alpha n)."),
     click.option("--class-weight", type=click.Choice(["none", "balanced"]), default="none", show_default=True,
                  help="balanced: every class counts alike, however few its pictures."),

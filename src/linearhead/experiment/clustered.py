@@ -58,12 +58,12 @@ class Spread:
         )
         return pictures
 
-    def rows(self, stored: StoredRows, y: np.ndarray, n_train: int) -> SpreadRows:
+    def rows(self, stored: StoredRows, y: np.ndarray, n_train: int, drawn: bool) -> SpreadRows:
         """The train, then the valid rows, on the workers."""
         parts = [part if is_file(part) else self._saved(part) for part in stored.parts]
         stored = StoredRows(parts, stored.part, stored.row, stored.shape[1], stored.dtype)
         X: Any = self.array(stored, 0, len(y))
-        return SpreadRows(X, y, n_train, self, stored)
+        return SpreadRows(X, y, n_train, self, stored, drawn=drawn)
 
     def array(self, stored: StoredRows, first: int, last: int) -> ClusterArray:
         rows = stored.take(np.arange(first, last))

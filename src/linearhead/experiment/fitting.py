@@ -2,6 +2,7 @@
 
 1. The path fits alphas to the train rows until none to come can win; among those that the accuracy on the validation
    rows cannot tell from the best, the one with the lowest validation loss is chosen, calibrated as the model will be.
+   Where few rows were drawn for that, all do in their stead, fold by fold.
 2. At that alpha one fit from zero on the train rows draws the loss and accuracy curves of train and validation.
 3. The same alpha is fitted to train and validation rows together, from the weights of 2: that is the model.
 Ctrl-C ends the work with the best weights so far.
@@ -19,16 +20,21 @@ from typing import Any
 
 import numpy as np
 
+from ..data import split
 from ..errors import ConvergenceWarning, DataWarning
+from ..losses import LOSSES
 from ..records import FitSummary, Status, Trace
 from .progress import Progress
 from .recipe import Recipe
 
 DEFAULT_ALPHA = 1e-2  # where no validation picture can choose
 GIVEN, DEFAULT, KEPT = "given", "the default", "kept from the run that was updated"  # where alpha comes from
+FOLDS = " by folds of all trained pictures"
 UNPENALISED = "nothing is penalised"
 PATH_TOL = 3e-4  # stepping stones need fewer digits than the model
 HELD = 0.01  # times alpha, where that is less: the gradient at which those fits end; the held rows' log loss is settled
+PARTS, FEW = 5, 200  # folds; validation rows, drawn at random, that would choose alpha by themselves
+FOLDED = 3e7  # rows × classes × the lesser of rows and columns, up to which the folds' fits take seconds
 MANY_TOL = 1e-4  # of very many classes, where a hundredth of alpha is many times dearer than what it brings
 
 
@@ -39,6 +45,7 @@ class Rows:
     X: np.ndarray  # (n_train + n_valid, d)
     y: np.ndarray
     n_train: int
+    drawn: bool = field(default=False, kw_only=True)  # the valid rows of all these, at random: others could stand in
 
     @property
     def train(self) -> tuple[np.ndarray, np.ndarray]:
@@ -135,28 +142,55 @@ def choose_alpha(rows: Rows, recipe: Recipe, state: Fit, progress: Progress, gro
     if recipe.penalty == "none":
         return
     from ..path import RegularizationPath, default_alphas, follow
+    from ..path.held import parted
     from ..path.walk import MANY_CLASSES
 
     classifier = state.best
-    objective = replace(classifier._objective(*rows.train), watch=True)
+    fold = folded(rows, recipe, groups)
+    objective = replace(classifier._objective(*(rows.train if fold is None else (rows.X, rows.y))), watch=True)
     path, alphas = RegularizationPath.of(objective, classifier.classes_), default_alphas(objective)
     with progress.bar(len(alphas), "penalty strengths, at most") as done:
 
         def keep(point: Any) -> None:
             state.path, state.alpha = path.rows(), path.alpha_
-            state.alpha_from = f"chosen of {len(state.path)}"
+            state.alpha_from = f"chosen of {len(state.path)}{'' if fold is None else FOLDS}"
             chosen = path.points[path.index_].theta
             classifier.coef_ = np.ascontiguousarray(chosen[:-1].T)
             classifier.intercept_ = chosen[-1].copy()
             _forget_beaten(path.points)
             done(1)
 
-        judges = [(objective, classifier._held_out(objective, *rows.valid))]
-        alike = None if groups is None else np.unique(groups[rows.n_train :], return_inverse=True)[1]
+        if fold is None:
+            judges = [(objective, classifier._held_out(objective, *rows.valid))]
+            groups = None if groups is None else groups[rows.n_train :]
+        else:
+            judges = parted(objective, [(fold != f, fold == f) for f in np.unique(fold[fold >= 0])])
+        alike = None if groups is None else np.unique(groups, return_inverse=True)[1]
         tol, rough = (PATH_TOL, HELD) if objective.k <= MANY_CLASSES else (MANY_TOL, math.inf)
         options: dict[str, Any] = {"tol": tol, "certificates": False, "rough": rough, "groups": alike, "callback": keep}
         follow(path, objective, judges, None, calibrated=True, **options)
-    state.directions.keep(objective.shared)
+    if fold is None:
+        state.directions.keep(objective.shared)
+
+
+def folded(rows: Rows, recipe: Recipe, groups: np.ndarray | None) -> np.ndarray | None:
+    """(n,) the fold of every row, groups whole, where folds choose alpha: in place of few valid rows, drawn at random,
+    that are no more telling than others; −1 where no other row or group is of the class. None where there are many, or
+    where the folds' fits would take long."""
+    from ..path.held import dealt
+
+    (n, d), y = rows.X.shape, rows.y
+    quick = recipe.penalty == "l2" and LOSSES[recipe.loss_name].smoothness > 0
+    quick = quick and n * len(np.unique(y)) * min(n, d) <= FOLDED
+    if not quick or not rows.drawn or n - rows.n_train >= FEW:
+        return None
+    if groups is None:
+        fold = dealt(np.where(np.bincount(y)[y] > 1, y, -1), PARTS, np.random.default_rng(recipe.seed))
+    else:
+        fold = split(y, {str(f): 1.0 for f in range(PARTS)}, recipe.seed, groups).astype(int)
+        alone = [c for c in np.unique(y) if len(np.unique(fold[y == c])) == 1]
+        fold[np.isin(y, alone)] = -1
+    return fold if len(np.unique(fold[fold >= 0])) > 1 else None
 
 
 def _forget_beaten(points: list[Any]) -> None:

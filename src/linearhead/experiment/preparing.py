@@ -63,6 +63,11 @@ class Prepared:
     keys: list[bytes]  # SHA-256 of each picture, of the rows of X
 
     @property
+    def drawn(self) -> bool:
+        """Whether the valid pictures were drawn at random, for want of the data's own."""
+        return not bool(np.any(self.dataset.splits == "valid"))
+
+    @property
     def groups(self) -> np.ndarray | None:
         """Of the rows of X, those of one are alike; None where there are none."""
         return None if self.dataset.groups is None else self.dataset.groups[self.extracted.rows]

@@ -85,8 +85,10 @@ def counts(dataset: Dataset, roles: np.ndarray, rows: np.ndarray) -> dict[str, l
     return {role: np.bincount(labels, minlength=k).tolist() for role, labels in of_role.items()}
 
 
-def sentences(dataset: Dataset, recipe: Recipe, amounts: dict[str, list[int]], updated: bool) -> dict[str, str]:
-    """What the report says about who trained, who chose and who judged."""
+def sentences(
+    dataset: Dataset, recipe: Recipe, amounts: dict[str, list[int]], updated: bool, folds: bool
+) -> dict[str, str]:
+    """What the report says about who trained, who chose and who judged; `folds` of all trained ones chose alpha."""
     n = {role: sum(amounts[role]) for role in ROLES}
     own = {role: bool(np.any(dataset.splits == role)) for role in ROLES}
 
@@ -97,13 +99,15 @@ def sentences(dataset: Dataset, recipe: Recipe, amounts: dict[str, list[int]], u
         return f"{n[role]} {'validation' if role == 'valid' else role} pictures ({way})"
 
     how = "drew the curves; alpha was given; afterwards they were trained on as well."
-    if recipe.alpha == "auto":
+    if folds:
+        how = "drew the curves; all trained pictures, in folds, chose alpha."
+    elif recipe.alpha == "auto":
         how = "chose alpha and drew the curves; afterwards they were trained on as well."
     elif updated:
         how = "chose nothing: alpha was kept from the run that was updated; they were trained on as well."
     return {
         "trained": f"{n['train'] + n['valid']} pictures trained the final model: {n['train']} train and "
-        f"{n['valid']} validation pictures, the latter after they had chosen.",
+        f"{n['valid']} validation pictures{'' if folds else ', the latter after they had chosen'}.",
         "chose": f"{origin('valid')} {how}" if n["valid"] else "No validation pictures: nothing was chosen on any.",
         "judged": f"{origin('test')} judged; they chose nothing and trained nothing."
         if n["test"]

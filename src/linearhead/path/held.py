@@ -92,7 +92,7 @@ def _mask(rows: Any, n: int) -> np.ndarray:
 
 def _whole(objective: Objective, classes: np.ndarray, parts: Parts) -> list[tuple[Objective, Objective]]:
     """The pairs of these parts; UsageError where one trains without a class, and so has no optimum, or judges none."""
-    pairs = _parted(objective, parts)
+    pairs = parted(objective, parts)
     for f, (train, held) in enumerate(pairs):
         lacking = np.flatnonzero(np.bincount(train.y, train.weights, train.k) == 0)
         if len(lacking) or not held.total:
@@ -113,7 +113,7 @@ def _rarest(objective: Objective) -> int:
 
 def _folds(objective: Objective, cv: int, seed: int) -> list[tuple[Objective, Objective]]:
     fold = dealt(_present(objective), cv, np.random.default_rng(seed))
-    return _parted(objective, [(fold != f, fold == f) for f in range(cv)])
+    return parted(objective, [(fold != f, fold == f) for f in range(cv)])
 
 
 def dealt(y: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
@@ -125,7 +125,7 @@ def dealt(y: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
     return fold
 
 
-def _parted(objective: Objective, parts: Parts) -> list[tuple[Objective, Objective]]:
+def parted(objective: Objective, parts: Parts) -> list[tuple[Objective, Objective]]:
     """Training and held-out objectives: weights on the same rows, nothing copied."""
     weights = np.ones(objective.n) if objective.weights is None else objective.weights
     own = {"total": 0.0, "shared": Shared()}
