@@ -286,7 +286,7 @@ def test_what_helps_depends_on_what_stopped_the_fit(status, command, says):
 def test_underfitting_says_of_more_pictures_what_the_learning_curve_says():
     run = make_run(train=(70, 100), test=(55, 80))
     assert "would not change much" in codes(run)["underfitting"].evidence
-    curve = LearningCurve([50, 100], [0.5, 0.6], [0.9, 0.8], 100, twice=0.66, gain=0.06, gain_error=0.01)
+    curve = LearningCurve([50, 100], [0.5, 0.6], 100, twice=0.66, gain=0.06, gain_error=0.01)
     found = codes(replace(run, learning_curve=curve))
     assert "more-pictures" in found
     assert "more pictures would help" in found["underfitting"].evidence
@@ -462,7 +462,7 @@ def wrong_labels(**kwargs):
 
 
 def test_mistakes_that_wrong_labels_explain_call_for_no_other_features():
-    curve = LearningCurve([250, 500, 1000], [0.83, 0.84, 0.84], [], 1000, 0.84, 0.001, 0.002)
+    curve = LearningCurve([250, 500, 1000], [0.83, 0.84, 0.84], 1000, 0.84, 0.001, 0.002)
     sound, noisy = make_run(train=(850, 1000), test=(840, 1000)), wrong_labels(train=(850, 1000), test=(840, 1000))
     sound.learning_curve = noisy.learning_curve = curve
     assert {"underfitting", "richer-features"} <= codes(sound).keys()
