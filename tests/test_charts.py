@@ -422,3 +422,20 @@ def test_reliability_puts_a_truthful_bin_on_the_diagonal():
     assert float(second.attrib["r"]) > float(first.attrib["r"])
     with pytest.raises(DataError, match="every bin is empty"):
         reliability_chart([Bin(0.5, 0.5, 0)])
+
+
+def test_words_of_a_mark_stand_where_no_line_runs():
+    """Above the point to the right, as it lies below and left of the middle, unless another line runs there."""
+    flat = Series("flat", [0, 5, 10], [1.0, 1.0, 1.0])
+
+    def place(other):
+        svg = line_chart([flat, other], marks=[Mark(3, 1.0, "chosen")]).svg
+        point, words = (
+            re.search(r'lh-ring" cx="(\S+)" cy="(\S+)"', svg),
+            re.search(r'x="(\S+)" y="(\S+)"[^>]*>chosen', svg),
+        )
+        return float(words[1]) > float(point[1]), float(words[2]) < float(point[2])
+
+    assert place(Series("far", [0, 10], [5.0, 5.0])) == (True, True)
+    steep = Series("steep", [0, 3, 3.2, 4, 10], [0.5, 1.0, 1.2, 1.22, 5.0])
+    assert place(steep) != (True, True)

@@ -13,6 +13,7 @@ from functools import cache
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -224,6 +225,12 @@ def test_only_training_numbers_are_called_flattering():
     read = Reader(render(replace(run, evaluations={"train": run.evaluations["train"]})))
     assert "the figure flatters it" in read.text
     assert "new pictures" not in read.text.split("Findings")[0]
+
+
+@pytest.mark.parametrize(("right", "said"), [(0.627, "3 wrong in 8"), (0.6, "2 wrong in 5"), (0.975, "1 wrong in 40")])
+def test_mistakes_are_counted_as_people_count(right, said):
+    """1 wrong in 3 is not 37 %, and one in two not 40 %."""
+    assert sentences.mistakes(SimpleNamespace(accuracy=right)) == said
 
 
 def test_no_better_than_the_commonest_class_is_said():

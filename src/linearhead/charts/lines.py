@@ -80,7 +80,7 @@ def line_chart(
     body += [_legend(rows, 26 if title else 6)] if rows else []
     body += [_series(s, p, x_axis, y_axis) for s, p in drawn]
     body += _end_names(drawn, x_axis, y_axis) if named and len(drawn) > 1 else []
-    body += [_mark(mark, x_axis, y_axis) for mark in marks]
+    body += [_mark(mark, x_axis, y_axis, [p for _, p in drawn]) for mark in marks]
     return Chart(title, _description(drawn, x_label, y_label, as_percent, marks), width, height, "".join(body))
 
 
@@ -222,12 +222,11 @@ def _legend(rows: Sequence[Sequence[Series]], top: float) -> str:
     return "".join(out)
 
 
-def _mark(mark: Mark, x_axis: Axis, y_axis: Axis) -> str:
+def _mark(mark: Mark, x_axis: Axis, y_axis: Axis, drawn: Sequence[np.ndarray]) -> str:
     x, y = float(x_axis.place(mark.x)), float(y_axis.place(mark.y))
-    late = x > (x_axis.start + x_axis.stop) / 2
-    below = y < (y_axis.start + y_axis.stop) / 2
-    anchor, gap = ("end", -9) if late else ("start", 9)
-    words = label(x + gap, y + 19 if below else y - 10, mark.words, anchor=anchor, kind="name", halo=True)
+    end, low = _free_corner(x, y, width_of(mark.words), x_axis, y_axis, drawn)
+    anchor, gap = ("end", -9) if end else ("start", 9)
+    words = label(x + gap, y + 19 if low else y - 10, mark.words, anchor=anchor, kind="name", halo=True)
     ring = f'<circle class="lh-ring" cx="{x:.1f}" cy="{y:.1f}" r="5.5" fill="{SURFACES["surface"][0]}" '
     return (
         stroke("axis", x, y_axis.start, x, y, ' stroke-dasharray="2 3"')
@@ -235,6 +234,26 @@ def _mark(mark: Mark, x_axis: Axis, y_axis: Axis) -> str:
         + f'stroke="{SURFACES["ink"][0]}" stroke-width="2"/>'
         + words
     )
+
+
+def _free_corner(
+    x: float, y: float, width: float, x_axis: Axis, y_axis: Axis, drawn: Sequence[np.ndarray]
+) -> tuple[bool, bool]:
+    """Whether words beside the point (x, y) end there and stand below it: the corner inside the axes that least of the
+    lines cross; of equals the one towards the middle."""
+    late, high = x > (x_axis.start + x_axis.stop) / 2, y < (y_axis.start + y_axis.stop) / 2
+    every = np.linspace(x - 9 - width, x + 9 + width, 65)
+    lines = [np.interp(every, x_axis.place(p[:, 0]), y_axis.place(p[:, 1]), np.nan, np.nan) for p in drawn]
+
+    def cost(corner: tuple[bool, bool]) -> tuple[bool, int, int]:
+        end, low = corner
+        left, top = (x - 9 - width if end else x + 9), (y + 8 if low else y - 21)
+        beside = (every >= left) & (every <= left + width)
+        crossed = sum(int(np.sum(beside & (line > top) & (line < top + 13))) for line in lines)
+        outside = left < x_axis.start or left + width > x_axis.stop or top < y_axis.stop or top + 13 > y_axis.start
+        return outside, crossed, (end != late) + (low != high)
+
+    return min(((end, low) for end in (late, not late) for low in (high, not high)), key=cost)
 
 
 def _description(

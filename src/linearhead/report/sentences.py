@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import datetime
+from fractions import Fraction
 from typing import Any
 
 from ..charts import number, percent
@@ -40,11 +41,14 @@ def headline(name: str, judged: Evaluation, copies: Duplicates | None) -> str:
 
 
 def mistakes(judged: Evaluation) -> str:
-    """The accuracy once more, as people count: one wrong in so many."""
+    """The accuracy once more, as people count: one wrong in so many, or the nearest share of at most ten."""
     share = 1 - judged.accuracy
     if share <= 0:
         return "no mistake"
-    return f"1 wrong in {number(round(1 / share))}" if share <= 0.4 else f"{percent(share)} wrong"
+    if share > 0.4:
+        return f"{percent(share)} wrong"
+    nearest = Fraction(share).limit_denominator(10) if share > 0.1 else Fraction(1, round(1 / share))
+    return f"{nearest.numerator} wrong in {number(nearest.denominator)}"
 
 
 def how_good(name: str, judged: Evaluation, copies: Duplicates | None) -> str:
