@@ -90,6 +90,7 @@ def test_numbers_read_like_numbers(value, words):
         ("'the dog's 2024 set' 3000", "'the dog's 2024 set' 3 000"),
         ("the pictures' 5000 labels and a class's 6000", "the pictures' 5 000 labels and a class's 6 000"),
         ("`photos (2024)` has 1234 of --size 2048", "`photos (2024)` has 1 234 of --size 2048"),
+        ("held out at random, seed 20240 (2000 of them)", "held out at random, seed 20240 (2 000 of them)"),
     ],
 )
 def test_numbers_in_sentences_are_grouped_and_names_are_not(sentence, shown):

@@ -144,6 +144,17 @@ def test_the_page_is_one_file_that_loads_nothing(run):
         assert html.count(finish.name) >= 7  # four pictures, three tables
 
 
+def test_names_stay_words_on_a_phone(run, browser, tmp_path):
+    """Where a table is wider than the phone it is pushed to and fro, and no name is broken letter by letter."""
+    (tmp_path / "race.html").write_text(page(run, "digits", "pixels"), encoding="utf-8")
+    seen = browser.new_page(viewport={"width": 390, "height": 844})
+    seen.goto((tmp_path / "race.html").as_uri())
+    heights = seen.evaluate("[...document.querySelectorAll('td:first-child')].map(cell => cell.offsetHeight)")
+    assert max(heights) < 80  # two lines, "L-BFGS," and "preconditioned"
+    assert seen.evaluate("document.documentElement.scrollWidth") == 390
+    seen.close()
+
+
 def test_the_command(tmp_path):
     done = CliRunner().invoke(cli, ["sample", "digits", str(tmp_path / "digits")])
     assert done.exit_code == 0

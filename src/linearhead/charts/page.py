@@ -16,7 +16,7 @@ LOOK = (
     "color:var(--ink);font:16px/1.55 ui-sans-serif,system-ui,'Segoe UI',Roboto,Helvetica,Arial,sans-serif;"
     "overflow-wrap:anywhere}h1{font-size:1.7rem;line-height:1.2;margin:.5rem 0 1rem}h2{font-size:1.15rem;"
     "margin:2rem 0 .6rem}p{max-width:44rem;margin:.6rem 0}.quiet,caption,th{color:var(--soft);font-size:.875rem}"
-    ".wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;min-width:60%}"
+    ".wide{overflow-x:auto}table{overflow-wrap:break-word;border-collapse:collapse;font-variant-numeric:tabular-nums;min-width:60%}"
     "th,td{text-align:right;padding:.3rem .9rem .3rem 0;border-bottom:1px solid var(--line);white-space:nowrap;"
     "font-weight:400}th:first-child,td:first-child{text-align:left;white-space:normal}"
     ".charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr));gap:1.5rem 1rem}"

@@ -12,7 +12,7 @@ from html import escape
 
 THIN = "\u202f"  # narrow no-break space: between digits, before the per cent sign
 QUOTED = r"(?<!\w)'.*?'(?!\w)|`[^`]*`"
-ALONE = re.compile(rf"--[a-z][a-z-]* \S+|{QUOTED}|(?<![^\s(])(\d{{4,6}})(?=[\s),;:]|\.?(?:\s|$))")
+ALONE = re.compile(rf"--[a-z][a-z-]* \S+|seed \d+|{QUOTED}|(?<![^\s(])(\d{{4,6}})(?=[\s),;:]|\.?(?:\s|$))")
 PICTURE = re.compile(
     rf"{QUOTED}|(?<!\w)&#39;.*?&#39;(?!\w)|(?<![\w./\\-])([Pp])icture(s?)(?![\w/\\-]|\.\w)"  # &#39; is HTML's quote
 )
@@ -67,7 +67,7 @@ def number(value: float | None) -> str:
 
 def grouped(text: str) -> str:
     """Whole numbers that stand alone in a sentence as `number` has them: 60000 pictures → 60 000 pictures. Names, which
-    stand in quotes, and the values of --options, which people type, stay as they are."""
+    stand in quotes, and what people type, seeds and the values of --options, stay as they are."""
 
     def shown(found: re.Match[str]) -> str:
         return found[0] if found[1] is None else number(int(found[1]))
