@@ -59,7 +59,7 @@ def how_good(name: str, judged: Evaluation, copies: Duplicates | None) -> str:
     else:
         text = f"That is not shown to be better than always answering with the commonest class ({guess})."
     if name == "test" and copies and copies.judged:
-        text += _without(copies)
+        text += _without(copies, judged.n)
     if name == "train":
         text += " These pictures also trained the classifier, so the figure flatters it."
     if name == "valid":
@@ -67,10 +67,10 @@ def how_good(name: str, judged: Evaluation, copies: Duplicates | None) -> str:
     return text
 
 
-def _without(copies: Duplicates) -> str:
+def _without(copies: Duplicates, n: int) -> str:
     rest = copies.without
     if rest is None:
-        return " All of them are copies of training pictures: nothing new judged it."
+        return " All of them are copies of training pictures: nothing new judged it." if copies.judged >= n else ""
     left = f"{percent(rest.accuracy)} of {number(rest.n)} ({interval(rest.accuracy_interval)})"
     many = f"{number(copies.judged)} cop{'y' if copies.judged == 1 else 'ies'}"
     return f" Without {many} of training pictures it is right on {left}."
