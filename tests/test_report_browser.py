@@ -384,7 +384,7 @@ def sixty_thousand() -> Run:
         run, data=data, evaluations={"train": test, "test": test}, pictures=pictures, unsure=list(range(250, 274)),
         most_wrong=list(range(36)), cells=fake_run.cells_of(pictures), weights=uris[:10],
         suspects=[replace(one, thumbnail=uri) for one, uri in zip(pictures, uris[400:], strict=False)],
-        duplicates=Duplicates(70_000, 10, 10, 0, 5, 0, [["a", "b"]] * 8, [uris[:2]] * 8),
+        duplicates=Duplicates(70_000, 10, 10, 0, 5, [["a", "b"]] * 8, [uris[:2]] * 8),
     )  # fmt: skip
 
 
@@ -557,7 +557,7 @@ def hostile_run() -> Run:
             1.0,
         ),
         duplicates=Duplicates(
-            9, 1, 1, 1, 1, 0, [[n, n] for n in names], [[p.thumbnail, p.thumbnail] for p in pictures[:N]]
+            9, 1, 1, 1, 1, [[n, n] for n in names], [[p.thumbnail, p.thumbnail] for p in pictures[:N]]
         ),
         muted=names,
         doubted=names,

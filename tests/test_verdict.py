@@ -307,7 +307,7 @@ def test_the_page_shows_the_next_command_and_copies_as_pictures():
 
     run = fake_run.digits_run()
     thumbs = [run.pictures[0].thumbnail] * 2
-    copies = Duplicates(9, 1, 0, 0, 0, 0, [["a/1.png", "b/1.png"]], [thumbs])
+    copies = Duplicates(9, 1, 0, 0, 0, [["a/1.png", "b/1.png"]], [thumbs])
     finding = replace(run.findings[0], command="linearhead train digits --alpha 1")
     html = render(replace(run, duplicates=copies, findings=[finding]))
     assert '<pre class="try" tabindex="0"><code>linearhead train digits --alpha 1</code></pre>' in html
