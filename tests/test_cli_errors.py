@@ -259,15 +259,17 @@ def interrupting(call):
 def interrupted_train(photos, tmp_path, monkeypatch):
     def train(call, alpha):
         monkeypatch.setattr(Objective, "at", interrupting(call))
-        return run("train", photos, "--out", tmp_path / "run", "--alpha", alpha, "--features", "pixels", "--json")
+        words = ("--features", "pixels", "--standardize", "--alpha", alpha, "--json")
+        return run("train", photos, "--out", tmp_path / "run", *words)
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started this process deaf
     yield train
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.parametrize(("call", "alpha"), [(20, "auto"), (40, "auto"), (10, "1e-6"), (20, "1e-6")])
+@pytest.mark.parametrize(("call", "alpha"), [(70, "auto"), (230, "auto"), (10, "1e-6"), (20, "1e-6")])
 def test_ctrl_c_in_a_fit_keeps_the_best_so_far(call, alpha, interrupted_train, tmp_path):
+    """In a fold of the path's second alpha, which takes calls 51 to 80, and in the fits after it, from 218 on."""
     result = interrupted_train(call, alpha)
     assert result.exit_code == 130, result.stderr
     assert "Interrupted: the best classifier so far is kept" in result.stderr
@@ -283,10 +285,10 @@ def test_ctrl_c_in_a_fit_keeps_the_best_so_far(call, alpha, interrupted_train, t
 def test_ctrl_c_ends_the_process(photos, tmp_path):
     code = (
         f"import sys; sys.path.insert(0, {os.path.dirname(__file__)!r}); import signal, test_cli_errors as here\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler); here.Objective.at = here.interrupting(20)\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler); here.Objective.at = here.interrupting(70)\n"
         "from linearhead.cli import main; main()"
     )
-    words = ["train", str(photos), "--out", str(tmp_path / "run"), "--features", "pixels"]
+    words = ["train", str(photos), "--out", str(tmp_path / "run"), "--features", "pixels", "--standardize"]
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=120)
     assert done.returncode == 130, done.stderr
     assert "Interrupted: the best classifier so far is kept" in done.stderr
@@ -295,7 +297,7 @@ def test_ctrl_c_ends_the_process(photos, tmp_path):
 
 def test_ctrl_c_in_a_fit_for_out_of_fold_scores_ends_them_all(interrupted_train):
     """A solver keeps its best so far, and is not to be taken for one that came to its end."""
-    result = interrupted_train(200, "auto")  # of some 75 calls before these fits, 1400 with them
+    result = interrupted_train(600, "auto")  # of some 250 calls before these fits, 1650 with them
     assert result.exit_code == 130, result.stderr
     assert "Interrupted: the finished classifier is judged in brief and written" in result.stderr
     got = json.loads(result.stdout)
@@ -304,12 +306,12 @@ def test_ctrl_c_in_a_fit_for_out_of_fold_scores_ends_them_all(interrupted_train)
 
 
 def test_ctrl_c_after_the_fit_keeps_the_finished_classifier(photos, tmp_path, monkeypatch):
-    from linearhead.experiment import examine
+    from linearhead.experiment import outside
 
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(examine, "outside", interrupted)
+    monkeypatch.setattr(outside, "outside", interrupted)
     result = run("train", photos, "--out", tmp_path / "run", "--features", "pixels", "--json")
     assert result.exit_code == 130
     assert "Interrupted: the finished classifier is judged in brief and written" in result.stderr

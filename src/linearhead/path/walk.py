@@ -214,7 +214,11 @@ class Walk:
 def fit_at(walk: Walk, alpha: float) -> PathPoint:
     """One α: every walker's fit, the held-out rows' judgement, the certificate of the fit on all training rows."""
     start, before = time.perf_counter(), walk.objective.count.passes
-    found = {id(w): w.go(alpha) for w in walk.walkers}
+    found = {}
+    for walker in walk.walkers:
+        found[id(walker)] = fit = walker.go(alpha)
+        if fit.status is Status.INTERRUPTED and len(walk.walkers) > 1:
+            raise KeyboardInterrupt  # there is no judging this α without every fold's fit
     whole = found[id(walk.walkers[0])]
     judged, certificate = walk.judge(found), None
     if walk.certificates:
