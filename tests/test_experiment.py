@@ -288,8 +288,8 @@ def test_in_place_of_few_rows_drawn_at_random_all_choose_alpha_fold_by_fold(fitt
     assert len(judges) == fitting.PARTS
     assert np.array_equal(sum(held.weights for _, held in judges), np.ones(200))
     assert all(np.array_equal(fold.weights + held.weights, np.ones(200)) for fold, held in judges)
-    assert found.alpha_from.endswith(fitting.FOLDS)
-    assert not state.alpha_from.endswith(fitting.FOLDS)  # the data's own validation rows
+    assert found.folds
+    assert not state.folds  # the data's own validation rows
     assert len(found.held) == 40
     groups, alone = np.arange(200) // 8, np.where(np.arange(200) == 5, 4, y)
     fold = fitting.folded(fitting.Rows(X, y, 160, drawn=True), plan, groups)

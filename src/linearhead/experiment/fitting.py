@@ -29,7 +29,6 @@ from .recipe import Recipe
 
 DEFAULT_ALPHA = 1e-2  # where no validation picture can choose
 GIVEN, DEFAULT, KEPT = "given", "the default", "kept from the run that was updated"  # where alpha comes from
-FOLDS = " by folds of all trained pictures"
 UNPENALISED = "nothing is penalised"
 PATH_TOL = 3e-4  # stepping stones need fewer digits than the model
 HELD = 0.01  # times alpha, where that is less: the gradient at which those fits end; the held rows' log loss is settled
@@ -69,6 +68,7 @@ class Fit:
     best: Any
     alpha: float = DEFAULT_ALPHA
     alpha_from: str = GIVEN  # in words
+    folds: bool = False  # of all trained rows chose alpha
     path: list[dict[str, float | None]] = field(default_factory=list)
     trace: Trace = field(default_factory=Trace)
     directions: Any = field(default_factory=_shared)  # that path and fits have in common: see LinearClassifier
@@ -147,13 +147,14 @@ def choose_alpha(rows: Rows, recipe: Recipe, state: Fit, progress: Progress, gro
 
     classifier = state.best
     fold = folded(rows, recipe, groups)
+    state.folds = fold is not None
     objective = replace(classifier._objective(*(rows.train if fold is None else (rows.X, rows.y))), watch=True)
     path, alphas = RegularizationPath.of(objective, classifier.classes_), default_alphas(objective)
     with progress.bar(len(alphas), "penalty strengths, at most") as done:
 
         def keep(point: Any) -> None:
             state.path, state.alpha = path.rows(), path.alpha_
-            state.alpha_from = f"chosen of {len(state.path)}{'' if fold is None else FOLDS}"
+            state.alpha_from = f"chosen of {len(state.path)}{' by folds of all trained pictures' * state.folds}"
             chosen = path.points[path.index_].theta
             classifier.coef_ = np.ascontiguousarray(chosen[:-1].T)
             classifier.intercept_ = chosen[-1].copy()

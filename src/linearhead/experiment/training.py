@@ -23,7 +23,7 @@ from . import examine as examining
 from . import given, ledger, mending, roles, run_folder
 from .clustered import spreading
 from .environment import versions
-from .fitting import FOLDS, KEPT, Fit, Rows, fit
+from .fitting import KEPT, Fit, Rows, fit
 from .judge import Answers, answer, evaluation, nearest_baseline
 from .names import lasting, readable, unnamed_run
 from .preparing import Clock, Prepared, prepare
@@ -245,7 +245,7 @@ def record(
         version=__version__,
         created=model.facts["created"],
         command=readable(command),
-        data=summarise(prepared, fitted.alpha_from),
+        data=summarise(prepared, fitted),
         features=describe(prepared),
         fit=fitted.summary(plan),
         evaluations={},
@@ -294,7 +294,7 @@ def warned(text: str) -> Finding:
     return Finding("warned", f"The fit warned: {title}", "warning", text, "See the advice in the warning itself.")
 
 
-def summarise(prepared: Prepared, alpha_from: str) -> DataSummary:
+def summarise(prepared: Prepared, fitted: Fit) -> DataSummary:
     """Found, used and skipped, and who had which role."""
     dataset, extracted = prepared.dataset, prepared.extracted
     amounts = roles.counts(dataset, prepared.roles, extracted.rows)
@@ -307,7 +307,7 @@ def summarise(prepared: Prepared, alpha_from: str) -> DataSummary:
         used=len(extracted.rows),
         skipped=skipped,
         counts=amounts,
-        roles=roles.sentences(dataset, prepared.plan, amounts, alpha_from == KEPT, alpha_from.endswith(FOLDS)),
+        roles=roles.sentences(dataset, prepared.plan, amounts, fitted.alpha_from == KEPT, fitted.folds),
         conversions=dict(extracted.conversions),
         split_given=bool(np.any(dataset.splits == "test")),
     )
