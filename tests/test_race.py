@@ -145,7 +145,7 @@ def test_the_page_is_one_file_that_loads_nothing(run):
 
 
 def test_names_stay_words_on_a_phone(run, browser, tmp_path):
-    """Where a table is wider than the phone it is pushed to and fro, and no name is broken letter by letter."""
+    """Where a table is wider than the phone it is scrolled sideways, and no name is broken letter by letter."""
     (tmp_path / "race.html").write_text(page(run, "digits", "pixels"), encoding="utf-8")
     seen = browser.new_page(viewport={"width": 390, "height": 844})
     seen.goto((tmp_path / "race.html").as_uri())
