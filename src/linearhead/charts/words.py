@@ -97,6 +97,11 @@ def percent(value: float | None, decimals: int = 1, gap: str = THIN) -> str:
     return f"{shown:.{decimals}f}{gap}%"
 
 
+def spaced(value: float | None) -> str:
+    """The same for terminals and Markdown, where a thin space is not to be had: 0.931 → '93.1 %'."""
+    return percent(value, gap=" ")
+
+
 def rate(value: float | None) -> str:
     """The same in a sentence of the record, which its readers set as they like: 0.931 → '93.1%'."""
     return percent(value, gap="")

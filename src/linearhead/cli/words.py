@@ -7,13 +7,12 @@ import os
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..charts.words import of_rows
-from ..charts.words import percent as rounded
+from ..charts.words import spaced as percent
 
 if TYPE_CHECKING:
     from ..course import Report
@@ -24,9 +23,6 @@ COLOURS = {"good": "green", "note": "blue", "warning": "yellow", "problem": "red
 COLUMN = 48  # characters of a name that others are brought in line with
 LISTED = 5  # classes named in `evaluate`'s text, files without a label in that of `predict`
 SET = 0.95  # coverage of the sets of labels that the text tells of
-
-
-percent = partial(rounded, gap=" ")
 
 
 def interval(bounds: Sequence[float]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import FileError, file_error
+from ..errors import FileError, explained
 from .contract import Dataset, by_name
 
 SIDE, CHANNELS = 32, 3
@@ -102,17 +102,13 @@ def _upright(row: np.ndarray) -> np.ndarray:
 
 
 def _bytes(file: Path) -> bytes:
-    try:
+    with explained("read", file):
         if file.stat().st_size > MOST_BYTES:
             raise FileError(
                 f"{file} has {file.stat().st_size} bytes, more than any CIFAR file (at most {MOST_BYTES} are read); it "
                 "is something else. Move it out of the folder, or name the form of the data with --reader."
             )
         return file.read_bytes()
-    except OSError as error:
-        if isinstance(error, FileError):
-            raise
-        raise file_error("read", file, error) from error
 
 
 def _binary(file: Path, label_bytes: int) -> tuple[np.ndarray, np.ndarray]:

@@ -147,9 +147,9 @@ def _values(path: Path, dimensions: tuple[int, ...], what: str) -> np.ndarray:
         ) from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise FileError(f"{path} is a damaged or cut-off gzip file ({error}). Fetch it again.") from error
+    except FileError:
+        raise
     except OSError as error:
-        if isinstance(error, FileError):
-            raise
         raise file_error("read", path, error) from error
 
 

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
-from ..charts.words import number, of_rows, percent
+from ..charts.words import number, of_rows, spaced
 from ..records import Evaluation, Run
 
 LISTED = 40  # classes in the card's table
-share = partial(percent, gap=" ")
 
 
 def card(run: Run) -> bytes:
@@ -81,8 +79,8 @@ def _numbers(judged: Evaluation, said: Callable[[str], str]) -> list[str]:
     low, high = judged.accuracy_interval
     loss = "" if judged.log_loss is None else f"; log loss {judged.log_loss:.3f}"
     lines = [
-        f"Accuracy {share(judged.accuracy)} (95 % interval {share(low)} to {share(high)}) on {judged.n} "
-        f"test {said('pictures')}{loss}. Always the largest class: {share(judged.majority_accuracy)}.",
+        f"Accuracy {spaced(judged.accuracy)} (95 % interval {spaced(low)} to {spaced(high)}) on {judged.n} "
+        f"test {said('pictures')}{loss}. Always the largest class: {spaced(judged.majority_accuracy)}.",
         "",
         f"| class | {said('pictures')} | precision | recall |",
         "|---|---|---|---|",
