@@ -61,14 +61,27 @@ def test_rows_of_no_weight_are_no_rows_of_their_class():
         assert [np.count_nonzero(held.weights[objective.y == c]) for c in (0, 1)] == [2, 1]
         assert training.total == training.weights.sum()
         assert held.total == held.weights.sum()
-    for cv in (1, 4):
-        with pytest.raises(UsageError, match="from 2 to 3, the rows of the rarest class"):
+    for cv in (1, 7):
+        with pytest.raises(UsageError, match="from 2 to 6, the rows of the commonest class"):
             folds(objective, cv, seed=1)
     assert len(folds(objective_of(y), 6, seed=0)) == 6
-    lonely = objective_of(np.r_[np.zeros(5, int), 1])
-    with pytest.raises(UsageError, match="a single row"):
+
+
+def test_a_rare_class_always_trains():
+    """A row of its own in every fit; of fewer rows than folds, each is held out once."""
+    y = np.r_[9, 3, 3, np.repeat(5, 14)]
+    objective = objective_of(y)
+    pairs = [*folds(objective, 5, seed=0), hold_out(objective, seed=0)]
+    for training, held in pairs:
+        np.testing.assert_array_equal(training.weights + held.weights, 1)
+        assert training.weights[0] == 1
+        assert training.weights[1:3].sum() >= 1
+        assert held.total > 0
+    np.testing.assert_array_equal(sum(held.weights for _, held in pairs[:5]), y != 9)
+    lonely = objective_of(np.arange(5))
+    with pytest.raises(UsageError, match="every class has a single row"):
         folds(lonely, 2, seed=0)
-    with pytest.raises(DataError, match="a single row"):
+    with pytest.raises(DataError, match="every class has a single row"):
         hold_out(lonely, seed=0)
 
 
@@ -194,12 +207,22 @@ def test_clips_values_are_halved_around_the_best_within_the_first_ones(best, exp
 
 def test_a_random_part_is_the_first_of_a_permutation():
     order = np.random.default_rng(4).permutation(29)
-    train, held = random_part(29, 0.1, 4)
+    train, held = random_part(np.zeros(29), 0.1, 4)
     assert held.tolist() == sorted(order[:2])
     assert train.tolist() == sorted(order[2:])
-    assert [len(part) for part in random_part(10, 0.1, 0)] == [9, 1]
-    with pytest.raises(UsageError, match="is empty"):
-        random_part(9, 0.1, 0)
+    assert [len(part) for part in random_part(np.zeros(10), 0.1, 0)] == [9, 1]
+    for rows in (np.zeros(9), np.arange(10)):
+        with pytest.raises(UsageError, match="is empty"):
+            random_part(rows, 0.1, 0)
+
+
+def test_a_class_whose_rows_would_all_be_held_out_trains():
+    order = np.random.default_rng(4).permutation(29)
+    y = np.array(["many"] * 29)
+    y[order[0]] = "lone"
+    train, held = random_part(y, 0.1, 4)
+    assert held.tolist() == [order[1]]
+    assert order[0] in train
 
 
 def test_rows_without_weights_joined_to_others_weigh_one():

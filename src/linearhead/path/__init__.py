@@ -81,7 +81,7 @@ def regularization_path(
     given, judging = Sample.of(X, y, sample_weight), None if valid is None else Sample.of(*valid)
     training = given
     if judging is None and plan is not None:
-        training, judging = (given.take(rows) for rows in random_part(len(given.y), plan.part, random_state))
+        training, judging = (given.take(rows) for rows in random_part(given.y, plan.part, random_state))
     objective, classes = make.objective(training)
     path = RegularizationPath.of(objective, classes, rule)
     if valid is None:

@@ -43,22 +43,24 @@ def held_out(objective: Objective, X: Any, codes: np.ndarray, weights: np.ndarra
 
 
 def hold_out(objective: Objective, seed: int) -> tuple[Objective, Objective]:
-    """One stratified row in seven held out, as weights on the same rows: what alpha="auto" chooses on."""
-    if _rarest(objective) < 2:
+    """One stratified row in seven held out, as weights on the same rows: what alpha="auto" chooses on. The row of a
+    class that has no other trains."""
+    if _amounts(objective).max() < 2:
         raise DataError(
-            "alpha='auto' holds some rows of every class out to choose on, and one class has a single row. "
+            "alpha='auto' holds rows out to choose on, and every class has a single row, which has to train. "
             "Give alpha as a number, or held-out rows as X_valid and y_valid."
         )
     return _folds(objective, 7, seed)[0]
 
 
 def folds(objective: Objective, cv: int, seed: int) -> list[tuple[Objective, Objective]]:
-    """Stratified folds as weights on the same rows: (training, held-out) objectives, nothing copied."""
-    smallest = _rarest(objective)
-    if smallest < 2:
-        raise UsageError("Folds hold some rows of every class out, and one class has a single row. Give valid=(X, y).")
-    if not 2 <= cv <= smallest:
-        raise UsageError(f"cv is {cv}; folds from 2 to {smallest}, the rows of the rarest class, can be stratified.")
+    """Stratified folds as weights on the same rows: (training, held-out) objectives, nothing copied. Fewer rows of a
+    class than folds lie in as many of them, and the row of a class that has no other trains in all."""
+    most = int(_amounts(objective).max())
+    if most < 2:
+        raise UsageError("Folds hold rows out, and every class has a single row, which has to train. Give valid=(X, y).")
+    if not 2 <= cv <= most:
+        raise UsageError(f"cv is {cv}; folds from 2 to {most}, the rows of the commonest class, can be stratified.")
     return _folds(objective, cv, seed)
 
 
@@ -106,22 +108,23 @@ def _present(objective: Objective) -> np.ndarray:
     return objective.y if objective.weights is None else np.where(objective.weights > 0, objective.y, -1)
 
 
-def _rarest(objective: Objective) -> int:
-    """The rows of the rarest class."""
-    return int(np.bincount(_present(objective) + 1, minlength=objective.k + 1)[1:].min())
+def _amounts(objective: Objective) -> np.ndarray:
+    """Rows of every class, (k,)."""
+    return np.bincount(_present(objective) + 1, minlength=objective.k + 1)[1:]
 
 
 def _folds(objective: Objective, cv: int, seed: int) -> list[tuple[Objective, Objective]]:
-    fold = dealt(_present(objective), cv, np.random.default_rng(seed))
+    y = np.where(_amounts(objective)[objective.y] > 1, _present(objective), -1)
+    fold = dealt(y, cv, np.random.default_rng(seed))
     return parted(objective, [(fold != f, fold == f) for f in range(cv)])
 
 
 def dealt(y: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
-    """(n,) in 0 … k − 1, each class's rows dealt out in a random order; −1 where y is."""
+    """(n,) in 0 … k − 1, each class's rows dealt out in a random order, the first class from 0 on; −1 where y is."""
     fold = np.full(len(y), -1)
-    for c in np.unique(y[y >= 0]):
+    for i, c in enumerate(np.unique(y[y >= 0])):
         rows = rng.permutation(np.flatnonzero(y == c))
-        fold[rows] = (np.arange(len(rows)) + c) % k
+        fold[rows] = (np.arange(len(rows)) + i) % k
     return fold
 
 

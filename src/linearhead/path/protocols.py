@@ -57,10 +57,13 @@ def protocol_of(name: str) -> Protocol:
     return PROTOCOLS[name]
 
 
-def random_part(n: int, part: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(training rows, held-out rows) of a random permutation, its first ⌊n · part⌋ held out, as published."""
-    order = np.random.default_rng(seed).permutation(n)
-    size = int(n * part)
-    if size < 1:
-        raise UsageError(f"A part of {part:g} of {n} rows is empty. Give validation rows: valid=(X, y).")
-    return np.sort(order[size:]), np.sort(order[:size])
+def random_part(y: np.ndarray, part: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """(training rows, held-out rows) of a random permutation of the rows with labels y (n,), its first ⌊n · part⌋ held
+    out, as published, but for those whose class would have no row left to train on."""
+    order = np.random.default_rng(seed).permutation(len(y))
+    size = int(len(y) * part)
+    lone = ~np.isin(y[order[:size]], y[order[size:]])
+    held, train = order[:size][~lone], np.append(order[size:], order[:size][lone])
+    if not len(held):
+        raise UsageError(f"A part of {part:g} of {len(y)} rows is empty. Give validation rows: valid=(X, y).")
+    return np.sort(train), np.sort(held)
