@@ -21,7 +21,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -36,11 +36,11 @@ from linearhead.data.contract import Dataset
 from linearhead.data.feature_store import Store
 from linearhead.diagnose import CHECKS
 from linearhead.experiment import ledger
+from linearhead.experiment.concluding import Conclusion, build_model
 from linearhead.experiment.fitting import Rows, fit
 from linearhead.experiment.preparing import Clock, prepare_dataset
 from linearhead.experiment.progress import Progress
 from linearhead.experiment.recipe import Recipe
-from linearhead.experiment.training import build_model, record
 from linearhead.files import sha256
 from linearhead.images import Preprocessing, decode_many
 from linearhead.path import walk
@@ -110,11 +110,11 @@ def run(trial: Trial, after: Any = None) -> Run:
     fitted = fit(rows, prepared.plan, quiet)
     if after is not None:
         after(fitted, rows.X, rows.y)
-    model = build_model(prepared, fitted)
+    conclusion, model = Conclusion(prepared, fitted, clock, "planted"), build_model(prepared, fitted)
     if trial.judged_before:
         pictures = sha256(b"".join(prepared.keys[prepared.n_trained :]))
-        return beside(pictures, trial, lambda place: record(prepared, fitted, model, clock, "planted", place)[0])
-    return record(prepared, fitted, model, clock, "planted")[0]
+        return beside(pictures, trial, lambda place: replace(conclusion, place=place).record(model)[0])
+    return conclusion.record(model)[0]
 
 
 def beside(pictures: str, trial: Trial, make: Callable[[Path], Run]) -> Run:

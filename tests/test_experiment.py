@@ -234,7 +234,7 @@ def test_train_predict_and_evaluate_see_byte_equal_features(tmp_path, monkeypatc
         seen.setdefault(verb, []).append(X.copy())
         return answer(model, X, y)
 
-    for module in ("training", "judging", "predicting"):
+    for module in ("concluding", "judging", "predicting"):
         monkeypatch.setattr(f"linearhead.experiment.{module}.answer", spying)
     for spec in ("hog+color", "patches(quality=fast)"):
         verb = "train"

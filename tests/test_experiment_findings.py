@@ -539,6 +539,6 @@ def test_without_a_penalty_the_remedy_is_one():
 
 def test_a_warning_of_the_fit_is_told_by_what_it_says():
     """The terminal shows titles alone."""
-    from linearhead.experiment.training import warned
+    from linearhead.experiment.concluding import warned
 
     assert warned("3 columns are constant. Drop them.").title == "The fit warned: 3 columns are constant"

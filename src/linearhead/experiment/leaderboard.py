@@ -348,6 +348,8 @@ def compare(X: np.ndarray, sample: Sample, plan: Recipe) -> tuple[float, np.ndar
     objective = plan.estimator(1.0)._objective(X, sample.y)
     given = plan.penalty == "none" or plan.alpha != "auto"
     alphas = [objective.alpha and float(plan.alpha)] if given else default_alphas(objective)[::EVERY].tolist()
+    if objective.design.scale is None:
+        objective = _narrow(objective)
     paths = [_path(objective, sample.part == part, sample.judged(part), alphas) for part in sample.judges]
     points = min(map(len, paths))
     seen = [tuple(map(np.concatenate, zip(*(path[i] for path in paths), strict=True))) for i in range(points)]
@@ -364,14 +366,12 @@ def _path(
     """Per alpha the scores of the judged rows, some of those held, and their labels; the fits see the rows that are not
     held, as weights on the same rows. So do scales: where a column hardly varies, held rows may be all that does."""
     from ..objective import Shared
-    from ..objective.span import span, worth_spanning
     from ..path import RegularizationPath, follow
 
     weights = np.ones(objective.n) if objective.weights is None else objective.weights
     if objective.design.scale is not None:
-        objective = replace(objective, design=objective.design.fitted(weights * ~held, True), shared=Shared())
-    if worth_spanning(objective):
-        objective = span(objective).of(objective)
+        design = objective.design.fitted(weights * ~held, True)
+        objective = _narrow(replace(objective, design=design, shared=Shared()))
     own: dict[str, Any] = {"total": 0.0, "shared": Shared(basis=objective.basis())}
     train = replace(objective, weights=weights * ~held, **own)
     judge = replace(objective, weights=weights * judged, **own, alpha=0.0, watch=True)
@@ -380,6 +380,13 @@ def _path(
     follow(path, train, [(train, judge)], alphas, **options)
     X = objective.design.X[judged]
     return [(X @ p.theta[:-1].astype(np.float32) + p.theta[-1], objective.y[judged]) for p in path.points]
+
+
+def _narrow(objective: Any) -> Any:
+    """In the coordinates of its rows' span, where that is less work."""
+    from ..objective.span import span, worth_spanning
+
+    return span(objective).of(objective) if worth_spanning(objective) else objective
 
 
 def _costs(loss: Any, s: np.ndarray, y: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -21,13 +21,14 @@ from ..errors import DataError, UsageError
 from ..files import new_folder
 from ..store import Model
 from . import given, ledger, mending, roles, run_folder
+from .concluding import Conclusion, build_model
 from .extract import Tolerance
 from .fitting import KEPT, Fit, heeded, timed
 from .names import lasting, open_readable, unnamed_run
 from .preparing import Clock, Prepared, described
 from .progress import Progress
 from .recipe import Recipe
-from .training import Outcome, build_model, check_apart, conclude
+from .training import Outcome, check_apart
 
 
 def update(
@@ -74,7 +75,8 @@ def update(
             made.facts["fingerprints"] = [roles.fingerprint(part) for part, _ in parts]
             return made
 
-        updated, record, doubted = conclude(make, prepared, fitted, progress, clock, command, folder.target)
+        concluding = Conclusion(prepared, fitted, clock, command, folder.target)
+        updated, record, doubted = concluding.reached(make, progress)
         labels = mending.sheet(prepared, record, doubted, folder.target)
         run_folder.write(folder.path, updated, record, ledger.kept(folder.target), labels)
     return Outcome(folder.target, record, fitted.hurried)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from ..errors import UsageError
 from ..losses import LOSSES
 from ..objective import misfit
 from ..solvers import LBFGS, SGD, Dual, GradientDescent, Newton, Solver
@@ -23,8 +26,12 @@ ENTRANTS: dict[str, Solver] = {
 }
 
 
-def entrants(loss: str) -> dict[str, Solver]:
-    """Those that can solve this loss; a step of 1/L needs a bound L on the curvature, which kinks have not."""
+def entrants(loss: str, only: Sequence[str] = ()) -> dict[str, Solver]:
+    """Those that can solve this loss, or of them `only` these, in their order; a step of 1/L needs a bound L on the
+    curvature, which kinks have not. UsageError for a name that is none of theirs."""
     smooth = LOSSES[loss].smoothness > 0
     fit = {name: solver for name, solver in ENTRANTS.items() if misfit(loss, "l2", solver.name) is None}
-    return {name: solver for name, solver in fit.items() if smooth or not isinstance(solver, GradientDescent)}
+    fit = {name: solver for name, solver in fit.items() if smooth or not isinstance(solver, GradientDescent)}
+    if unknown := [name for name in only if name not in fit]:
+        raise UsageError(f"Nobody called {unknown[0]!r} races on {loss}. Entrants: {', '.join(fit)}.")
+    return {name: fit[name] for name in only} or fit

@@ -88,21 +88,19 @@ def race(
     [('L-BFGS', True), ('gradient descent', False)]
     """
     problem, classes = _problem(X, y, loss, alpha, standardize)
-    runners = entrants(loss)
-    if unknown := [name for name in only if name not in runners]:
-        raise UsageError(f"Nobody called {unknown[0]!r} races on {loss}. Entrants: {', '.join(runners)}.")
+    runners = entrants(loss, only)
     judge = None
     if X_test is not None and len(X_test):
         X_test, y_test = checked_pair(X_test, y_test)
         judge = _judge(X_test, codes_of(y_test, classes, "y_test has classes that y lacks"))
     said("The optimum first")
-    best = _reference(problem, seconds * len(only or runners))
+    best = _reference(problem, seconds * len(runners))
     said(f"F* = {best.point.value:.6g}{' or lower: out of time' if best.status is Status.CALLBACK else ''}")
     ended: list[tuple[Finish, np.ndarray]] = []
     interrupted = False
     try:
-        for name in only or runners:
-            ended.append(_run(name, runners[name], problem, passes, seconds, seed))
+        for name, solver in runners.items():
+            ended.append(_run(name, solver, problem, passes, seconds, seed))
             said(f"{name}: F = {ended[-1][0].value:.6g}, {ended[-1][0].outcome}")
             if interrupted := ended[-1][0].outcome == Status.INTERRUPTED.value:
                 break

@@ -16,75 +16,77 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from . import Limits
 
 
-def with_deadlines(limits: Limits) -> type[H11Protocol]:
-    """A protocol class that closes a connection whose head is late, or whose body is and comes slower than a slow
-    network brings it."""
+class Watched(H11Protocol):
+    """Closes a connection whose head is late, or whose body is and comes slower than a slow network brings it."""
 
-    class Watched(H11Protocol):
-        owed: Any = None  # what is owed, as h11 names the state
-        timer: asyncio.TimerHandle | None = None
-        came = 0  # bytes since the timer was set
+    limits: Limits
+    owed: Any = None  # what is owed, as h11 names the state
+    timer: asyncio.TimerHandle | None = None
+    came = 0  # bytes since the timer was set
 
-        def connection_made(self, transport: Any) -> None:
-            lingering: Any = Lingering(transport, self.linger)
-            super().connection_made(lingering)
-            self.watch()
+    def connection_made(self, transport: Any) -> None:
+        lingering: Any = Lingering(transport, self.linger)
+        super().connection_made(lingering)
+        self.watch()
 
-        def data_received(self, data: bytes) -> None:
-            if self.transport.is_closing():
-                return  # the rest of what was refused
-            self.came += len(data)
-            super().data_received(data)
-            self.watch()
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return  # the rest of what was refused
+        self.came += len(data)
+        super().data_received(data)
+        self.watch()
 
-        def on_response_complete(self) -> None:
-            super().on_response_complete()
-            self.watch()
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self.watch()
 
-        def connection_lost(self, exc: Exception | None) -> None:
-            self.rest()
-            super().connection_lost(exc)
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.rest()
+        super().connection_lost(exc)
 
-        def watch(self) -> None:
-            """A timer from the moment when a head, or a body, begins to be owed until it is there."""
-            owed = self.conn.their_state
-            if self.transport.is_closing() or (owed is self.owed and self.timer is not None):
-                return
-            self.rest()
-            self.owed = owed
+    def watch(self) -> None:
+        """A timer from the moment when a head, or a body, begins to be owed until it is there."""
+        owed = self.conn.their_state
+        if self.transport.is_closing() or (owed is self.owed and self.timer is not None):
+            return
+        self.rest()
+        self.owed = owed
+        self.wait()
+
+    def wait(self) -> None:
+        """From now on, as long as what is owed may take; a body that comes fast enough may take as long again."""
+        self.came = 0
+        seconds = {h11.IDLE: self.limits.head_seconds, h11.SEND_BODY: self.limits.body_seconds}.get(self.owed)
+        if seconds is not None:
+            self.timer = self.loop.call_later(seconds, self.late)
+
+    def late(self) -> None:
+        enough = self.came >= self.limits.body_rate * self.limits.body_seconds
+        if self.owed is h11.SEND_BODY and enough and not self.transport.is_closing():
             self.wait()
+        else:
+            self.transport.abort()
 
-        def wait(self) -> None:
-            """From now on, as long as what is owed may take; a body that comes fast enough may take as long again."""
-            self.came = 0
-            seconds = {h11.IDLE: limits.head_seconds, h11.SEND_BODY: limits.body_seconds}.get(self.owed)
-            if seconds is not None:
-                self.timer = self.loop.call_later(seconds, self.late)
+    def linger(self) -> bool:
+        """Whether more of a request may come, which is then read; never longer than the clock on it allows."""
+        if self.conn.their_state not in (h11.SEND_BODY, h11.ERROR):
+            return False
+        until = self.loop.time() + self.limits.linger_seconds
+        if self.timer is None or self.timer.when() > until:
+            self.rest()
+            self.timer = self.loop.call_at(until, self.transport.abort)
+        self.flow.resume_reading()
+        return True
 
-        def late(self) -> None:
-            enough = self.came >= limits.body_rate * limits.body_seconds
-            if self.owed is h11.SEND_BODY and enough and not self.transport.is_closing():
-                self.wait()
-            else:
-                self.transport.abort()
+    def rest(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
 
-        def linger(self) -> bool:
-            """Whether more of a request may come, which is then read; never longer than the clock on it allows."""
-            if self.conn.their_state not in (h11.SEND_BODY, h11.ERROR):
-                return False
-            until = self.loop.time() + limits.linger_seconds
-            if self.timer is None or self.timer.when() > until:
-                self.rest()
-                self.timer = self.loop.call_at(until, self.transport.abort)
-            self.flow.resume_reading()
-            return True
 
-        def rest(self) -> None:
-            if self.timer is not None:
-                self.timer.cancel()
-                self.timer = None
-
-    return Watched
+def with_deadlines(limits: Limits) -> type[Watched]:
+    """The protocol class with these limits: uvicorn makes its instances by itself."""
+    return type("Watched", (Watched,), {"limits": limits})
 
 
 class Lingering:
