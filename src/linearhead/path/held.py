@@ -58,7 +58,7 @@ def folds(objective: Objective, cv: int, seed: int) -> list[tuple[Objective, Obj
     class than folds lie in as many of them, and the row of a class that has no other trains in all."""
     most = int(_amounts(objective).max())
     if most < 2:
-        raise UsageError("Folds hold rows out, and every class has a single row, which has to train. Give valid=(X, y).")
+        raise UsageError("Folds hold rows out, and every class has a single row, which must train. Give valid=(X, y).")
     if not 2 <= cv <= most:
         raise UsageError(f"cv is {cv}; folds from 2 to {most}, the rows of the commonest class, can be stratified.")
     return _folds(objective, cv, seed)
