@@ -12,6 +12,7 @@ from PIL import Image
 import linearhead
 from linearhead.data import open_dataset, parquet
 from linearhead.errors import DataError, FileError, UsageError
+from linearhead.experiment import plan
 
 pytest.importorskip("pyarrow", reason="needs the extra parquet (pyarrow)")
 pa: Any = import_module("pyarrow")
@@ -27,7 +28,7 @@ def png(value):
 
 def write(path, values, named=True, **more):
     labels = [v % 2 for v in values]
-    columns = {"image": [{"bytes": png(v), "path": None} for v in values], "label": labels, **more}
+    columns = {"image": [{"bytes": png(v), "path": None} for v in values], "label": labels} | more
     table = pa.table(columns)
     if named:
         about = {"info": {"features": {"label": {"names": ["cat", "dog"], "_type": "ClassLabel"}}}}
@@ -61,6 +62,54 @@ def test_groups_numbers_and_rows_without_label(tmp_path):
     data = open_dataset(tmp_path / "b.parquet")
     assert (len(data), data.found, data.classes) == (2, 4, ("x", "y"))
     assert data.read(1) == png(1)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [0.0, 1.0, None, 0.0, 1.0, 0.0],  # as pandas writes whole numbers of which one is missing
+        ["cat", "dog", None, "cat", "dog", "cat"],
+        [b"cat", b"dog", None, b"cat", b"dog", b"cat"],
+        [0, 1, 7, 0, 1, 0],
+    ],
+)
+def test_labels_of_every_kind_beside_the_names_of_classes(tmp_path, labels):
+    write(tmp_path / "a.parquet", range(6), label=labels)
+    data = open_dataset(tmp_path / "a.parquet")
+    assert data.classes == ("cat", "dog")
+    assert data.labels.tolist() == [0, 1, 0, 1, 0]
+    assert [s.path for s in data.skipped] == ["a.parquet[0][2]"]
+
+
+@pytest.mark.parametrize("labels", [[[0], [1]], [{"a": 0}, {"a": 1}], [float("nan")] * 2])
+def test_what_is_no_single_label_is_none(tmp_path, labels):
+    write(tmp_path / "a.parquet", range(2), named=False, label=labels)
+    with pytest.raises(DataError, match=r"no picture but 2 that cannot be used .* no label"):
+        open_dataset(tmp_path / "a.parquet")
+
+
+def test_a_row_without_a_picture_concerns_itself_alone(tmp_path):
+    pictures = [{"bytes": None if v in (3, 12) else png(v), "path": f"{v}.png" if v == 3 else None} for v in range(20)]
+    write(tmp_path / "a.parquet", range(20), image=pictures)
+    options = {"features": "color", "alpha": 0.1, "max_bad": 0.2}
+    outcome = linearhead.train(tmp_path / "a.parquet", out=tmp_path / "run", **options)
+    assert (outcome.run.data.found, outcome.run.data.used) == (20, 18)
+    assert sorted(s.reason for s in outcome.run.data.skipped) == [
+        "cannot be read (the row holds no picture)",
+        "cannot be read (the row holds no picture, only '3.png')",
+    ]
+    assert plan(tmp_path / "a.parquet", features="color", speed=1.0).pictures == 20
+
+
+def test_a_damaged_row_group_is_told_with_its_file(tmp_path):
+    write(tmp_path / "a.parquet", range(20), label=[0, 1] * 10)
+    data = bytearray((tmp_path / "a.parquet").read_bytes())
+    about = pq.ParquetFile(tmp_path / "a.parquet").metadata.row_group(0).column(2)
+    start = about.dictionary_page_offset or about.data_page_offset
+    data[start : start + about.total_compressed_size] = b"\xff" * about.total_compressed_size
+    (tmp_path / "a.parquet").write_bytes(data)
+    with pytest.raises(FileError, match=r"a\.parquet cannot be read as Parquet: .* Fetch it again"):
+        open_dataset(tmp_path / "a.parquet")
 
 
 def test_what_is_wrong_is_said(tmp_path, monkeypatch):

@@ -138,8 +138,11 @@ def test_manifests_that_cannot_be_used_at_all(tmp_path):
         open_dataset(write(tmp_path / "b.csv", "file_name,label,split\n1.png,a,maybe\n"))
     with pytest.raises(DataError, match="holds no picture"):
         open_dataset(write(tmp_path / "c.csv", "file_name,label\n1.png,\n"))
-    with pytest.raises(DataError, match="columns none"):
-        open_dataset(write(tmp_path / "d.csv", ""))
+    for text in ("", "\n", "file_name,label\n"):
+        with pytest.raises(DataError, match="names no picture"):
+            open_dataset(write(tmp_path / "d.csv", text))
+    with pytest.raises(DataError, match=r"line 3, cannot be read: .* quotation mark"):  # csv takes the rest for a label
+        open_dataset(write(tmp_path / "f.csv", 'file_name,label\n1.png,a\n2.png,"b\n3.png,a\n4.png,a\n'))
     (tmp_path / "e.csv").write_bytes(b"file_name,label\n\xff\xfe.png,a\n")
     with pytest.raises(FileError, match="UTF-8"):
         open_dataset(tmp_path / "e.csv")
@@ -176,6 +179,39 @@ def test_a_byte_order_mark_and_quotes(tmp_path):
     path.write_bytes('\ufefffile_name,label\r\n"a, b.png","big ""cat"""\r\n'.encode())
     dataset = open_dataset(path)
     assert (dataset.names, dataset.classes) == (["a, b.png"], ('big "cat"',))
+
+
+@pytest.mark.parametrize(
+    ("head", "line"),
+    [
+        ("\n \nfile_name,label,note", "{},{},x"),
+        ("sep=;\nfile_name;label;note", "{};{};a,b,c,d"),
+        ('"file_name";"label";"how, when, where, why"', '"{}";"{}";"x"'),
+        ("File Name,LABEL,note", '{},{},"one\ntwo"'),
+        ("image-path,label,note", '{},{},5" wide\n'),
+    ],
+)
+def test_heads_and_notes_as_people_have_them(tmp_path, head, line):
+    rows = [line.format(f"pics/{i}.png", "ab"[i % 2]) for i in range(4)]
+    dataset = open_dataset(write(tmp_path / "list.csv", "\n".join([head, *rows, ""])))
+    assert dataset.names == [f"pics/{i}.png" for i in range(4)]
+    assert classes_of(dataset) == ["a", "b", "a", "b"]
+    assert not dataset.skipped
+
+
+def test_names_without_their_ending_lead_to_the_files(tmp_path):
+    (tmp_path / "train").mkdir()
+    for name in ("x1.png", "x2.png", "x1.txt"):
+        (tmp_path / "train" / name).write_bytes(encoded())
+    dataset = open_dataset(write(tmp_path / "train.csv", "image_id,label\nx1,a\nx2,b\n"))
+    assert [dataset.read(i) for i in range(2)] == [tmp_path / "train" / "x1.png", tmp_path / "train" / "x2.png"]
+
+
+def test_a_number_that_is_none_is_no_label(tmp_path):
+    rows = '{"file_name": "1.png", "label": NaN}\n{"file_name": "2.png", "label": 2.0}\n'
+    dataset = open_dataset(write(tmp_path / "list.jsonl", rows))
+    assert classes_of(dataset) == ["2"]
+    assert [s.reason for s in dataset.skipped] == ["line 1: no label"]
 
 
 def test_pictures_that_are_not_there_are_bad_one_by_one(tmp_path):
@@ -622,6 +658,12 @@ def test_cut_npy_and_a_missing_partner(tmp_path):
             open_dataset(tmp_path / "x.npy")
 
 
+def test_arrays_by_other_names_are_listed(tmp_path):
+    np.savez(tmp_path / "set.npz", foo=np.ones((3, 4)), bar=np.arange(3))
+    with pytest.raises(DataError, match="the arrays 'foo', 'bar'; needed are inputs"):
+        open_dataset(tmp_path / "set.npz")
+
+
 def test_a_zip_that_holds_no_arrays(tmp_path):
     with zipfile.ZipFile(tmp_path / "set.npz", "w") as archive:
         archive.writestr("x.npy", "no array")
@@ -697,6 +739,35 @@ def test_samples_that_cannot_be_used_are_told(tmp_path):
         "broken": "its", "list": "its", "odd": "its", "set.tar/twice.jpg": "a", "set.tar/README": "neither",
         "set.tar/link.png": "not",
     }  # fmt: skip
+
+
+def test_the_first_picture_and_the_first_label_of_a_sample_count(tmp_path):
+    first, second = encoded(), encoded(255 - PIXELS)
+    path = tar(tmp_path / "set.tar", {"1.png": first, "1.cls": b"a", "2.png": first, "2.cls": b"b"})
+    with tarfile.open(path, "a") as archive:
+        for name, data in (("1.png", second), ("1.cls", b"b")):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    dataset = open_dataset(path)
+    assert classes_of(dataset) == ["a", "b"]
+    assert dataset.read(0) == first
+    assert [s.path for s in dataset.skipped] == ["set.tar/1.png", "set.tar/1.cls"]
+
+
+def test_fields_of_json_that_say_nothing_and_whole_numbers(tmp_path):
+    about = b'{"label": %d.0, "split": null, "group": null}'
+    members = {f"{i}{end}": data for i in range(3) for end, data in ((".png", encoded()), (".json", about % i))}
+    dataset = open_dataset(tar(tmp_path / "set.tar", members))
+    assert dataset.classes == ("0", "1", "2")
+    assert dataset.groups is None
+    assert not dataset.skipped
+
+
+def test_what_is_left_out_is_told_where_nothing_is_left(tmp_path):
+    path = tar(tmp_path / "set.tar", {f"{name}/1.png": encoded() for name in ("cat", "dog")})
+    with pytest.raises(DataError, match=r"no picture but 2 that cannot be used .* cat/1: no label \(.cls or .json\)"):
+        open_dataset(path)
 
 
 def test_cut_and_damaged_tars_are_refused(tmp_path):

@@ -101,6 +101,16 @@ def test_names_of_classes_travel(kind):
     assert set(np.unique(model.predict(X[:5]))) <= set(names)
 
 
+@pytest.mark.parametrize("kind", ALL, ids=ESTIMATORS)
+@pytest.mark.parametrize("alpha", [0.01, "auto"])
+def test_rows_that_are_all_alike_are_told_apart_by_the_intercept(kind, alpha):
+    X, y = np.full((36, 50), 0.1, np.float32), np.arange(36) % 3
+    model = kind(alpha=alpha).fit(X, y)
+    assert model.converged_
+    assert not np.any(model.coef_)
+    assert np.ptp(model.intercept_) < 1e-6
+
+
 # ── types and memory ──────────────────────────────────────────────────────────────────────────────
 @pytest.mark.parametrize("kind", SMOOTH)
 def test_single_precision_stays(kind):

@@ -56,7 +56,7 @@ def open_dataset(path: Data, reader: str = "auto", min_classes: int = 1) -> Data
         name = reader if reader != "auto" else detect(path)
         dataset = _read(path, name, reader == "auto")
     if len(dataset) == 0:
-        raise DataError(f"{dataset.source} holds no picture (read as {name}); at least one for each class is needed.")
+        raise DataError(_nothing(dataset, name))
     if len(dataset.classes) < min_classes:
         raise DataError(_too_few_classes(dataset, min_classes))
     return dataset
@@ -113,6 +113,13 @@ def _require_there(path: Path) -> None:
         raise file_error("read", path, error) from error
     except ValueError as error:
         raise FileError(f"{str(path)!r} cannot be read: {error}. Check the path.") from error
+
+
+def _nothing(dataset: Dataset, name: str) -> str:
+    what = "picture" if dataset.features is None else "row"
+    left_out = f" but {len(dataset.skipped)} that cannot be used" if dataset.skipped else ""
+    first = f" First: {dataset.skipped[0].path}: {dataset.skipped[0].reason}." if dataset.skipped else ""
+    return f"{dataset.source} holds no {what}{left_out} (read as {name}); at least one for each class is needed.{first}"
 
 
 def _too_few_classes(dataset: Dataset, needed: int) -> str:

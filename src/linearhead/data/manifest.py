@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
+import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -21,7 +24,7 @@ import numpy as np
 
 from ..errors import DataError, FileError
 from ..records import Skipped
-from .contract import Dataset, by_name, listed, split_named
+from .contract import IMAGE_ENDINGS, Dataset, by_name, listed, split_named
 
 COLUMNS = {  # the first alias that is there counts
     "path": (
@@ -46,6 +49,11 @@ CSV_ENDINGS, JSON_ENDINGS = (".csv", ".tsv"), (".jsonl", ".ndjson", ".json")
 NAMES = ("metadata", "manifest", "labels")
 FIRST = 20  # places that are looked for
 DELIMITERS = ",;\t|"
+WRITTEN: tuple[Callable[[str], str], ...] = (  # how a place may be meant
+    lambda place: place,
+    lambda place: place.replace("\\", "/"),
+    *(partial(lambda ending, place: place.replace("\\", "/") + ending, ending) for ending in sorted(IMAGE_ENDINGS)),
+)
 
 
 @dataclass
@@ -68,6 +76,8 @@ def read(path: Path) -> Dataset:
     """The pictures that the manifest names, in its order; DataError where a needed column is not there."""
     manifest = _manifest_at(path) or path
     records = _records(manifest)
+    if not records:
+        raise DataError(f"{manifest} names no picture: it is empty, or a head alone. Needed: a line for each picture.")
     keys = dict.fromkeys(key for _, record in records if isinstance(record, dict) for key in record)
     columns = roles_of(keys, manifest)
     rows = _Rows()
@@ -92,13 +102,13 @@ def read(path: Path) -> Dataset:
 
 def _places(beside: Path, places: list[str]) -> tuple[Path, list[str]]:
     """What the places are relative to: the manifest's folder, unless nothing lies there but in just one below it; and
-    the places as they are written here, where \\ of another system leads nowhere and / does."""
+    the places as they are written here, where \\ of another system, or a name without its ending, leads to no file."""
     below = [beside, *sorted(entry for entry in beside.iterdir() if entry.is_dir())]
-    for written in (places, [place.replace("\\", "/") for place in places]):
-        first = written[:FIRST]
-        found = [folder for folder in below if any(os.path.exists(os.path.join(folder, place)) for place in first)]
+    for written in WRITTEN:
+        first = [written(place) for place in places[:FIRST]]
+        found = [folder for folder in below if any(os.path.isfile(os.path.join(folder, place)) for place in first)]
         if found:
-            return found[0] if len(found) == 1 else beside, written
+            return found[0] if len(found) == 1 else beside, [written(place) for place in places]
     return beside, places
 
 
@@ -122,7 +132,7 @@ def _add(rows: _Rows, record: Any, columns: dict[str, str], where: str, manifest
     if not isinstance(record, dict):
         rows.skipped.append(Skipped(f"{manifest.name}: {where}", f"{where}: {record}"))
         return
-    value = {role: _text(record.get(column)) for role, column in columns.items()}
+    value = {role: text_of(record.get(column)) for role, column in columns.items()}
     reason = _why_not(value, rows, record)
     if reason:
         rows.skipped.append(Skipped(value["path"] or f"{manifest.name}: {where}", f"{where}: {reason}"))
@@ -138,7 +148,7 @@ def _add(rows: _Rows, record: Any, columns: dict[str, str], where: str, manifest
     rows.labels.append(value["label"] or "")
     # without a group a picture is a group of its own
     rows.groups.append(value.get("group") or where)
-    rows.others.append({key: _text(record[key]) or "" for key in record if key not in columns.values()})
+    rows.others.append({key: text_of(record[key]) or "" for key in record if key not in columns.values()})
 
 
 def _why_not(value: dict[str, str | None], rows: _Rows, record: dict[Any, Any]) -> str | None:
@@ -156,10 +166,10 @@ def _why_not(value: dict[str, str | None], rows: _Rows, record: dict[Any, Any]) 
     return None
 
 
-def _text(value: Any) -> str | None:
-    """A value as text; None for what is no single value."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
+def text_of(value: Any) -> str | None:
+    """A value as text; None for what is no single value, or not a number."""
+    if isinstance(value, float):
+        value = int(value) if value.is_integer() else value if math.isfinite(value) else None
     return str(value).strip() if isinstance(value, (str, int, float)) else None
 
 
@@ -178,7 +188,7 @@ def roles_of(names: Collection[Any], source: Path) -> dict[str, str]:
 
 def _columns(names: Collection[Any]) -> dict[str, str]:
     """Role → the column's name as it is written."""
-    written = {str(name).strip().lower(): name for name in names if name is not None}
+    written = {re.sub(r"[\s-]+", "_", str(name).strip().lower()): name for name in names if name is not None}
     found = {role: next((written[a] for a in aliases if a in written), None) for role, aliases in COLUMNS.items()}
     return {role: column for role, column in found.items() if column is not None}
 
@@ -217,14 +227,7 @@ def _iterate(manifest: Path) -> Iterator[tuple[str, Any]]:
     """("line 3" or "entry 3", dict) for each, or a text that says what is wrong with it in place of the dict."""
     with manifest.open(encoding=_encoding(manifest), newline="") as file:
         if manifest.suffix.lower() in CSV_ENDINGS:
-            head = file.readline()
-            file.seek(0)
-            delimiter = max(DELIMITERS, key=head.count)
-            reader = csv.DictReader(
-                file, _without_head(manifest, head, delimiter), delimiter=delimiter, skipinitialspace=True
-            )
-            for record in reader:
-                yield f"line {reader.line_num}", record
+            yield from _table(manifest, file)
         elif _begins_array(file):
             for entry, record in enumerate(_array(manifest, file.read()), 1):
                 yield f"entry {entry}", record if isinstance(record, dict) else "not a JSON object"
@@ -232,6 +235,48 @@ def _iterate(manifest: Path) -> Iterator[tuple[str, Any]]:
             for line, text in enumerate(file, 1):
                 if text.strip():
                     yield f"line {line}", _parsed(text)
+
+
+def _table(manifest: Path, file: TextIO) -> Iterator[tuple[str, Any]]:
+    """("line 3", record) for each; DataError where a quotation mark swallows the rest, which `csv` lets pass."""
+    before, head, delimiter = _head(file)
+    names = _without_head(manifest, head, delimiter)
+    lines: list[tuple[int, str]] = []  # of one record, blank ones left out
+
+    def kept() -> Iterator[str]:
+        for number, line in enumerate(file, before + 1):
+            if line.strip():
+                lines.append((number, line))
+            yield line
+
+    reader = csv.DictReader(kept(), names, delimiter=delimiter, skipinitialspace=True)
+    try:
+        reader.fieldnames  # noqa: B018  the head is no line of a record
+        lines.clear()
+        for record in reader:
+            if len(lines) > 1 and sum(line.count('"') for _, line in lines) % 2:
+                raise csv.Error("its last field has no end")
+            lines.clear()
+            yield f"line {before + reader.line_num}", record
+    except csv.Error as error:
+        raise DataError(
+            f"{manifest}, line {lines[0][0]}, cannot be read: {error}. Is a quotation mark opened there and not closed?"
+        ) from error
+
+
+def _head(file: TextIO) -> tuple[int, str, str]:
+    """(lines before the first one that says something, that line, the sign between its fields); sep=; above it, as
+    spreadsheets write it, is obeyed. The file then stands at that line."""
+    before, place, named = 0, 0, ""
+    while line := file.readline():
+        about = re.fullmatch(r'"?sep=(.)"?', line.strip("\r\n"), re.IGNORECASE)
+        if not about and line.strip():
+            break
+        named = about[1] if about else named
+        before, place = before + 1, file.tell()
+    file.seek(place)
+    outside = re.sub(r'"[^"]*"', "", line)
+    return before, line, named or max(DELIMITERS, key=outside.count)
 
 
 def _without_head(manifest: Path, first: str, delimiter: str) -> list[str] | None:

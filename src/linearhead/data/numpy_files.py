@@ -90,13 +90,17 @@ def _of_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> Dataset:
             slots[slot] = array
     splits = [split for split in ("", "train", "valid", "test") if ("x", split) in slots and ("y", split) in slots]
     if not splits:
-        raise DataError(
-            f"{path} holds the arrays {listed(list(arrays), 10) or 'none'}; needed are inputs ({', '.join(INPUTS)}) "
-            f"and labels ({', '.join(LABELS)}), alone or each with a split, such as x_train and y_train."
-        )
+        raise DataError(_unnamed(path, list(arrays)))
     if len(splits) > 1 and "" in splits:
         raise DataError(f"{path} holds arrays with a split and arrays without; it is not clear which rows are meant.")
     return _dataset(path, slots, splits)
+
+
+def _unnamed(path: Path, names: list[str]) -> str:
+    return (
+        f"{path} holds the arrays {listed(names, 10) or 'none'}; needed are inputs ({', '.join(INPUTS)}) "
+        f"and labels ({', '.join(LABELS)}), alone or each with a split, such as x_train and y_train."
+    )
 
 
 def inputs(path: Path) -> np.ndarray:
@@ -267,10 +271,13 @@ def _npy(file: Path) -> np.ndarray:
 def _npz(path: Path) -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(path) as archive, path.open("rb") as raw:
-            members = [m for m in archive.infolist() if m.filename.endswith(".npy") and _slot(m.filename)]
+            members = [m for m in archive.infolist() if m.filename.endswith(".npy")]
+            if members and not any(_slot(m.filename) for m in members):
+                raise DataError(_unnamed(path, [m.filename.removesuffix(".npy") for m in members]))
+            members = [m for m in members if _slot(m.filename)]
             return {m.filename.removesuffix(".npy"): _member(archive, m, raw, path) for m in members}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
-        if isinstance(error, FileError):
+        if isinstance(error, FileError | DataError):
             raise
         raise FileError(_damaged(path, error)) from error
 
@@ -297,4 +304,7 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, raw: BinaryIO, pa
 def _damaged(path: Path, error: Exception) -> str:
     objects = "allow_pickle" in str(error) or "Python objects" in str(error)
     why = "it holds Python objects, which are programs and not loaded" if objects else str(error).rstrip(".")
-    return f"{path} cannot be read as NumPy data: {why}. Needed: .npy or .npz with plain numbers; save it again."
+    return (
+        f"{path} cannot be read as NumPy data: {why}. Needed: .npy or .npz with plain numbers, or names as text "
+        "(y.astype(str)); save it again."
+    )

@@ -19,7 +19,7 @@ import numpy as np
 from ..errors import FileError, UsageError
 from ..records import Skipped
 from .contract import Dataset, by_name, split_of_shard
-from .manifest import roles_of
+from .manifest import roles_of, text_of
 
 MAGIC = b"PAR1"
 HELD = 4  # row groups in memory
@@ -51,14 +51,15 @@ def read(path: Path) -> Dataset:
         name, split, words = place.name, split_of_shard(place.stem), _class_names(file, columns["label"])
         for group in range(file.num_row_groups):
             wanted = [columns[role] for role in ("label", "group") if role in columns]
-            table = file.read_row_group(group, columns=wanted)
+            table = _group(file, place, group, wanted)
             tracks = table[columns["group"]].to_pylist() if "group" in columns else [None] * len(table)
-            for i, label in enumerate(table[columns["label"]].to_pylist()):
-                if label is None or not str(label).strip() or (words and not 0 <= label < len(words)):
-                    skipped.append(Skipped(f"{name}[{group}][{i}]", f"no label ({label})"))
+            for i, value in enumerate(table[columns["label"]].to_pylist()):
+                label = _label(value, words)
+                if not label:
+                    skipped.append(Skipped(f"{name}[{group}][{i}]", f"no label ({value})"))
                     continue
                 rows.append(_Row(number, group, i))
-                labels.append(words[label] if words else str(label).strip())
+                labels.append(label)
                 splits.append(split)
                 groups.append(f"row {len(rows)}" if tracks[i] is None else f"group {tracks[i]}")
                 names.append(f"{name}[{group}][{i}]")
@@ -90,15 +91,37 @@ class _Pictures:
             key = place.file, place.group
             if key not in self.held:
                 column = self.columns[place.file]
-                self.held[key] = self.files[place.file].read_row_group(place.group, columns=[column])[column]
+                file = self.files[place.file]
+                self.held[key] = _group(file, f"row group {place.group}", place.group, [column])[column]
             self.held.move_to_end(key)
             while len(self.held) > HELD:
                 self.held.popitem(last=False)
             value = self.held[key][place.row].as_py()
         data = value.get("bytes") if isinstance(value, dict) else value
-        if not isinstance(data, bytes):
-            raise OSError("the row holds no picture")  # concerns this picture alone
+        if not isinstance(data, bytes):  # an OSError concerns this picture alone
+            where = data or (value.get("path") if isinstance(value, dict) else None)
+            raise OSError(f"the row holds no picture, only '{where}'" if where else "the row holds no picture")
         return data
+
+
+def _group(file: Any, place: Any, group: int, columns: list[str]) -> Any:
+    """Some columns of a row group; FileError where its data are damaged."""
+    try:
+        return file.read_row_group(group, columns=columns)
+    except (OSError, ValueError) as error:
+        raise _damaged(place, error) from error
+
+
+def _label(value: Any, words: list[str]) -> str | None:
+    """What a row shows: text as it is, numbers by the names of the file; None where it is neither or beyond them."""
+    text = text_of(value.decode("utf-8", "replace") if isinstance(value, bytes) else value)
+    if not words or text in words or text is None:
+        return text
+    return words[int(text)] if text.isdecimal() and int(text) < len(words) else None
+
+
+def _damaged(place: Any, error: Exception) -> FileError:
+    return FileError(f"{place} cannot be read as Parquet: {' '.join(str(error).split()).rstrip('.')}. Fetch it again.")
 
 
 def _files(path: Path) -> list[Path]:
@@ -124,7 +147,7 @@ def _opened(file: Path) -> Any:
     try:
         return parquet.ParquetFile(file)
     except (OSError, ValueError) as error:  # ArrowInvalid is a ValueError
-        raise FileError(f"{file} cannot be read as Parquet: {str(error).rstrip('.')}. Fetch it again.") from error
+        raise _damaged(file, error) from error
 
 
 def _class_names(file: Any, column: str) -> list[str]:

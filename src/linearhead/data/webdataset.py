@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import tarfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 from ..errors import DataError, FileError
 from ..records import Skipped
 from .contract import IMAGE_ENDINGS, Dataset, by_name, split_named, split_of_shard
+from .manifest import text_of
 
 LABEL_KEYS = ("label", "class", "cls", "target", "category", "class_name")
 MOST_LABEL_BYTES = 2**20  # of a .cls or .json; a real one has a few
@@ -35,6 +36,7 @@ class _Sample:
     split: str = ""
     group: str | None = None
     trouble: str | None = None
+    described: set[str] = field(default_factory=set)  # the endings of what has spoken of it
 
 
 def recognises(path: Path) -> bool:
@@ -133,16 +135,18 @@ def _member(
         skipped.append(Skipped(f"{shard.name}/{member.name}", reason))
         return
     sample = here.setdefault(key, _Sample(shard, key, split=split))
-    if ending not in IMAGE_ENDINGS:
+    if ending in sample.described or (ending in IMAGE_ENDINGS and sample.picture):
+        what = "picture" if ending in IMAGE_ENDINGS else ending
+        skipped.append(Skipped(f"{shard.name}/{member.name}", f"a second {what} of one sample; the first is used"))
+    elif ending not in IMAGE_ENDINGS:
         _describe(sample, ending, archive, member)
-    elif sample.picture:
-        skipped.append(Skipped(f"{shard.name}/{member.name}", "a second picture of one sample; the first is used"))
     else:
         sample.picture = (member.offset_data, member.size)
 
 
 def _describe(sample: _Sample, ending: str, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
     """Reads a .cls or .json into the sample."""
+    sample.described.add(ending)
     file = archive.extractfile(member) if member.size <= MOST_LABEL_BYTES else None
     text = file.read() if file else b""
     try:
@@ -151,9 +155,9 @@ def _describe(sample: _Sample, ending: str, archive: tarfile.TarFile, member: ta
             return
         about: Any = json.loads(text)
         value = next((about[key] for key in LABEL_KEYS if about.get(key) is not None), None)
-        sample.label = sample.label or (str(value).strip() if isinstance(value, (str, int)) else None)
-        sample.split = split_named(str(about.get("split", ""))) or sample.split
-        sample.group = str(about["group"]) if about.get("group") is not None else None
+        sample.label = sample.label or text_of(value)
+        sample.split = split_named(text_of(about.get("split")) or "") or sample.split
+        sample.group = text_of(about.get("group")) or sample.group
     except (ValueError, AttributeError, KeyError, RecursionError):
         sample.trouble = f"its {ending} is damaged or of another form"
 

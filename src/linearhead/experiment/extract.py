@@ -108,7 +108,7 @@ def choose_pictures(dataset: Dataset, rows: np.ndarray, recipe: Recipe) -> Prepr
     for row in rng.permutation(rows)[:PROBED]:
         try:
             headers.append(images.probe(dataset.read(int(row))))
-        except Unreadable:
+        except (Unreadable, OSError):
             continue  # counted where it is decoded
     # where no header can be read, decoding will say so, picture by picture
     chosen = images.choose_preprocessing(headers) if headers else Preprocessing(64, 64)

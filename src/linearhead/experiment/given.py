@@ -56,7 +56,10 @@ class Given:
                     else:
                         self.tolerance.add(Skipped(self.dataset.names[row], not_finite(x)))
                 done(len(rows))
-        self.tolerance.check()
+        try:
+            self.tolerance.check()
+        except DataError as error:
+            raise DataError(of_rows(str(error))) from None
         return keys
 
     @cached_property

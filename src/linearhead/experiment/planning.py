@@ -119,13 +119,17 @@ def _pictures(
     pictures.features(extractor)
     each = (decoding + time.perf_counter() - begin) / max(len(good), 1)
     found.features, found.pictures = recipe.features, len(dataset)
-    found.picture_bytes = float(np.mean([_bytes(dataset.read(int(row))) for row in some]) * len(dataset))
+    found.picture_bytes = float(np.mean([_bytes(dataset, int(row)) for row in some]) * len(dataset))
     found.extract_seconds = len(dataset) * each / setting.total_cores
     found.number_bytes = np.dtype(extractor.row_type).itemsize
     return extractor.dimension(*looks.shape)
 
 
-def _bytes(picture: Any) -> int:
-    if isinstance(picture, bytes):
-        return len(picture)
-    return picture.nbytes if isinstance(picture, np.ndarray) else Path(picture).stat().st_size
+def _bytes(dataset: Dataset, row: int) -> int:
+    try:
+        picture = dataset.read(row)
+        if isinstance(picture, bytes):
+            return len(picture)
+        return picture.nbytes if isinstance(picture, np.ndarray) else Path(picture).stat().st_size
+    except OSError:  # the decoding has counted it
+        return 0

@@ -94,6 +94,8 @@ def span(objective: Objective) -> Span:
             return Span(dense @ U, lambda: U, lambda: float(np.sum(1 / np.maximum(values, least))))
         gram: Any = sum(part @ part.T for _, part in Rows.of(dense).columns())
         Z, energy, inverse = _factor(gram, _noise(design, gram))
+        if not len(energy):  # all rows are alike: one coordinate, 0 in each of them
+            return Span(np.zeros((design.n, 1), design.dtype), lambda: np.eye(design.d, 1), lambda: np.inf)
         # up to there U is orthonormal to the rounding of its type
         digits = np.finfo(np.float64).eps / np.finfo(design.dtype).eps
         sure = int(np.count_nonzero(energy >= 16 * digits * energy[:1]))

@@ -95,7 +95,8 @@ def thetas_of(
 ) -> list:
     """[θ per α], all by one product."""
     with objective.design.session():
-        W = U @ (moment[:, None] / (values[:, None] + alphas)[:, :, None]).reshape(len(moment), -1)
+        shrunk = moment[:, None] / (values[:, None] + alphas)[:, :, None]  # (r, alphas, k)
+        W = U @ shrunk.reshape(len(moment), len(alphas) * moment.shape[1])  # r is 0 where all rows are alike
     Ws = W.reshape(len(U), len(alphas), -1).transpose(1, 0, 2)
     return [np.vstack([W, means[1] - means[0] @ W]) for W in Ws]
 
