@@ -31,7 +31,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "linearhead"
 WHOLE = ("losses", "penalties", "objective", "solvers", "certificate", "path", "trust")
-ROOMS = (*WHOLE, "design", "data", "experiment", "metrics.py")
+ROOMS = (*WHOLE, "design", "data", "images", "features", "export", "estimators", "experiment", "metrics.py")
 SECONDS = 90  # of CPU time for one change; the quick tests of a file need less than a tenth of it
 EVERY_SECONDS = 300  # the same for all tests of the mathematics, which need less than a sixth of it
 
@@ -56,6 +56,7 @@ LENT, PRICE = "tests/test_lent_rows.py", "tests/test_model_price.py"
 PATH, LEFT = "tests/test_path.py", "tests/test_leaving_out.py"
 WALKED, JUDGING = "tests/test_path_definitions.py", "tests/test_judging_definitions.py"
 TRUST, TOLD = "tests/test_trust.py", "tests/test_trust_definitions.py"
+READERS, FEATURES, PATCHES = "tests/test_data_readers.py", "tests/test_features.py", "tests/test_features_patches.py"
 CURVE, GROUPS, TRACKS = "tests/test_learning_curve.py", "tests/test_groups.py", "tests/test_groups_verdict.py"
 EVERY = [  # the mathematics; a change that these do not notice survives
     *sorted(str(path.relative_to(ROOT)) for part in ("losses", "objective", "solvers") for path in
@@ -126,7 +127,7 @@ TESTS: dict[str, list[str]] = {  # the quick part of the tests of a room; the wh
     "objective/normal.py": [*PARTS, "-k", "known_from or few_rows"],
     "objective/price.py": [PRICE, TURNS],
     "objective/proximal.py": [*PARTS, KINKED, STEPS, "-k", "prox or subgradients or kink or fista or median"],
-    "objective/scales.py": [STEPS, SGD, *PARTS, "-k", "bounds or rates or metric or unit or one_over"],
+    "objective/scales.py": [STEPS, SGD, *PARTS, "-k", "bounds or rates or metric or units or one_over"],
     "objective/semismooth.py": ["tests/test_objective_semismooth.py"],
     "certificate/__init__.py": [PROVEN, CERTIFIED],
     "certificate/reach.py": [PROVEN, CERTIFIED],
@@ -149,7 +150,29 @@ TESTS: dict[str, list[str]] = {  # the quick part of the tests of a room; the wh
     "trust/conformal.py": [TOLD, TRUST, "-k", "definitions or sets"],
     "trust/noise.py": [TOLD, TRUST, "-k", "noise or random_labels"],
     "trust/novelty.py": [TOLD, TRUST, "-k", "usual or group or strangeness or unlike or constant"],
+    "estimators/goal.py": [*RUNNING, "tests/test_estimators.py", "-k", "beyond or few_iterations or tiny_numbers"],
+    "estimators/options.py": [*RUNNING, "-k", "options or misfit or margin"],
     "data/split.py": ["tests/test_data_split.py"],
+    "data/idx.py": ["tests/test_data_idx.py"],
+    "data/folder.py": ["tests/test_data_folder.py"],
+    **{
+        f"data/{name}.py": [READERS]
+        for name in ("__init__", "contract", "cifar", "manifest", "numpy_files", "webdataset")
+    },
+    "data/stored_rows.py": ["tests/test_feature_store.py", "-k", "not second_train and not several_processes"],
+    **{
+        f"images/{name}.py": ["tests/test_images_decode.py", "tests/test_images_truncation.py"]
+        for name in ("decode", "modes", "preprocessing", "source", "whole")
+    },
+    "images/many.py": ["tests/test_images_many.py", "-k", "not sixty_thousand"],
+    "images/duplicates.py": ["tests/test_duplicates.py", "-k", "not train_and"],
+    **{f"features/{name}.py": [FEATURES] for name in ("__init__", "color", "contract", "hog", "joined", "pixels")},
+    **{f"features/{name}.py": [PATCHES] for name in ("dictionary", "layer", "patches", "windows")},
+    "features/regions.py": ["tests/test_regions.py"],
+    **{
+        f"export/{name}.py": ["tests/test_export.py", "-k", "onnx_graph or numbers or card or told or gathering"]
+        for name in ("card", "onnx_features", "onnx_graph", "page", "predictor", "source")
+    },
     "experiment/judge.py": [JUDGING],
     "experiment/judging.py": [JUDGING, "tests/test_given.py", "-k", "definitions or trained"],
     "experiment/roles.py": [JUDGING, GROUPS, "-k", "definitions or two_sides or groups_that"],

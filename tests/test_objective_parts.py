@@ -435,6 +435,19 @@ def test_the_metric_is_mean_squares_and_never_0():
     close(objective.column_metric()[:, 0], wanted, 1e-9)
     flat = replace(objective, design=replace(objective.design, energy=np.array([0.0, 4.0, 0.0, 1.0])))
     assert flat.column_metric()[:, 0].tolist() == [4e-12, 4, 4e-12, 1, 1]
+    tiny = replace(objective, design=replace(objective.design, energy=1e-18 * flat.design.energy))
+    close(tiny.column_metric()[:-1, 0], 1e-18 * flat.column_metric()[:-1, 0], 1e-15)
+    nothing = replace(objective, design=replace(objective.design, energy=np.zeros(4)))
+    assert np.all(nothing.column_metric() > 0)
+
+
+def test_gradients_are_measured_in_units_of_tiny_columns():
+    """A hundred times the largest column's root mean square, where that is below 1."""
+    objective = problem(Case())[0]
+    for size in (0.0, 1e-30, 1e-6, 0.009, 0.01, 0.011, 1.0, 1e9):
+        energy = size**2 * np.array([0.25, 1.0, 0.0, 0.1])
+        unit = replace(objective, design=replace(objective.design, energy=energy)).unit
+        assert unit == pytest.approx(100 * size if 0 < size < 0.01 else 1)
 
 
 @pytest.mark.parametrize("weights", WEIGHTS)

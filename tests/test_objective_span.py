@@ -130,13 +130,17 @@ def test_what_single_precision_leaves_of_the_mean_is_no_direction(offset, standa
         assert other.U.shape[1] == n - 1
 
 
-def test_single_precision_keeps_directions_that_it_can_tell():
+@pytest.mark.parametrize("size", [1e-9, 1, 1e5])
+def test_single_precision_keeps_directions_that_it_can_tell(size):
+    """At any size, and orthonormal ones, although the energy of the last is 1e-10 of the first's."""
     X = np.random.default_rng(0).normal(size=(14, 40))
     U, s, Vt = np.linalg.svd(X - X.mean(axis=0), full_matrices=False)
     s[12] = 1e-5 * s[0]
-    design = design_of(((U * s) @ Vt).astype(np.float32), threads=1).fitted(None)
+    design = design_of((size * (U * s) @ Vt).astype(np.float32), threads=1).fitted(None)
     objective = Objective(design, np.arange(14) % 3, 3, LOSSES["cross_entropy"](), PENALTIES["l2"](), 0.07)
-    assert spanned(objective).U.shape[1] == 13
+    found = spanned(objective).U
+    assert found.shape[1] == 13
+    close(found.T @ found, np.eye(13), 4e-7)
 
 
 def test_the_basis_of_equal_weights_is_the_rows_themselves():
