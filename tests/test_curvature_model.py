@@ -79,6 +79,15 @@ def test_columns_of_any_size(loss, alpha):
     assert (near.scale == 1).all()
 
 
+def test_columns_of_another_size_than_the_intercepts_have_a_power_of_two_as_their_unit():
+    for spread in (0.0, 1e-3, 0.02, 1.0, 1e3):
+        assert sampling.unit_of(spread) == 1
+    for spread in (1e-30, 0.9e-3, 1.1e3, 1e12):
+        unit = sampling.unit_of(spread)
+        assert np.log2(unit) == round(np.log2(unit))
+        assert 2**-0.5 <= unit / spread <= 2**0.5
+
+
 def test_columns_are_scaled_once_the_largest_is_over_a_hundred_times_the_median():
     usual = np.array([2.0, 2.0, 2.0, 0.0, 200.0])
     assert (sampling.column_scale(usual, 0.5) == 1).all()
@@ -293,6 +302,23 @@ def test_one_direction_left_out_has_its_own_energy(monkeypatch):
     assert basis.rest == pytest.approx(0.25, rel=1e-3)
     assert not basis.full
     assert basis.design is not None
+
+
+@pytest.mark.parametrize("all_of_them", [True, False])
+def test_what_leading_directions_leave_out_is_a_mean_energy(all_of_them, monkeypatch):
+    """Of the directions dropped, and of what had been left out before, if anything."""
+    energies = np.array([9.0, 4.0, 2.0, 1.0, 0.5, 0.25])
+    if not all_of_them:
+        for name, value in (("FULL_EIGEN", 4), ("SKETCH", 4), ("SAMPLE_ROWS", 60)):
+            monkeypatch.setattr(sampling, name, value)
+    basis = sample_basis(objective_of(spread(60, energies), "squared", 0.1))
+    assert basis.full == all_of_them
+    for most in (1, 3):
+        few = basis.leading(most)
+        np.testing.assert_allclose(np.mean(few.projected**2, axis=0), energies[:most], rtol=1e-3)
+        np.testing.assert_array_equal(few.U, basis.U[:, :most])
+        assert few.rest == pytest.approx(energies[most:].mean(), rel=1e-3)
+    assert basis.leading(6).rest == pytest.approx(basis.rest)
 
 
 def test_directions_of_a_millionth_of_the_energy_are_those_of_rounding(monkeypatch):
