@@ -165,7 +165,12 @@ TESTS: dict[str, list[str]] = {  # the quick part of the tests of a room; the wh
         for name in ("decode", "modes", "preprocessing", "source", "whole")
     },
     "images/many.py": ["tests/test_images_many.py", "-k", "not sixty_thousand"],
-    "images/duplicates.py": ["tests/test_duplicates.py", "-k", "not train_and"],
+    "images/duplicates.py": [
+        "tests/test_duplicates_definitions.py",
+        "tests/test_duplicates.py",
+        "-k",
+        "not train_and",
+    ],
     **{f"features/{name}.py": [FEATURES] for name in ("__init__", "color", "contract", "hog", "joined", "pixels")},
     **{f"features/{name}.py": [PATCHES] for name in ("dictionary", "layer", "patches", "windows")},
     "features/regions.py": ["tests/test_regions.py"],
