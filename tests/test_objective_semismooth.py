@@ -47,6 +47,15 @@ def test_the_direction_is_that_of_the_whole_hessian(loss, intercept, columns, mo
         np.testing.assert_allclose(scores(smooth, settled.theta), settled.s, atol=1e-12)
 
 
+def test_where_nothing_is_free_the_penalty_is_all_that_bends():
+    smooth, settled = smoothed("hinge", alpha=0.05)
+    G = np.random.default_rng(0).normal(size=settled.theta.shape)
+    for damping in (0.0, 0.2):
+        p = direction(smooth, Gram.of(smooth.design), np.zeros(0, int), np.zeros((0, 3)), np.zeros(0), G, damping)
+        np.testing.assert_allclose((0.05 + damping) * p[:-1], -G[:-1])
+        assert not p[-1].any()  # no slope of the intercept without a multiplier that moves
+
+
 def test_of_two_classes_many_more_free_rows_than_columns_are_few_unknowns():
     """Newton's method takes them, whose own system would be far too large."""
     rng = np.random.default_rng(0)
