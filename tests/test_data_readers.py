@@ -610,6 +610,8 @@ def test_features_computed_elsewhere(tmp_path, dtype):
         ({"x": STACK, "y": Y, "images": STACK}, "two arrays"),
         ({"x": STACK, "y": Y, "x_train": STACK, "y_train": Y}, "not clear"),
         ({"x": STACK, "y": Y, "classes": np.array(["one"])}, "names 1 classes"),
+        ({"x": STACK, "y": [8, 9, 9, 10, 8, 0], "classes": np.array(list("abcdefghij"))}, "beyond them, such as 10"),
+        ({"x": STACK, "y": ["0", "1", "\u00b2", "0", "1", "1"], "classes": np.array(list("abc"))}, "such as \u00b2"),
         ({"x_train": np.ones((6, 4)), "y_train": Y, "x_test": np.ones((6, 5)), "y_test": Y}, "different shapes"),
     ],
 )

@@ -225,8 +225,9 @@ def _class_names(labels: list[str], slots: dict[Slot, np.ndarray], path: Path) -
     names = [str(name) for name in slots["classes", ""].tolist()]
     if set(labels) <= set(names):
         return labels
-    if not all(label.isdigit() and int(label) < len(names) for label in labels):
-        raise DataError(f"{path} names {len(names)} classes, but has labels beyond them, such as {max(labels)}.")
+    beyond = next((label for label in labels if not (label.isdecimal() and int(label) < len(names))), None)
+    if beyond is not None:
+        raise DataError(f"{path} names {len(names)} classes, but has labels beyond them, such as {beyond}.")
     return [names[int(label)] for label in labels]
 
 
