@@ -251,7 +251,9 @@ def test_the_sample_is_every_fourth_row():
     here = objective(X, y)
     there = LentObjective.of(objective(into("strict", X), y))
     theta = np.random.default_rng(0).standard_normal((4, 4))
+    before = here.count.passes, there.count.passes
     a, b = here.sample().at(theta), there.sample().at(there.into(theta))
+    assert there.count.passes - before[1] == here.count.passes - before[0] == pytest.approx(0.25, rel=0.01)
     assert b.value == pytest.approx(a.value, rel=1e-6)
     np.testing.assert_allclose(to_host(b.gradient), a.gradient, atol=1e-5)
     assert LentObjective.of(objective(into("strict", X[:900]), y[:900])).sample() is None
