@@ -79,6 +79,13 @@ def test_groups_are_dealt_out_in_proportion():
             assert abs((parts[y == c] == name).mean() - share) < 0.03
 
 
+def test_one_class_leaves_another_its_last_group():
+    """b trains on group 1 or 2; 2 would leave nothing of c, which trains on 0, to judge."""
+    y, g = np.array([1, 2, 0, 1, 0, 2]), np.array([0, 0, 1, 2, 2, 3])
+    parts = split(y, {"train": 0.5, "test": 0.5}, 0, groups=g)
+    assert all(set(parts[y == c]) == {"train", "test"} for c in range(3))
+
+
 def test_two_people_who_show_every_class_are_told_apart():
     y = np.tile(np.arange(10), 20)
     g = np.repeat(["anna", "ben"], 100)

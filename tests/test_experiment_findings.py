@@ -482,6 +482,14 @@ def test_labels_are_doubted_by_more_where_most_are_not_told_at_all():
     assert "label-errors" in codes(run)
 
 
+def test_classes_that_are_not_told_apart_are_not_called_wrong_labels():
+    """HOG of 20 letters of one alphabet × 16, sound labels: mistakes lie between similar letters."""
+    run, said = make_run(), {"n": 320, "classes": 20, "noise": 0.08, "gain": 13.2}
+    for wrong, beyond, told in ((0.42, 1.3, False), (0.42, 7.8, True), (0.3, 1.3, True)):
+        run.probes["labels"] = said | {"wrong": wrong, "beyond": beyond}
+        assert ("label-errors" in codes(run)) == told
+
+
 def test_a_confidence_that_wrong_labels_lowered_is_not_blamed_on_other_pictures():
     low = {"ece": 0.13, "chance": 0.05, "stated": 0.79, "right": 0.92}
     sound, noisy, high = make_run(), wrong_labels(), wrong_labels()

@@ -14,6 +14,7 @@ from linearhead.experiment.curve import curve_of, extended
 from linearhead.images import Preprocessing
 from linearhead.losses import LOSSES
 from linearhead.records import Trust
+from linearhead.trust import noise
 
 TRACKS, FRAMES = 30, 20
 GROUPS = np.repeat(np.arange(TRACKS), FRAMES)
@@ -118,6 +119,10 @@ def test_one_track_under_a_wrong_label_is_one_sign():
     assert LOSSES["cross_entropy"].proper
     assert alone["noise"] == whole["noise"] > 0.02
     assert whole["gain"] < alone["gain"] / 10
+    assert noise._of_others(np.array([1, 1, 1, 2]), np.array([0, 0, 1, 1])).tolist() == [1, 1, 2, 0]
+    told = [noise._similar(scores, given, np.full((600, 3), 1 / 3), g)[GROUPS == 4] for g in (np.arange(600), GROUPS)]
+    assert told[0].min() > 0.9  # the other frames say that the two classes are similar
+    assert told[1] == pytest.approx(0.5)
 
 
 def test_sentences_and_flattery_count_tracks():

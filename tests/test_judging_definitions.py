@@ -293,6 +293,15 @@ def test_neighbours_vote_by_counting(alike):
     assert told.get("independent") == (metrics.independent(groups, right) if alike else None)
 
 
+def test_neighbours_of_the_same_group_never_vote():
+    """Two groups of six and three rows: of the six only three others may vote, and all say what is not so."""
+    groups = np.repeat([0, 1], [6, 3])
+    Z, y = np.arange(9.0)[:, None], np.repeat([0, 1], [6, 3])
+    assert probes.neighbours(Z, y, groups=groups).tolist() == [1] * 6 + [0] * 3
+    assert probes.neighbours(Z, y, groups=np.zeros(9)).tolist() == [-1] * 9
+    assert probes._found(Z, y, np.zeros(9))["accuracy"] == 0
+
+
 def test_the_column_that_tells_classes_best(monkeypatch):
     monkeypatch.setattr(probes, "COLUMNS", 2)
     rng, y = np.random.default_rng(5), np.arange(90) % 3

@@ -506,6 +506,7 @@ EMPTY = {
     "model",
     "judged_pictures",
     "judged_right",
+    "judged_keys",
     "judged_groups",
 }  # no name of the user is there
 

@@ -150,9 +150,22 @@ def test_the_share_of_random_labels_is_estimated_whatever_the_temperature(share,
     rng = np.random.default_rng(1)
     flipped = rng.permutation(6000)[: round(6000 * share)]
     y[flipped] = (y[flipped] + rng.integers(1, 8, len(flipped))) % 8
-    found, gain = label_noise(s, y, softmax)
+    found, gain, _ = label_noise(s, y, softmax)
     assert found == pytest.approx(share, abs=0.012)
     assert (gain > 20) == (share > 0)
+
+
+def test_similar_classes_are_no_wrong_labels():
+    """Five pairs of classes: of a quarter of the rows the classifier is sure of the other one of the pair."""
+    rng, truth = np.random.default_rng(0), np.arange(400) % 10
+    confused, drawn_anew = rng.random(400) < 0.25, rng.random(400) < 0.1
+    s = 4 * np.eye(10)[np.where(confused, truth ^ 1, truth)] + rng.normal(0, 0.5, (400, 10))
+    share, gain, beyond = label_noise(s, truth, softmax)
+    assert share > 0.05
+    assert gain > 10
+    assert beyond < 0.5
+    y = np.where(drawn_anew, (truth + rng.integers(1, 10, 400)) % 10, truth)
+    assert label_noise(s, y, softmax).beyond > 3
 
 
 def test_noise_of_two_classes_and_of_very_many_cells(monkeypatch):

@@ -105,7 +105,7 @@ def test_label_noise_is_the_likeliest(k):
 
     both = minimize(cost, [0.0, 0.1], bounds=[(-2, 2), (0, 1)])
     alone = minimize(lambda at: cost([at[0], 0.0]), [0.0], bounds=[(-2, 2)])
-    found, gain = label_noise(s, y, softmax)
+    found, gain, _ = label_noise(s, y, softmax)
     assert found == pytest.approx(both.x[1] * (k - 1) / k, abs=3e-3)
     assert gain == pytest.approx(1500 * (alone.fun - both.fun), rel=0.03)
 

@@ -293,6 +293,9 @@ class Duplicates:
     )
 
 
+KEY = 12  # of few digits a hundred thousand pictures have two alike in 2 of 100 000 cases
+
+
 @dataclass
 class Run:
     """Everything a run leaves behind besides the model."""
@@ -323,6 +326,7 @@ class Run:
     unsure: list[int] = field(default_factory=list)  # indices into pictures, the least sure first
     judged_pictures: str = ""  # SHA-256 of the contents of the test pictures, in their order
     judged_right: str = ""  # "1" or "0" for each of them
+    judged_keys: str = ""  # KEY hexadecimal digits of each one's own SHA-256: which of them another run has judged, too
     judged_groups: list[int] = field(default_factory=list)  # where they come in groups: which, for each of them
     model: str = ""  # the model's identity: 16 hexadecimal digits of its weights' SHA-256
     muted: list[str] = field(default_factory=list)  # codes of findings that the user does not want to hear

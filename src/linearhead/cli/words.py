@@ -182,14 +182,16 @@ def compared_lines(found: dict[str, Any]) -> Iterator[str]:
     for pair in found["pairs"]:
         names = f"{readable(pair['first'])} against {readable(pair['second'])}: "
         if pair["p"] is None:
-            yield names + "they did not judge the same pictures, so no paired test"
+            yield names + "no picture judged both, so no paired test"
             continue
+        judged = max(run["n"] or 0 for run in found["runs"] if run["run"] in (pair["first"], pair["second"]))
+        some = "" if pair["n"] == judged else f" on the {pair['n']} pictures that judged both"
         word = "they differ" if pair["p_adjusted"] < 0.05 else "no difference is shown"
         among = sum(other["p"] is not None for other in found["pairs"])
         adjusted = f", {pair['p_adjusted']:.3g} among {among} pairs (Holm)" if among > 1 else ""
         yield (
-            f"{names}{word} (only the first right on {pair['only_first']}, only the second on {pair['only_second']}; "
-            f"McNemar p = {pair['p']:.3g}{adjusted})"
+            f"{names}{word}{some} (only the first right on {pair['only_first']}, only the second on "
+            f"{pair['only_second']}; McNemar p = {pair['p']:.3g}{adjusted})"
         )
     counted = max(found["judged_by"], key=lambda seen: seen["models"] or 0)
     if (counted["models"] or 0) > 2:

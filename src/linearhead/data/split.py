@@ -120,13 +120,24 @@ def _by_group(y: np.ndarray, g: np.ndarray, fractions: np.ndarray, keys: np.ndar
     for group in np.argsort(key, kind="stable").tolist():
         for c in classes_of[group][0]:
             holders[c].append(group)
+
+    def last_of_another(group: int) -> bool:
+        """Whether a class that trains already could then have nothing that judges."""
+        others = [holders[c] for c in classes_of[group][0]]
+        return any(
+            sum(place[g] < 0 for g in own) == 1 and any(place[g] == train for g in own)
+            for own in others
+            if len(own) > 1
+        )
+
     rarest = sorted(range(len(totals)), key=lambda c: len(holders[c]))
     for part in (train, judge):
         for c in rarest:
             if not any(place[group] == part for group in holders[c]):
-                free = next((group for group in holders[c] if place[group] < 0), None)
-                if free is not None:
-                    assign(free, part)
+                free = [group for group in holders[c] if place[group] < 0]
+                spared = (group for group in free if part == judge or not last_of_another(group))
+                if free:
+                    assign(next(spared, free[0]), part)
     for group in sorted(np.flatnonzero(place < 0).tolist(), key=lambda i: (-len(rows_of[i]), key[i])):
         classes, counts = classes_of[group]
         # per class relative to the class, so that a rare class is dealt out as evenly as a common one

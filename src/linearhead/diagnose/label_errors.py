@@ -3,7 +3,9 @@
 Threshold: labels drawn at random explain the out-of-fold scores best with at least SHARE of them wrong
 (`trust.noise`), and better than no wrong label by GAIN nats (twice that is χ² with one degree of freedom: p < 0.002).
 Hard pictures alone look like up to 4 % wrong; calibrated on planted flips and clean data (docs/diagnoses.md). Where
-those classifiers are right on less than half, hard pictures look like more, and twice the nats are asked.
+those classifiers are right on less than half, hard pictures look like more, and twice the nats are asked; where they
+are mistaken on more than UNTOLD of the pictures beside those labels, wrong labels have to explain by BEYOND nats what
+confusions of similar classes do not.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from .next_command import elsewhere
 
 CODE = "label-errors"
 SHARE, GAIN, LEAST = 0.05, 5.0, 50
+UNTOLD, BEYOND = 0.25, 3.0
 FILES = ("folder", "manifest")  # readers whose pictures are files, so that a table of them can be mended
 SHEET = "labels.csv"
 SETTLED = ("--reader", "--group", "--test-share", "--valid-share")  # options that the table has answered
@@ -21,8 +24,11 @@ SETTLED = ("--reader", "--group", "--test-share", "--valid-share")  # options th
 def check(run: Run) -> Finding | None:
     seen = run.probes.get("labels", {})
     n, share, gain = seen.get("n") or 0, seen.get("noise"), seen.get("gain") or 0.0
-    asked = GAIN if (seen.get("wrong") or 0.0) <= 0.5 else 2 * GAIN
+    wrong, beyond = seen.get("wrong") or 0.0, seen.get("beyond")
+    asked = GAIN if wrong <= 0.5 else 2 * GAIN
     if n < LEAST or share is None or share < SHARE or gain < asked:
+        return None
+    if wrong - share > UNTOLD and beyond is not None and beyond < BEYOND:
         return None
     return Finding(
         code=CODE,

@@ -1,4 +1,4 @@
-"""Runs side by side: their numbers, and a paired test where both judged the very same pictures (McNemar 1947)."""
+"""Runs side by side: their numbers, and a paired test on the pictures that judged both (McNemar 1947)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from ..diagnose.test_reused import flattery
 from ..errors import UsageError
 from ..metrics import holm, mcnemar
-from ..records import Run
+from ..records import KEY, Run
 from . import ledger
 from .run_folder import load_record
 
@@ -66,12 +66,23 @@ def _numbers(name: str, run: Run) -> dict[str, Any]:
 
 
 def _pair(name: str, run: Run, other_name: str, other: Run) -> dict[str, Any]:
-    """Whether the two differ on the pictures that both judged; nulls where those are not the same."""
-    found = dict.fromkeys(("only_first", "only_second", "p", "p_adjusted"))
-    pair: dict[str, Any] = {"first": name, "second": other_name} | found
-    if run.judged_pictures and run.judged_pictures == other.judged_pictures:
-        first, second = (np.frombuffer(r.judged_right.encode("ascii"), np.uint8) == ord("1") for r in (run, other))
-        groups = run.judged_groups or other.judged_groups
-        alike = np.array(groups) if groups and len(groups) == len(first) else None
-        pair["only_first"], pair["only_second"], pair["p"] = mcnemar(first, second, alike)
+    """Whether the two differ on the n pictures that judged both; nulls where there are none."""
+    pair: dict[str, Any] = {"first": name, "second": other_name, "n": 0}
+    pair |= dict.fromkeys(("only_first", "only_second", "p", "p_adjusted"))
+    places = _shared(run, other)
+    pair["n"] = len(places[0])
+    if pair["n"]:
+        rights = (np.frombuffer(r.judged_right.encode("ascii"), np.uint8) == ord("1") for r in (run, other))
+        first, second = (right[place] for right, place in zip(rights, places, strict=True))
+        known = [np.array(r.judged_groups)[p] for r, p in zip((run, other), places, strict=True) if r.judged_groups]
+        pair["only_first"], pair["only_second"], pair["p"] = mcnemar(first, second, known[0] if known else None)
     return pair
+
+
+def _shared(run: Run, other: Run) -> tuple[np.ndarray, np.ndarray]:
+    """Where the pictures that judged both stand in each, (n,) twice; of equal ones in a set the first."""
+    if run.judged_pictures and run.judged_pictures == other.judged_pictures:
+        rows = np.arange(len(run.judged_right))
+        return rows, rows
+    keys = (np.frombuffer(r.judged_keys.encode("ascii"), f"S{KEY}") for r in (run, other))
+    return np.intersect1d(*keys, return_indices=True)[1:]

@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import __version__, diagnose
 from ..files import sha256
-from ..records import GIVEN, DataSummary, Duplicates, Finding, Run
+from ..records import GIVEN, KEY, DataSummary, Duplicates, Finding, Run
 from ..store import Model
 from . import copies as copying
 from . import examine as examining
@@ -91,6 +91,7 @@ class Conclusion:
                 run.evaluations["test"] = evaluation(model, answers, y[n:], apart)
                 nearest_baseline(run.evaluations["test"], X, y, n, plan.seed, plan.standardize is not False)
                 run.judged_pictures = sha256(b"".join(prepared.keys[n:]))
+                run.judged_keys = "".join(key.hex()[:KEY] for key in prepared.keys[n:])
                 run.judged_groups = [] if apart is None else np.unique(apart, return_inverse=True)[1].tolist()
                 run.judged_right = "".join("01"[int(hit)] for hit in answers.predicted == y[n:])
             run.duplicates = copied(prepared, model, answers, apart)

@@ -67,18 +67,20 @@ def _found(Z: np.ndarray, y: np.ndarray, groups: np.ndarray | None) -> dict[str,
 
 
 def neighbours(Z: np.ndarray, y: np.ndarray, k: int = 5, groups: np.ndarray | None = None) -> np.ndarray:
-    """The commonest class code among each row's k nearest others, none of its group (n,), (n,): a cue may sort classes
-    along one line, where no linear classifier finds those in the middle. Columns of deviation 1."""
+    """The commonest class code among each row's k nearest others, none of its group (n,), (n,), −1 where all are of its
+    group: a cue may sort classes along one line, where no linear classifier finds those in the middle. Columns of
+    deviation 1."""
     _, codes = np.unique(y, return_inverse=True)
     Z = (Z - Z.mean(axis=0)) / np.maximum(Z.std(axis=0), 1e-9)
     length = np.einsum("ij,ij->i", Z, Z)
     distance = length[:, None] + length[None] - 2 * Z @ Z.T
     own = np.arange(len(Z)) if groups is None else np.unique(groups, return_inverse=True)[1]
     distance[own[:, None] == own] = np.inf
-    nearest = codes[np.argpartition(distance, min(k, len(Z) - 1) - 1, axis=1)[:, :k]]
+    nearest = np.argpartition(distance, min(k, len(Z) - 1) - 1, axis=1)[:, :k]
+    others = np.isfinite(np.take_along_axis(distance, nearest, axis=1))  # of other groups there may be fewer than k
     votes = np.zeros((len(Z), codes.max() + 1))
-    np.add.at(votes, (np.arange(len(Z))[:, None], nearest), 1)
-    return votes.argmax(axis=1)
+    np.add.at(votes, (np.arange(len(Z))[:, None], codes[nearest]), others)
+    return np.where(others.any(axis=1), votes.argmax(axis=1), -1)
 
 
 def column(X: np.ndarray, y: np.ndarray, seed: int) -> dict[str, Any]:

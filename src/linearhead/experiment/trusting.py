@@ -170,6 +170,7 @@ def noise(model: Model, scores: np.ndarray, y: np.ndarray, groups: np.ndarray | 
         found["independent"] = count
     probabilities: Any = LOSSES[model.loss]().probabilities
     if probabilities(scores[:1]) is not None:
-        share, gain = label_noise(scores, y, probabilities)
-        found["noise"], found["gain"] = share, gain * count / len(y)
+        noisy = label_noise(scores, y, probabilities, groups)
+        found["noise"], found["gain"] = noisy.share, noisy.gain * count / len(y)
+        found["beyond"] = noisy.beyond * count / len(y)
     return found
