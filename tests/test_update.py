@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 from linearhead.cli import cli
 from linearhead.cli.words import outcome_lines
 from linearhead.errors import DataError, UsageError
-from linearhead.experiment import Progress, evaluate, run_folder, train, update, updating
+from linearhead.experiment import Progress, compare, evaluate, run_folder, train, update, updating
 from linearhead.experiment.recipe import Recipe
 
 
@@ -95,6 +95,13 @@ def test_evaluate_knows_which_pictures_an_updated_model_has_trained_on(place, up
     after = evaluate(updated.folder, place / "old")
     assert (after.which, after.evaluation.n) == (before.which, before.evaluation.n) == ("test", 48)
     assert evaluate(updated.folder, place / "more").evaluation.n == 8
+
+
+def test_an_updated_model_is_compared_on_the_old_test_pictures(place, updated):
+    run = run_folder.load_record(place / "run")[1]
+    pair = compare([place / "run", updated.folder])["pairs"][0]
+    assert pair["n"] == run.evaluations["test"].n < updated.run.evaluations["test"].n
+    assert pair["only_first"] + pair["only_second"] < pair["n"] / 4
 
 
 def test_new_classes_are_learned_and_another_update_goes_on(place, updated):

@@ -84,5 +84,6 @@ def _shared(run: Run, other: Run) -> tuple[np.ndarray, np.ndarray]:
     if run.judged_pictures and run.judged_pictures == other.judged_pictures:
         rows = np.arange(len(run.judged_right))
         return rows, rows
-    keys = (np.frombuffer(r.judged_keys.encode("ascii"), f"S{KEY}") for r in (run, other))
-    return np.intersect1d(*keys, return_indices=True)[1:]
+    keys, others = (np.frombuffer(r.judged_keys.encode("ascii"), f"S{KEY}") for r in (run, other))
+    _, first, second = np.intersect1d(keys, others, return_indices=True)
+    return first, second

@@ -6,8 +6,8 @@ a finer one; for each ε by expectation maximisation: r_i = (ε/k) / ((1 − ε)
 labels is then ε (k − 1)/k.
 
 Classes that a classifier cannot tell apart leave such a tail, too, but not towards all alike. So a third part competes,
-in which an answer is a mistake, and the label drawn by q(y | answer): counted from the mistakes of other rows between the
-two classes, either way round, and PRIOR more, shared out as probabilities are. `beyond` is what ε adds to that.
+in which an answer is a mistake, and the label drawn by q(y | answer): counted from the mistakes of other rows between
+the two classes, either way round, and PRIOR more, shared out as probabilities are. `beyond` is what ε adds to that.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ def _mixed(p: np.ndarray, *others: np.ndarray | float) -> tuple[float, list[floa
 
 
 def _similar(s: np.ndarray, y: np.ndarray, p: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """The labels' probabilities q (n,), if all answers by scores s (n, k) were mistakes; p (n, k) says which classes are
-    similar where rows of other groups show few."""
+    """The labels' probabilities q (n,), if all answers by scores s (n, k) were mistakes; p (n, k) says which classes
+    are similar where rows of other groups show few."""
     n, k = s.shape
     answer = s.argmax(axis=1)
     wrong = np.flatnonzero(answer != y)
