@@ -176,7 +176,8 @@ class Objective(Judging, Proximal, Scales, MiniBatches):
         no loss they add up to 0 over the classes; what rounding leaves of that goes, as no step can make it vanish."""
         mean = self.design.from_rows(sums)
         mean /= self.total
-        return self._without_shift(mean)
+        # θ's order: what a solver does with steps and slopes goes through all numbers of both
+        return np.ascontiguousarray(self._without_shift(mean))
 
     def _without_shift(self, mean: np.ndarray) -> np.ndarray:
         if self.loss.shift_invariant:
