@@ -6,7 +6,7 @@ from math import factorial, sqrt
 import numpy as np
 import pytest
 
-from linearhead import LinearClassifier
+from linearhead import LinearClassifier, certificate
 from linearhead.certificate import prove, settle
 from linearhead.certificate.reach import SAFE, Curvature, Reach, inverted, pair_squares, pulled, remainder
 from linearhead.objective.duality import Gap
@@ -104,6 +104,15 @@ def test_without_an_intercept_only_weights_move():
     lengths = np.array([1.0, 9.0])
     expected = sqrt(2 * certificate.gap / 0.02) * sqrt(2) * lengths[:, None]
     np.testing.assert_allclose(reach(lengths, np.array([0, 2]), 3), expected + 0 * np.ones(3), rtol=2e-5)
+
+
+def test_above_a_residual_nothing_is_sought_of_rows(monkeypatch):
+    objective, theta, *_ = fitted("hinge")
+    whole, _ = prove(objective, theta, 1e-6)
+    assert prove(objective, theta, 1e-6, most=whole.residual)[0] == whole
+    monkeypatch.setattr(certificate, "settle", None)
+    found, reach = prove(objective, theta, 1e-6, most=whole.residual / 2)
+    assert (found, reach.gap) == (replace(whole, undecided=None), np.inf)
 
 
 def test_a_rows_reach_adds_up_what_bends_what_pulls_and_what_kinks():

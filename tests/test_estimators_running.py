@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from linearhead import LinearClassifier, LogisticClassifier, MarginClassifier, SoftmaxClassifier
+from linearhead import LinearClassifier, LogisticClassifier, MarginClassifier, SoftmaxClassifier, certificate
+from linearhead.design import contract
 from linearhead.errors import ConvergenceWarning, DataError, DataWarning, UsageError
 from linearhead.losses import LOSSES
 from linearhead.objective import misfit
@@ -13,6 +14,16 @@ from linearhead.solvers import SOLVERS
 from test_estimators import data
 
 SOLVERS_OF_SOFTMAX = [name for name in SOLVERS if not misfit("cross_entropy", "l2", name)]
+
+
+def test_a_fit_opens_threads_once_and_judges_rows_once(monkeypatch):
+    held, settled, hold, settle = [], [], contract.one_blas_thread, certificate.settle
+    monkeypatch.setattr(contract, "one_blas_thread", lambda: held.append(1) or hold())
+    monkeypatch.setattr(certificate, "settle", lambda *given: settled.append(1) or settle(*given))
+    X, y = data(160)
+    model = MarginClassifier(loss="crammer_singer", alpha=1e-5).fit(X.astype(np.float32) + 5, y)
+    assert model.coef_.dtype == np.float64  # rounded weights were not good enough, and were looked at before
+    assert (len(held), len(settled)) == (2, 1)  # the rows' moments, then all the rest
 
 
 # ── curves ────────────────────────────────────────────────────────────────────────────────────────

@@ -39,9 +39,15 @@ def certify(
 
 
 def prove(
-    objective: Objective, theta: np.ndarray, tol: float, multipliers: np.ndarray | None = None, relative: bool = False
+    objective: Objective,
+    theta: np.ndarray,
+    tol: float,
+    multipliers: np.ndarray | None = None,
+    relative: bool = False,
+    most: float = np.inf,
 ) -> tuple[Certificate, Reach]:
-    """The certificate, and how far scores of any rows can still move."""
+    """The certificate, and how far scores of any rows can still move; of rows nothing where the residual is above
+    `most`."""
     precise = objective.precise()
     counted = multipliers is None and precise.loss.name in MONOTONE
     told = Curvature(precise, Gap(None, 0.0, 0.0))
@@ -54,6 +60,8 @@ def prove(
         residual = precise.prox_residual(precise.smooth_at(theta)) if precise.kinked else found.point.residual
     gap = float(found.bound) if objective.alpha else None
     certified = bool(residual <= tol)
+    if residual > most:
+        return Certificate(float(value), gap, float(residual), tol, certified, None), Reach(np.inf, 0.0, None, None)
     undecided, reach = settle(Curvature(precise, found, multipliers), theta)
     return Certificate(float(value), gap, float(residual), tol, certified, undecided), reach
 

@@ -8,6 +8,7 @@ columns of unit variance; `coef_` is in the units of X all the same.
 from __future__ import annotations
 
 import warnings
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -146,9 +147,10 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
         Ctrl-C sets every attribute to the best parameters so far, then raises KeyboardInterrupt. A fit that fails, is
         refused or has no parameters yet leaves every attribute as it was.
         """
-        with whole_or_nothing(self):
+        with whole_or_nothing(self), ExitStack() as held_open:
             solver = self._make_solver()
             objective = self._objective(X, y, sample_weight)
+            held_open.enter_context(objective.design.session())  # one for the solver and what is proven
             check_passes(objective.design, self.loss, self.penalty, self.solver_)
             goal = Goal.of(self, objective)
             solver = goal.given(solver)
@@ -278,12 +280,12 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
         kind, proof = np.float32 if objective.design.dtype == np.float32 else np.float64, None
         self._keep(objective, solution.point.theta, kind)
         try:
-            with objective.design.session():
+            most = goal.aim if kind is np.float32 and goal.near(solution.status) else np.inf
+            returned = self._prove(objective, solution, goal, most)
+            if self.certificate_.residual > most:
+                self._keep(objective, solution.point.theta, np.float64)  # the optimum within tol has more digits
                 returned = self._prove(objective, solution, goal)
-                if kind is np.float32 and goal.near(solution.status) and self.certificate_.residual > goal.aim:
-                    self._keep(objective, solution.point.theta, np.float64)  # the optimum within tol has more digits
-                    returned = self._prove(objective, solution, goal)
-                proof = self._separation(objective, returned)
+            proof = self._separation(objective, returned)
         except KeyboardInterrupt:  # the weights are kept, with nothing proven
             self.status_, self.certificate_, self._reach = Status.INTERRUPTED, None, None
         if proof is not None and objective.loss.proper:
@@ -293,11 +295,12 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
         self.status_ = goal.status(self.status_, self.converged_)
         self._warn(proof)
 
-    def _prove(self, objective: Objective, solution: Solution, goal: Goal) -> np.ndarray:
-        """What is proven of the weights, rounding included; θ as it is returned."""
+    def _prove(self, objective: Objective, solution: Solution, goal: Goal, most: float = np.inf) -> np.ndarray:
+        """What is proven of the weights, rounding included, and where the residual is at most `most` of rows; θ as it
+        is returned."""
         returned = self._theta(objective)
         multipliers = solution.extras.get("multipliers")
-        self.certificate_, self._reach = prove(objective, returned, goal.tol, multipliers)
+        self.certificate_, self._reach = prove(objective, returned, goal.tol, multipliers, most=most)
         return returned
 
     def _separation(self, objective: Objective, theta: np.ndarray) -> Any:
