@@ -80,6 +80,16 @@ def test_values_drowned_by_a_few_are_said(form):
     assert not drowned(form(np.where(np.arange(200)[:, None] == 7, 1e12, 0.0) * np.ones((1, 2))))  # nothing to drown
 
 
+def test_a_column_far_from_zero_is_not_ruled_by_few_values():
+    """Without an intercept deviations are those from 0: the same ones for all values of such a column."""
+    X = np.random.default_rng(0).normal(-105, 1e-3, size=(200, 2))
+    X[:, 0] = 0.0
+    X[3, 0], X[4:, 0] = 1e9, np.random.default_rng(1).normal(size=196)
+    with pytest.warns(DataWarning, match="Column 0") as heard:
+        check_drowned(X, np.sqrt(np.mean(X**2, axis=0)), centred=False)
+    assert "columns" not in str(heard[0].message)
+
+
 def test_weights_must_be_numbers_not_below_zero_and_not_all_zero():
     check_weights(np.array([0.0, 1.0, 1e300]))
     with pytest.raises(DataError, match=r"found otherwise in 3: row 1 \(-1.0\), row 2 \(nan\), row 3 \(inf\)\."):

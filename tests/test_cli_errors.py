@@ -98,7 +98,7 @@ TABLE = [
     (texts, 2, ["no picture but 10 other entries", "a/0.txt"]),
     (empty_classes, 2, ["2 other entries (2 empty folders)"]),
     (pictures_without_classes, 2, ["sub-folder"]),
-    (a_file, 2, ["no data set in a form known here", "5 bytes"]),
+    (a_file, 2, ["no data set in a form known here", "5 bytes", "numpy.savez("]),
     (nothing, 4, ["DATA does not exist"]),
 ]
 

@@ -157,7 +157,8 @@ def test_too_large_a_step_is_said():
         model = LinearClassifier("squared", solver="gd", learning_rate=1e3, max_iter=500).fit(X, y)
     assert model.status_ is Status.DIVERGED
     assert np.isfinite(model.coef_).all()
-    wild = LinearClassifier("squared", solver="sgd", learning_rate=1e6, random_state=0).fit(X, y)
+    with pytest.warns(ConvergenceWarning, match="lower learning_rate"):
+        wild = LinearClassifier("squared", solver="sgd", learning_rate=1e6, random_state=0).fit(X, y)
     assert wild.status_ is Status.DIVERGED
     assert np.isfinite(wild.coef_).all()
 

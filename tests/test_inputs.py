@@ -17,7 +17,7 @@ from linearhead import (
     regularization_path,
 )
 from linearhead.design import StoredArray, StoredRows, design_of
-from linearhead.errors import DataWarning, UsageError
+from linearhead.errors import DataError, DataWarning, UsageError
 from linearhead.objective.inputs import checked_labels
 
 ALPHAS = [0.1, 0.01]
@@ -171,6 +171,15 @@ def test_validation_rows_and_labels_come_together(digits, lacking):
     valid = {"X_valid": Xv, "y_valid": yv} | {lacking: None}
     with pytest.raises(UsageError, match="come together"):
         SoftmaxClassifier().fit(X, y, **valid)
+
+
+@pytest.mark.parametrize(
+    ("form", "column"), [(pandas.DataFrame, r"1 \('kind'\)"), (lambda rows: rows.to_numpy(), "1;")]
+)
+def test_words_among_the_numbers_are_named(form, column):
+    rows = pandas.DataFrame({"size": [1.0, 2.0, 3.0], "kind": ["4", "cat", "dog"]})
+    with pytest.raises(DataError, match=f"X holds 'cat' in row 1 of column {column}.*give it as y"):
+        SoftmaxClassifier().fit(form(rows), [0, 1, 1])
 
 
 def test_labels_of_nullable_and_categorical_columns():

@@ -70,7 +70,8 @@ def detect(path: Path) -> str:
     known = "; ".join(f"{name}: {reader.what}" for name, reader in READERS.items())
     raise DataError(
         f"{path} is no data set in a form known here ({path.stat().st_size} bytes). Known are {known}. "
-        "Give the folder that holds the class folders, or name the form with --reader."
+        "Give the folder that holds the class folders, or name the form with --reader. Features that another program "
+        "has saved: numpy.savez('features.npz', x=rows, y=labels)."
     )
 
 

@@ -90,17 +90,24 @@ def _of_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> Dataset:
             slots[slot] = array
     splits = [split for split in ("", "train", "valid", "test") if ("x", split) in slots and ("y", split) in slots]
     if not splits:
-        raise DataError(_unnamed(path, list(arrays)))
+        raise DataError(
+            f"{path} holds the arrays {_names(path, arrays)}; needed are inputs ({', '.join(INPUTS)}) "
+            f"and labels ({', '.join(LABELS)}), alone or each with a split, such as x_train and y_train."
+        )
     if len(splits) > 1 and "" in splits:
         raise DataError(f"{path} holds arrays with a split and arrays without; it is not clear which rows are meant.")
     return _dataset(path, slots, splits)
 
 
-def _unnamed(path: Path, names: list[str]) -> str:
-    return (
-        f"{path} holds the arrays {listed(names, 10) or 'none'}; needed are inputs ({', '.join(INPUTS)}) "
-        f"and labels ({', '.join(LABELS)}), alone or each with a split, such as x_train and y_train."
-    )
+def _names(path: Path, arrays: Mapping[str, np.ndarray]) -> str:
+    """The names of all arrays there, read or not, for an error."""
+    names = list(arrays)
+    if path.suffix.lower() == ".npz" and path.is_file():
+        with zipfile.ZipFile(path) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
+    elif path.is_dir():
+        names = [file.stem for file in sorted(path.glob("*.npy"))]
+    return listed(names, 10) or "none"
 
 
 def inputs(path: Path) -> np.ndarray:
@@ -111,8 +118,7 @@ def inputs(path: Path) -> np.ndarray:
     slots = {_slot(name): array for name, array in arrays.items()}
     found = [slots["x", split] for split in ("", "train", "valid", "test") if ("x", split) in slots]
     if not found:
-        held = f"the arrays {listed(list(arrays), 10)}" if arrays else "no array by a name that is known"
-        raise DataError(f"{path} holds {held}; needed is one of {', '.join(INPUTS)}.")
+        raise DataError(f"{path} holds the arrays {_names(path, arrays)}; needed is one of {', '.join(INPUTS)}.")
     return _joined([_inputs(x, path) for x in found], path)
 
 
@@ -272,13 +278,10 @@ def _npy(file: Path) -> np.ndarray:
 def _npz(path: Path) -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(path) as archive, path.open("rb") as raw:
-            members = [m for m in archive.infolist() if m.filename.endswith(".npy")]
-            if members and not any(_slot(m.filename) for m in members):
-                raise DataError(_unnamed(path, [m.filename.removesuffix(".npy") for m in members]))
-            members = [m for m in members if _slot(m.filename)]
+            members = [m for m in archive.infolist() if m.filename.endswith(".npy") and _slot(m.filename)]
             return {m.filename.removesuffix(".npy"): _member(archive, m, raw, path) for m in members}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
-        if isinstance(error, FileError | DataError):
+        if isinstance(error, FileError):
             raise
         raise FileError(_damaged(path, error)) from error
 

@@ -205,7 +205,7 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
         weights = combine_weights(codes, sample_weight, self.class_weight, self.classes_)
         design = design_of(X, intercept=bool(self.fit_intercept)).fitted(weights, bool(self.standardize))
         if self.standardize:
-            check_drowned(X, np.asarray(design.scale))
+            check_drowned(X, np.asarray(design.scale), design.intercept)
         else:
             check_scale(X, np.sqrt(np.asarray(design.energy)), tolerance(self))
         return self._problem(design, codes, k, weights)
@@ -313,7 +313,7 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
         if proof is not None:
             text = separation.sentence(proof, self.classes_, finite=not LOSSES[self.loss].proper)
             warnings.warn(text, DataWarning, stacklevel=4)
-        elif not self.converged_ and self.status_ is not Status.INTERRUPTED and self.solver_ != "sgd":
+        elif not self.converged_ and self._unexpected():
             c, steps = self.certificate_, 0 if self.max_iter == 0 else self.n_iter_
             after = f"{steps} iteration{'' if steps == 1 else 's'} of {self.solver_}"
             warnings.warn(
@@ -322,6 +322,10 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
                 ConvergenceWarning,
                 stacklevel=4,
             )
+
+    def _unexpected(self) -> bool:
+        """Whether it is news that the fit has not converged: sgd never does, but it shall not diverge."""
+        return self.status_ is Status.DIVERGED or (self.status_ is not Status.INTERRUPTED and self.solver_ != "sgd")
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """One pass of mini-batch steps over X (n, d), y (n,); `classes` names all classes at the first call."""

@@ -73,16 +73,20 @@ def check_scale(X: Any, deviation: np.ndarray, tol: float) -> None:
     )
 
 
-def check_drowned(X: Any, deviation: np.ndarray) -> None:
+def check_drowned(X: Any, deviation: np.ndarray, centred: bool = True) -> None:
     """DataWarning where few values of a column spread so far that, standardised, the others are all alike.
 
     Looked for in some hundred rows: half of the values that differ from the median lie within 1e-5 deviations of it.
+    centred: whether the deviations are those from the mean; else from 0, where all values may be far without spreading.
     """
     rows = np.unique(np.linspace(0, X.shape[0] - 1, max(2, min(257, 4_000_000 // max(X.shape[1], 1)))).astype(int))
     some = X[rows]
     some = some.toarray() if hasattr(some, "toarray") else np.asarray(some)
     with np.errstate(over="ignore"):
-        away = np.abs(some - np.median(some, axis=0)).astype(np.float64)
+        median = np.median(some, axis=0)
+        away = np.abs(some - median).astype(np.float64)
+        if not centred:
+            deviation = np.sqrt(np.maximum(deviation**2 - median.astype(np.float64) ** 2, 0))
     away.sort(axis=0)
     first = np.argmax(away > 0, axis=0)  # the differences that are not 0 come last
     usual = away[(first + len(away) - 1) // 2, np.arange(away.shape[1])]

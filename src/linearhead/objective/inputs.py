@@ -22,7 +22,12 @@ def as_rows(X: Any, estimator: Any = None) -> Any:
     X = opened(X)
     if isinstance(X, StoredArray) or (plain(X) and X.ndim == 2 and X.size and X.dtype in ROW_TYPES):
         return X
-    return check_array(_numbers(X), estimator=estimator, **OPTIONS)
+    try:
+        return check_array(_numbers(X), estimator=estimator, **OPTIONS)
+    except ValueError as error:
+        if "could not convert" in str(error):
+            raise DataError(_no_number(X)) from error
+        raise
 
 
 def plain(X: Any) -> bool:
@@ -140,6 +145,24 @@ def _same(s: Any) -> Any:
 def _first(s: Any) -> Any:
     """The place of the highest score, (m,)."""
     return namespace(s).argmax(s, axis=1)
+
+
+def _no_number(X: Any) -> str:
+    """What is said of rows that hold words: the first column with one, and that word."""
+    names = list(getattr(X, "columns", ()))
+    words = np.asarray(X, dtype=object)
+    for j, column in enumerate(words.T):
+        for i, value in enumerate(column):
+            try:
+                float(value)
+            except (TypeError, ValueError):
+                which = f"{j} ({names[j]!r})" if names else f"{j}"
+                return (
+                    f"X holds {value!r} in row {i} of column {which}; a linear classifier needs numbers. If these are "
+                    "the labels, take the column out of X and give it as y; turn other words into numbers, for example "
+                    "with sklearn.preprocessing.OneHotEncoder."
+                )
+    return "X holds what is no number; a linear classifier needs numbers."
 
 
 def _numbers(X: Any) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import UsageError
 from ..objective import Objective
-from ..objective.inputs import checked_rows, scores
+from ..objective.inputs import checked_labels, checked_rows, scores
 from ..records import Certificate, Status
 
 RULES = ("best", "accuracy", "one_standard_error")
@@ -42,8 +42,8 @@ class RegularizationPath:
     >>> path = regularization_path(X[:800], y[:800], valid=(X[800:1000], y[800:1000]), alphas=[10, 1, 0.1])
     >>> path
     RegularizationPath(3 alphas 10 to 0.1; chosen 0.1, validation accuracy 0.950)
-    >>> path.C_, path.predict(X[1000:1004])
-    (0.0125, array([1, 4, 0, 5]))
+    >>> path.C_, path.predict(X[1000:1004]), path.score(X[1000:], y[1000:]) > 0.9
+    (0.0125, array([1, 4, 0, 5]), True)
     """
 
     points: list[PathPoint] = field(default_factory=list)
@@ -114,11 +114,25 @@ class RegularizationPath:
         """The chosen strength as scikit-learn's C, unit / (alpha_ · n_rows)."""
         return self.unit / (self.alpha_ * self.n_rows)
 
+    @property
+    def coef_(self) -> np.ndarray:
+        """(k, d) of the refit, or of the chosen point where there is none: those that `predict` predicts by."""
+        return (self.refit or self.points[self.index_]).theta[:-1].T
+
+    @property
+    def intercept_(self) -> np.ndarray:
+        """(k,) of the same fit."""
+        return (self.refit or self.points[self.index_]).theta[-1]
+
     def predict(self, X: Any) -> np.ndarray:
         """Labels of the rows of X by the refit, or by the chosen point where there is none."""
-        point = self.refit or self.points[self.index_]
-        codes = scores(checked_rows(X), point.theta[:-1].T, point.theta[-1], labels=True)
+        codes = scores(checked_rows(X), self.coef_, self.intercept_, labels=True)
         return codes if self.classes is None else self.classes[codes]
+
+    def score(self, X: Any, y: Any) -> float:
+        """The share of the rows of X whose label in y (n,) `predict` finds."""
+        labels = self.predict(X)
+        return float(np.mean(labels == checked_labels(y, labels)))
 
     def rows(self) -> list[dict[str, float | None]]:
         """One dict per α, for records and charts."""
