@@ -227,11 +227,25 @@ def test_color_of_one_colour_is_one_vote_split_between_neighbours():
     seed=st.integers(0, 999),
 )
 def test_color_is_a_square_rooted_histogram_per_place(shape, grid, lightness, chroma, seed):
+    """A bin's share of a pixel falls along each axis from 1 at its centre to 0 at its neighbours' centres."""
+    height, width, channels = shape
     pictures = np.random.default_rng(seed).integers(0, 256, (3, *shape), dtype=np.uint8)
     pictures[0] = pictures[0, 0, 0]
     rows = Color(lightness=lightness, chroma=chroma, grid=grid).transform(pictures).reshape(3, grid**2, -1)
-    np.testing.assert_allclose((rows.astype(float) ** 2).sum(axis=2), 1, atol=1e-5)
-    assert (rows >= 0).all()
+    x = np.moveaxis(pictures / 255, 3, 0)
+    if channels == 1:
+        axes, bins = [x[0]], [2 * lightness]
+    else:
+        (r, g, b), bins = x, [lightness, chroma, chroma]
+        axes = [(r + g + b) / 3, np.clip(r - g + 0.5, 0, 1), np.clip((r + g) / 2 - b + 0.5, 0, 1)]
+    votes = np.ones((*x[0].shape, 1))
+    for along, n in zip(axes, bins, strict=True):
+        own = np.maximum(0, 1 - np.abs(along[..., None] * (n - 1) - np.arange(n)))
+        votes = (votes[..., None] * own[..., None, :]).reshape(*x[0].shape, -1)
+    down, across = (np.arange(length) * grid // length for length in (height, width))
+    for i, j in np.ndindex(grid, grid):
+        expected = votes[:, down == i][:, :, across == j].mean(axis=(1, 2))
+        np.testing.assert_allclose(rows[:, i * grid + j].astype(float) ** 2, expected, atol=1e-5)
 
 
 def test_color_sees_where_a_colour_is_and_not_how_it_is_arranged_there():
