@@ -1,5 +1,6 @@
 """Which pictures judge, whose class is whose, and what answers, doubts and choices are worth: written out once more."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,7 +14,7 @@ from linearhead.experiment import Recipe, examine, judge, probes, roles, scaling
 from linearhead.experiment.judging import audited, choose_rows, match_classes, remember_nearest
 from linearhead.experiment.progress import Progress
 from linearhead.losses import LOSSES
-from linearhead.records import Certificate, Trust
+from linearhead.records import Certificate, Skipped, Trust
 from linearhead.trust.calibration import expected_ece, reliability
 
 
@@ -85,6 +86,54 @@ def test_roles_are_two_cuts_of_seeds_of_their_own():
     found = roles.held_out(dataset(y, "abc", splits), Recipe(seed=3))
     assert np.flatnonzero(found == "test").tolist() == list(range(6))
     assert np.sum(found == "valid") == round(54 * 0.15)
+
+
+def test_a_problem_needs_a_class_of_two_to_be_judged_and_a_trained_picture_of_each():
+    lonely = dataset([0, 1, 2], "abc")
+    with pytest.raises(DataError, match="Classes 'a', 'b', 'c' have only 1 picture in here"):
+        roles.assign(lonely, Recipe())
+    for names, said in (("abcde", "'d', 'e' have only"), ("abcdefg", "'e' and 2 more have only")):
+        with pytest.raises(DataError, match=said):
+            roles.assign(dataset(range(len(names)), names), Recipe())
+    assert roles.assign(lonely, Recipe(test_share=0.0, valid_share=0.0)).tolist() == ["train"] * 3
+    found = roles.assign(dataset([0, 1, 1, 1, 1, 1], "ab"), Recipe())
+    assert found[0] == "train"
+    assert "test" in found
+    for splits, says in (
+        (["test"] * 4, "no picture to train on: all 4 belong to 'test'"),
+        (["train", "train", "test", "valid"], "Class 'b' has no picture to train on .* belongs to 'valid' and 'test'"),
+    ):
+        with pytest.raises(DataError, match=says):
+            roles.assign(dataset([0, 0, 1, 1], "ab", splits), Recipe())
+    lost = [Skipped("picture 3", "cut off")]
+    with pytest.raises(DataError, match=r"'b' has no picture .*cannot be read \(picture 3: cut off\)"):
+        roles.check_taught(dataset([0, 0, 0, 1], "ab"), np.array([0, 0]), lost)
+    roles.check_taught(dataset([0, 0], "ab"), np.array([0]))  # of a class without any picture none is missed
+
+
+@pytest.mark.parametrize(
+    ("alpha", "updated", "folds", "says"),
+    [
+        ("auto", False, False, "chose alpha and drew the curves; afterwards they were trained on as well."),
+        ("auto", False, True, "drew the curves; all trained pictures, in folds, chose alpha."),
+        (0.1, False, False, "drew the curves; alpha was given; afterwards they were trained on as well."),
+        (0.1, True, False, "chose nothing: alpha was kept from the run that was updated"),
+    ],
+)
+def test_what_is_said_of_who_trained_chose_and_judged(alpha, updated, folds, says):
+    amounts = {"train": [3, 4], "valid": [1, 1], "test": [2, 0]}
+    data, plan = dataset([0, 1] * 5 + [0], "ab", ["test"] * 2 + [""] * 9), Recipe(alpha=alpha, seed=7)
+    said = roles.sentences(data, plan, amounts, updated, folds)
+    assert said["trained"].startswith("9 pictures trained the final model: 7 train and 2 validation pictures")
+    assert said["trained"].endswith("after they had chosen.") is not folds
+    assert said["chose"].startswith("2 validation pictures (held out at random, class by class, seed 7) ")
+    assert says in said["chose"]
+    assert said["judged"].startswith("2 test pictures (the data's own split) judged")
+    grouped = replace(data, groups=np.arange(11))
+    assert "groups kept together, seed 7" in roles.sentences(grouped, plan, amounts, updated, folds)["chose"]
+    nobody = roles.sentences(data, plan, amounts | {"valid": [0, 0], "test": [0, 0]}, updated, folds)
+    assert nobody["chose"].startswith("No validation pictures")
+    assert nobody["judged"].startswith("No test pictures")
 
 
 def test_pictures_that_trained_are_said_to_flatter_and_the_nearest_is_remembered():
