@@ -149,7 +149,7 @@ TESTS: dict[str, list[str]] = {  # the quick part of the tests of a room; the wh
     "trust/calibration.py": [TOLD, TRUST, "-k", "definitions or temperature"],
     "trust/conformal.py": [TOLD, TRUST, "-k", "definitions or sets"],
     "trust/noise.py": [TOLD, TRUST, "-k", "noise or random_labels"],
-    "trust/novelty.py": [TOLD, TRUST, "-k", "usual or group or strangeness or unlike or constant"],
+    "trust/novelty.py": [TOLD, TRUST, "-k", "definitions or usual or unlike or constant"],
     "estimators/goal.py": [*RUNNING, "tests/test_estimators.py", "-k", "beyond or few_iterations or tiny_numbers"],
     "estimators/options.py": [*RUNNING, "-k", "options or misfit or margin"],
     "data/split.py": ["tests/test_data_split.py"],

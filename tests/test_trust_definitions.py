@@ -149,6 +149,16 @@ def test_the_usual_is_asked_of_rows_that_were_not_fitted(n, usual):
     assert Novelty.fit(cloud(LEAST - 1)) is None
 
 
+@pytest.mark.parametrize(
+    ("n", "fitted"), [(LEAST, [30] + [24] * 5), (ENOUGH - 1, [499] + [399] * 4 + [400]), (ENOUGH, [400])]
+)
+def test_each_fifth_is_asked_of_a_fit_to_the_others_until_one_can_be_spared(n, fitted, monkeypatch):
+    sizes, own = [], Novelty._of.__func__
+    monkeypatch.setattr(Novelty, "_of", classmethod(lambda cls, X, rng: sizes.append(len(X)) or own(cls, X, rng)))
+    Novelty.fit(cloud(n))
+    assert sizes[:1] + sorted(sizes[1:]) == fitted
+
+
 def test_rows_of_a_group_do_not_say_what_is_usual_of_one_another():
     """Thirty groups, each in a place of its own: beside others of its group a row is as usual as can be."""
     groups = np.random.default_rng(2).permutation(np.repeat(np.arange(30), 10))
