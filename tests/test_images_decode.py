@@ -219,11 +219,13 @@ def test_one_bit_becomes_black_and_white(format):
 
 @pytest.mark.parametrize("format", ["PNG", "TIFF", "PPM"])
 def test_sixteen_bits_are_scaled_not_clipped(format):
-    ramp = np.linspace(0, 65535, 4096).astype(np.uint16).reshape(64, 64)
-    pixels, notes = decode(encode(Image.fromarray(ramp), format), Preprocessing(64, 64, "L"))
-    np.testing.assert_array_equal(pixels[:, :, 0], np.rint(ramp / 257))
-    assert len(np.unique(pixels)) == 256
-    assert notes == ("16-bit scaled",)
+    """By the range of the type, however dark the picture is."""
+    bright = np.linspace(0, 65535, 4096).astype(np.uint16).reshape(64, 64)
+    for ramp in (bright, bright // 400):
+        pixels, notes = decode(encode(Image.fromarray(ramp), format), Preprocessing(64, 64, "L"))
+        np.testing.assert_array_equal(pixels[:, :, 0], np.rint(ramp / 257))
+        assert notes == ("16-bit scaled",)
+    assert len(np.unique(np.rint(bright / 257))) == 256
 
 
 def test_sixteen_bit_colour_and_alpha_png():
@@ -258,6 +260,8 @@ def tiff_grey(values: np.ndarray, sample_format: int, photometric: int = 1, bits
         (np.array([[0, 100, 255]], "<i4"), 2, 1, [0, 100, 255]),
         (np.array([[0, 300, 65535]], "<i4"), 2, 1, [0, 1, 255]),
         (np.array([[0, 2**31, 2**32 - 1]], "<u4"), 1, 1, [0, 128, 255]),
+        (np.array([[-(2**15), 0, 2**15 - 1]], "<i4"), 2, 1, [0, 128, 255]),
+        (np.array([[-(2**15), 0, 2**15]], "<i4"), 2, 1, [127, 128, 128]),
         (np.array([[-(2**31), 0, 2**31 - 1]], "<i4"), 2, 1, [0, 128, 255]),
         (np.array([[0.0, 0.5, 1.0]], "<f4"), 3, 1, [0, 128, 255]),
         (np.array([[0.0, 20.4, 255.0]], "<f4"), 3, 1, [0, 20, 255]),
