@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from linearhead.data import detect, open_dataset, split
+from linearhead.data.numpy_files import inputs
 from linearhead.errors import DataError, FileError
 from linearhead.experiment.extract import Sources
 from linearhead.images import Preprocessing, decode, decode_many
@@ -491,6 +492,53 @@ def test_pictures_in_memory(tmp_path, form):
     both = open_dataset({"x_train": pictures, "y_train": [1, 2, 1, 2], "x_test": pictures, "y_test": [2, 2, 1, 1]})
     assert both.splits.tolist() == ["train"] * 4 + ["test"] * 4
     assert classes_of(both) == list("12122211")
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_rows_come_back_in_whatever_order_they_lie(tmp_path, save, order):
+    X = np.asarray(RNG.normal(size=(6, 3)), order=order)
+    save(tmp_path / "set.npz", features=X, labels=Y)
+    np.testing.assert_array_equal(open_dataset(tmp_path / "set.npz").features, X)
+    np.testing.assert_array_equal(inputs(tmp_path / "set.npz"), X)
+
+
+def test_inputs_alone_need_no_labels(tmp_path):
+    """Of all splits, train first; pictures of one size are no rows of features."""
+    X = RNG.normal(size=(6, 3))
+    np.save(tmp_path / "rows.npy", X)
+    np.savez(tmp_path / "parts.npz", val_x=X[4:5], x_test=X[5:], **{"X-Train": X[:4]})
+    np.savez(tmp_path / "other.npz", weather=X)
+    (tmp_path / "folder").mkdir()
+    np.save(tmp_path / "folder" / "test_features.npy", X[3:])
+    np.save(tmp_path / "folder" / "train_features.npy", X[:3])
+    for name in ("rows.npy", "parts.npz", "folder"):
+        np.testing.assert_array_equal(inputs(tmp_path / name), X)
+    with pytest.raises(DataError, match="holds the arrays .weather.; needed"):
+        inputs(tmp_path / "other.npz")
+    np.savez(tmp_path / "wide.npz", x_train=X, x_test=X[:, :2])
+    with pytest.raises(DataError, match="different shapes"):
+        inputs(tmp_path / "wide.npz")
+
+
+@pytest.mark.parametrize(
+    ("names", "split"),
+    [
+        (("x", "y"), ""),
+        (("x_train", "labels_train"), "train"),
+        (("val_images", "validation_label"), "valid"),
+        (("Test-Embeddings", "test_targets"), "test"),
+        (("dev_x", "y_dev"), "valid"),
+    ],
+)
+def test_arrays_are_found_by_names_in_many_ways(names, split):
+    X = RNG.normal(size=(6, 3))
+    data = dict(zip(names, (X, Y), strict=True)) | {f"groups_{split}".rstrip("_"): np.arange(6) // 2}
+    dataset = open_dataset(data | {"class_names": ["owl", "ant", "bee"]})
+    np.testing.assert_array_equal(dataset.features, X)
+    assert dataset.splits.tolist() == [split] * 6
+    assert dataset.groups.tolist() == list("001122")
+    assert classes_of(dataset) == ["owl", "ant", "bee"] * 2
 
 
 def test_features_in_memory_stay_where_they_are():
