@@ -514,7 +514,7 @@ def test_inputs_alone_need_no_labels(tmp_path):
     np.save(tmp_path / "folder" / "train_features.npy", X[:3])
     for name in ("rows.npy", "parts.npz", "folder"):
         np.testing.assert_array_equal(inputs(tmp_path / name), X)
-    with pytest.raises(DataError, match="holds the arrays .weather.; needed"):
+    with pytest.raises(DataError, match=r"holds the arrays .weather.; needed"):
         inputs(tmp_path / "other.npz")
     np.savez(tmp_path / "wide.npz", x_train=X, x_test=X[:, :2])
     with pytest.raises(DataError, match="different shapes"):
