@@ -31,7 +31,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "linearhead"
 WHOLE = ("losses", "penalties", "objective", "solvers", "certificate", "path", "trust")
-ROOMS = (*WHOLE, "design", "data", "images", "features", "export", "estimators", "experiment", "metrics.py")
+ROOMS = (*WHOLE, "design", "data", "images", "features", "server", "export", "estimators", "experiment", "metrics.py")
 SECONDS = 90  # of CPU time for one change; the quick tests of a file need less than a tenth of it
 EVERY_SECONDS = 300  # the same for all tests of the mathematics, which need less than a sixth of it
 
@@ -178,6 +178,7 @@ TESTS: dict[str, list[str]] = {  # the quick part of the tests of a room; the wh
     **{f"features/{name}.py": [FEATURES] for name in ("__init__", "color", "contract", "hog", "joined", "pixels")},
     **{f"features/{name}.py": [PATCHES] for name in ("dictionary", "layer", "patches", "windows")},
     "features/regions.py": ["tests/test_regions.py"],
+    **{f"server/{name}.py": ["tests/test_server_parts.py"] for name in ("batcher", "guard", "inference", "metrics")},
     **{
         f"export/{name}.py": ["tests/test_export.py", "-k", "onnx_graph or numbers or card or told or gathering"]
         for name in ("card", "onnx_features", "onnx_graph", "page", "predictor", "source")
