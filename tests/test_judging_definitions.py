@@ -268,6 +268,8 @@ def test_where_both_ways_cost_the_same_or_one_cannot_be_columns_are_standardised
     for compared in (lambda *_: (None, None, np.ones(40)), refused):
         monkeypatch.setattr(scaling, "compare", compared)
         assert scaling.chosen(np.ones((40, 2)), np.arange(40) % 2, None, Recipe(), Progress())
+    monkeypatch.setattr(scaling, "parted", lambda *_: None)  # no row can judge
+    assert scaling.chosen(np.ones((2, 2)), np.arange(2), None, Recipe(), Progress())
 
 
 def test_a_fit_is_near_its_optimum_where_that_is_proven_to_a_hundredth():
