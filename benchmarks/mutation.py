@@ -196,7 +196,12 @@ TESTS: dict[str, list[str]] = {  # the quick part of the tests of a room; the wh
         "-k",
         "definitions or small_subsets or apart or scored_by or no_fold or over_tracks or own_span",
     ],
-    "experiment/scaling.py": [JUDGING, "tests/test_given.py", "-k", "as_they_come or whether_to_standardise"],
+    "experiment/scaling.py": [
+        JUDGING,
+        "tests/test_given.py",
+        "-k",
+        "as_they_come or both_ways or whether_to_standardise",
+    ],
     "metrics.py": [
         "tests/test_metrics.py",
         TRACKS,
