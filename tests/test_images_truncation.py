@@ -1,6 +1,7 @@
 """Ten thousand cut files, one at a time: each is refused with a reason, none crashes, none gives wrong pixels."""
 
 import io
+import struct
 from collections import Counter
 
 import numpy as np
@@ -150,3 +151,87 @@ def test_plain_text_pixels_need_their_end():
     for end in range(len(text)):
         with pytest.raises(Unreadable):
             decode(text[:end], Preprocessing(2, 2, "L"))
+
+
+def tiff(order: str, big: bool, tag: tuple[int, int], last: str, following: int = 0) -> bytes:
+    """Three strips or tiles of 2, 3 and 4 bytes, by the letter of the format; `last` is what lies at the end."""
+    sizes = {"pixels": 9, "values": 24, "directory": (8 + 2 * 20 + 8) if big else (2 + 2 * 12 + 4)}
+    at, place = 16 if big else 8, {}
+    for part in sorted(sizes, key=lambda part: part == last):
+        place[part] = at
+        at += sizes[part]
+    head = struct.pack(f"{order}HHHQ", 43, 8, 0, place["directory"]) if big else struct.pack(
+        f"{order}HI", 42, place["directory"])  # fmt: skip
+    offsets = [place["pixels"], place["pixels"] + 2, place["pixels"] + 5]
+    entry = f"{order}HH{'QQ' if big else 'II'}"
+    parts = {
+        "pixels": bytes(9),
+        "values": struct.pack(f"{order}6I", *offsets, 2, 3, 4),
+        "directory": struct.pack(f"{order}{'Q' if big else 'H'}", 2)
+        + struct.pack(entry, tag[0], 4, 3, place["values"])
+        + struct.pack(entry, tag[1], 4, 3, place["values"] + 12)
+        + struct.pack(f"{order}{'Q' if big else 'I'}", following and place["directory"]),
+    }
+    return {"<": b"II", ">": b"MM"}[order] + head + b"".join(parts[part] for part in sorted(place, key=place.get))
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("tag", [(273, 279), (324, 325)], ids=["strips", "tiles"])
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [("pixels", "a strip of its pixels"), ("values", "the value of its tag"), ("directory", "its directory")],
+)
+def test_a_tiff_is_all_there_to_its_last_byte_and_not_without_it(order, big, tag, last, said):
+    data = tiff(order, big, tag, last)
+    assert what_is_missing(data, "TIFF") is None
+    assert what_is_missing(tiff(order, big, tag, last, following=1), "TIFF") is None  # a page that follows itself
+    found = what_is_missing(data[:-1], "TIFF")
+    assert found is not None
+    assert found.startswith(said)
+    assert found.endswith(f"reaches to byte {len(data)}, but the file has {len(data) - 1}")
+
+
+@pytest.mark.parametrize(("width", "height", "bits"), [(17, 5, 24), (9, -4, 1), (5, 3, 32)])
+@pytest.mark.parametrize("core", [False, True])
+def test_a_bmp_has_rows_of_whole_words(width, height, bits, core):
+    row = (width * bits + 31) // 32 * 4
+    if core:  # of OS/2: no compression, no height from above
+        height = abs(height)
+        about = struct.pack("<IHHHH", 12, width, height, 1, bits)
+    else:
+        about = struct.pack("<IiiHHI", 40, width, height, 1, bits, 0) + bytes(20)
+    offset = 14 + len(about)
+    for stated in (0, offset + row * abs(height)):
+        data = b"BM" + struct.pack("<I4xI", stated, offset) + about + bytes(row * abs(height))
+        assert what_is_missing(data, "BMP") is None
+        assert ("stated length" if stated else "pixel rows") in (what_is_missing(data[:-1], "BMP") or "")
+    coded = data[:30] + struct.pack("<I", 1) + data[34:]  # run-length coded rows have no length of their own
+    if not core:
+        assert what_is_missing(coded[:2] + bytes(4) + coded[6:-1], "BMP") is None
+
+
+def test_boxes_of_an_avif_may_be_very_long_or_the_rest_of_the_file():
+    first = struct.pack(">I4s", 12, b"ftyp") + b"avif"
+    long = struct.pack(">I4sQ", 1, b"mdat", 20) + b"1234"
+    rest = struct.pack(">I4s", 0, b"mdat")
+    for data in (first, first + long, first + long + first, first + rest, first + rest + b"1"):
+        assert what_is_missing(data, "AVIF") is None
+    for data in (first[:-1], (first + long)[:-1], first + b"12345"):
+        assert what_is_missing(data, "AVIF") is not None
+    assert what_is_missing(first + struct.pack(">I4s", 7, b"junk"), "AVIF") is None  # bytes after the picture
+
+
+@pytest.mark.parametrize(
+    ("scans", "pixels", "refused"), [(32, 60_000**2, False), (33, 8_000**2, True), (33, 7_000**2, False)]
+)
+def test_a_jpeg_of_many_scans_is_refused_where_they_go_over_many_pixels(scans, pixels, refused):
+    side = int(pixels**0.5)
+    head = b"\xff\xd8\xff\xff\xc2" + struct.pack(">HBHHB", 8, 8, side, side, 0)  # a byte that only fills up, too
+    data = head + b"\xff\xda\x00\x02" * scans + b"\xff\xd9"
+    if refused:
+        with pytest.raises(Unreadable, match=f"{scans} scans"):
+            what_is_missing(data, "JPEG")
+    else:
+        assert what_is_missing(data, "JPEG") is None
+    assert what_is_missing(data[:-1], "JPEG") == "its end marker is missing"

@@ -84,13 +84,14 @@ def _jpeg(data: bytes) -> None:
         if marker in FRAMES:
             pixels = data[at + 5] << 8 | data[at + 6]
             pixels *= data[at + 7] << 8 | data[at + 8]
+        here = at
         at += 1 if marker == 0xFF else 2 + struct.unpack_from(">H", data, at + 2)[0]
         _need(data, at, "its header")
         if marker == START_OF_SCAN:
             # coded pixels never hold these two bytes, and thumbnails, which do, lie in the header
             if data.rfind(END_OF_IMAGE, at) < 0:
                 raise _CutOff("its end marker is missing")
-            scans = data.count(bytes([0xFF, START_OF_SCAN]), at - 2)
+            scans = data.count(bytes([0xFF, START_OF_SCAN]), here)
             if scans > SCANS and scans * pixels > SCANNED_PIXELS:
                 raise Unreadable(f"a JPEG file of {scans} scans, each of which goes over its {pixels} pixels")
             return
