@@ -104,6 +104,11 @@ def test_train_and_evaluate_report_copies_across_splits(leaky, tmp_path):
     assert found.near == 12
     assert found.conflicting == 3  # the picture, its equal under the other label, and its resized copy
     assert found.without.n == 12
+    assert found.contradicting == 2
+    assert {name.split(" ")[-1] for name in found.contradictions[0]} == {"(c0)", "(c1)"}
+    (told,) = (f for f in outcome.run.findings if f.code == "label-errors")
+    assert (told.title, told.severity) == ("Equal pictures have several labels", "warning")
+    assert " = ".join(found.contradictions[0]) in told.evidence
     (finding,) = (f for f in outcome.run.findings if f.code == "duplicates-across-splits")
     assert finding.severity == "warning"
     assert "12 of 24 test pictures" in finding.evidence

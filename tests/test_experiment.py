@@ -123,7 +123,12 @@ def test_a_class_of_one_picture_is_taught_and_costs_the_others_nothing(tmp_path)
     outcome = linearhead.train((pictures, names), out=tmp_path / "run", features="pixels", cache=None)
     run, few = outcome.run, next(f for f in outcome.run.findings if f.code == "few-pictures")
     assert "'c' 1" in few.evidence
-    assert "No test picture shows 'c'" in few.evidence
+    assert few.title == "1 of 3 classes has fewer than 10 training pictures"
+    judged = next(f for f in run.findings if f.code == "few-judged")
+    assert (judged.title, "No test picture shows 'c'" in judged.evidence) == (
+        "Few pictures judged the model, and none of some classes",
+        True,
+    )
     n = sum(run.data.taught)
     assert run.trust is not None
     assert run.trust.n == n - 1

@@ -98,6 +98,15 @@ def test_few_judged_says_how_many_would_do():
     assert "few-judged" not in codes(make_run())
 
 
+def test_a_class_that_nothing_judges_is_named():
+    run = make_run()
+    test = run.evaluations["test"]
+    per_class = [replace(test.per_class[0], n=0), *test.per_class[1:]]
+    found = codes(replace(run, evaluations={"test": replace(test, per_class=per_class)}))["few-judged"]
+    assert found.title == f"No test picture shows 1 of {len(per_class)} classes"
+    assert f"'{per_class[0].label}'" in found.evidence
+
+
 def test_overfitting_does_not_advise_a_penalty_that_the_validation_pictures_refused():
     path = [{"alpha": a, "valid_accuracy": v} for a, v in ((1.0, 0.8), (0.1, 0.85), (0.01, 0.9))]
     tried = codes(make_run(train=(1000, 1000), test=(800, 1000), path=path, alpha=0.01))["overfitting"]
@@ -406,6 +415,15 @@ def test_the_remedy_for_a_bright_class_changes_what_sees_brightness():
     assert "--fit" not in rim.command
 
 
+def test_a_class_of_one_kind_of_file_is_named():
+    run, seen = make_run(), {"n": 48.0, "others": 96.0, "class": 1.0, "found": 0.96, "taken": 0.02}
+    told = codes(replace(run, probes={"file": seen}))["shortcut"]
+    assert told.title == f"The kind of its file alone gives class '{run.data.classes[1]}' away"
+    assert "96.0% of 48" in told.evidence
+    for less in ({"found": 0.8}, {"taken": 0.2}, {"others": 9.0}, {"n": 9.0}):
+        assert "shortcut" not in codes(replace(run, probes={"file": seen | less}))
+
+
 def test_copies_in_a_split_that_came_with_the_data_are_not_to_be_grouped():
     copies = Duplicates(compared=2000, exact=100, near=0, conflicting=0, judged=100)
     run = replace(make_run(train=(1000, 1000), test=(800, 1000)), duplicates=copies)
@@ -413,6 +431,9 @@ def test_copies_in_a_split_that_came_with_the_data_are_not_to_be_grouped():
     assert "without the copies" in codes(run)["overfitting"].advice
     own = replace(run, data=replace(run.data, split_given=True))
     assert codes(own)["duplicates-across-splits"].command == ""
+    assert codes(run)["duplicates-across-splits"].title.startswith("Some test")
+    whole = codes(replace(run, duplicates=replace(copies, judged=1000)))["duplicates-across-splits"]
+    assert whole.title == "All test pictures are copies of training pictures"
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16, np.uint8])

@@ -1,5 +1,6 @@
 """Which pictures judge, whose class is whose, and what answers, doubts and choices are worth: written out once more."""
 
+import warnings
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ from linearhead.errors import DataError
 from linearhead.experiment import Recipe, examine, judge, probes, roles, scaling, trusting
 from linearhead.experiment.judging import audited, choose_rows, match_classes, remember_nearest
 from linearhead.experiment.progress import Progress
+from linearhead.images import Header
 from linearhead.losses import LOSSES
 from linearhead.records import Certificate, Skipped, Trust
 from linearhead.trust.calibration import expected_ece, reliability
@@ -342,6 +344,26 @@ def test_neighbours_vote_by_counting(alike):
     assert (told["accuracy"], told["guess"]) == (right.mean(), np.bincount(y).max() / 60)
     assert (told["best_class"], told["best_recall"]) == (4 + np.argmax(recall), max(recall))
     assert told.get("independent") == (metrics.independent(groups, right) if alike else None)
+
+
+def test_the_kind_of_file_that_gives_a_class_away():
+    y, groups = np.repeat([3, 5, 9], 12), np.arange(36) // 6
+    files = [Header("PNG" if c == 5 else "JPEG", 10 + i, 20, "RGB", False) for i, c in enumerate(y)]
+    found = probes.saved(files, y)
+    assert found == {"n": 12, "others": 24, "class": 5, "found": 1.0, "taken": 0.0}
+    assert probes.saved(files, y, groups) == found
+    assert probes.saved(files, y, y)["found"] == 0  # of one group, which tells nothing of others
+    files[13] = Header("JPEG", 1, 20, "RGB", False)
+    assert probes.saved(files, y)["found"] == pytest.approx(11 / 12)
+    uneven = probes.saved([files[0]] * 36, np.repeat([0, 1], [34, 2]))  # all alike: the largest class is no finding
+    assert (uneven["found"], uneven["taken"]) == (1.0, 1.0)
+
+
+def test_large_numbers_are_told_apart_without_a_warning():
+    X = np.random.default_rng(0).normal(size=(80, 5)).astype(np.float32) * np.float32(1e30)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert probes.told_apart(X, 40, 0)["accuracy"] < 0.75
 
 
 def test_neighbours_of_the_same_group_never_vote():

@@ -286,6 +286,8 @@ class Duplicates:
     near: int  # pictures that look like an earlier one, the exact ones not counted again
     conflicting: int  # pictures with a copy under another label
     judged: int  # judged pictures with a copy among those that trained the model
+    contradicting: int = 0  # pictures equal to one under another label
+    contradictions: list[list[str]] = field(default_factory=list)  # some groups of those, by path and label
     examples: list[list[str]] = field(default_factory=list)  # some groups of copies, by path
     thumbnails: list[list[str]] = field(default_factory=list)  # data: URIs of the first of them, where they are shown
     without: Evaluation | None = (

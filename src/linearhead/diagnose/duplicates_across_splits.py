@@ -29,7 +29,7 @@ def check(run: Run) -> Finding | None:
         told = f"Accuracy with them {rate(test.accuracy)}, without them {rate(rest.accuracy)} (on {rest.n})."
     return Finding(
         code=CODE,
-        title="Some test pictures are copies of training pictures",
+        title=f"{'Some' if found.judged < test.n else 'All'} test pictures are copies of training pictures",
         severity="warning" if much else "note",
         evidence=f"{found.judged} of {test.n} test pictures are equal or nearly equal to a trained one"
         f"{', such as ' + ' and '.join(found.examples[0][:2]) if found.examples else ''}. {told}",

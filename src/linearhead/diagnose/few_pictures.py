@@ -19,22 +19,19 @@ def check(run: Run) -> Finding | None:
     few = sorted((n, label) for n, label in zip(counts, run.data.classes, strict=True) if n < ENOUGH)
     if not few:
         return None
-    amounts = _first([f"'{label}' {n}" for n, label in few])
-    evidence = f"Training pictures: {amounts}."
-    judging = run.data.counts.get("test", [])
-    unjudged = [f"'{label}'" for _, label in few if any(judging) and not judging[run.data.classes.index(label)]]
-    if unjudged:
-        evidence += f" No test picture shows {_first(unjudged)}: no figure says anything of that."
+    amounts = [f"'{label}' {n}" for n, label in few]
     return Finding(
         code=CODE,
-        title=f"{len(few)} of {len(counts)} classes have fewer than {ENOUGH} training pictures",
+        title=f"{len(few)} of {len(counts)} classes {'has' if len(few) == 1 else 'have'} fewer than {ENOUGH} training "
+        "pictures",
         severity="warning",
-        evidence=evidence,
+        evidence=f"Training pictures: {first(amounts)}.",
         advice="Add pictures of these classes, or leave the classes out; with so few, what the model "
         "learns of them is mostly those very pictures.",
         command=with_more(run),
     )
 
 
-def _first(words: Sequence[str], most: int = 5) -> str:
+def first(words: Sequence[str], most: int = 5) -> str:
+    """The first of many words, for a sentence."""
     return ", ".join(words[:most]) + (", …" if len(words) > most else "")

@@ -1,11 +1,12 @@
-"""Whether one cue that should not matter gives the class away: brightness alone, or the rim of the picture alone; of
-features computed elsewhere, one column alone.
+"""Whether one cue that should not matter gives the class away: brightness alone, or the rim of the picture alone; the
+format or size of the files, of one class; of features computed elsewhere, one column alone.
 
 Threshold: the cue's leave-one-out accuracy, of groups leave-one-group-out, reaches SHARE of the way from guessing to
 the classifier's own accuracy, or that of the nearest picture's label where the classifier is worse; calibrated on
 planted cues and clean data (docs/diagnoses.md); not of a fit that ended far from its optimum. What a real class needs
 is more than one number. The best of many columns has to tell as many rows as the classifier does and LEAST of them,
-which chance among columns does not: one made from the label.
+which chance among columns does not: one made from the label. The kind of file has to find FOUND of a class, and TAKEN
+of the other pictures at most, of FILES or more either.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from .next_command import again
 CODE = "shortcut"
 SHARE = {"brightness": 0.5, "border": 0.8, "column": 0.98}
 LEAST = {"column": 0.9}
+FOUND, TAKEN, FILES = 0.9, 0.1, 10
 WORDS = {"brightness": "brightness", "border": "outermost rim", "column": "number in column {column}"}
 
 
@@ -45,7 +47,28 @@ def check(run: Run) -> Finding | None:
             f"the right class (guessing: {rate(guess)}; the classifier: {rate(test.accuracy)}).",
             **_remedy(run, cue, name),
         )
-    return None
+    return _by_file(run)
+
+
+def _by_file(run: Run) -> Finding | None:
+    seen = run.probes.get("file", {})
+    found, taken, place = seen.get("found") or 0.0, seen.get("taken"), seen.get("class")
+    if found < FOUND or taken is None or taken > TAKEN or place is None:
+        return None
+    n, others = round(seen.get("n") or 0), round(seen.get("others") or 0)
+    if min(n, others) < FILES:
+        return None
+    label = run.data.classes[round(place)]
+    return Finding(
+        code=CODE,
+        title=f"The kind of its file alone gives class '{label}' away",
+        severity="warning",
+        evidence=f"By nothing but format and size of the files, {rate(found)} of {n} training pictures of '{label}' "
+        f"are told from the others, of which {rate(taken)} are taken for them.",
+        advice="Save the pictures of all classes in the same way, from the same source: how they were saved may be "
+        "what was learned. Judge on pictures from elsewhere before trusting the accuracy.",
+        command="linearhead evaluate RUN PICTURES_FROM_ELSEWHERE",
+    )
 
 
 def _remedy(run: Run, cue: str, name: str) -> dict[str, str]:

@@ -135,7 +135,7 @@ def copied(prepared: Prepared, model: Model, answers: Answers, groups: np.ndarra
     y, n, copies = prepared.y, prepared.n_trained, prepared.copies
     trained = np.arange(len(y)) < n
     names = [prepared.dataset.names[row] for row in prepared.extracted.rows]
-    found = copying.duplicates(copies, y, names, ~trained, trained)
+    found = copying.duplicates(copies, y, names, prepared.dataset.classes, ~trained, trained)
     copying.without(model, answers, y[n:], groups, copying.leaked(copies, ~trained, trained)[n:], found)
     return found
 

@@ -6,7 +6,7 @@ A judged picture with a copy among the trained ones is no new picture; `without`
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -45,11 +45,19 @@ def _counted(blocks: Iterable[np.ndarray], done: Callable[[int], object]) -> Ite
 
 
 def duplicates(
-    copies: Copies, labels: np.ndarray, names: list[str], judged: np.ndarray, trained: np.ndarray
+    copies: Copies,
+    labels: np.ndarray,
+    names: list[str],
+    classes: Sequence[str],
+    judged: np.ndarray,
+    trained: np.ndarray,
 ) -> Duplicates:
-    """The record of copies among pictures with these labels and names; `judged` and `trained` (n,) say who they are."""
+    """The record of copies among pictures with these labels (codes of `classes`) and names; `judged` and `trained` (n,)
+    say who they are."""
     groups = copies.groups()
     conflicting = sum(len(group) for group in groups if len(set(labels[group].tolist())) > 1)
+    equal_ones = [group[copies.exact[group] | (group == group[0])] for group in groups]
+    unlike = [group for group in equal_ones if len(set(labels[group].tolist())) > 1]
     leaks = leaked(copies, judged, trained)
     # those that judge what they taught first, then those under several labels
     groups.sort(key=lambda group: (not leaks[group].any(), len(set(labels[group].tolist())) < 2))
@@ -59,6 +67,10 @@ def duplicates(
         near=int(copies.near.sum()),
         conflicting=conflicting,
         judged=int(leaks.sum()),
+        contradicting=sum(map(len, unlike)),
+        contradictions=[
+            [f"{names[i]} ({classes[int(labels[i])]})" for i in group[:LISTED].tolist()] for group in unlike[:EXAMPLES]
+        ],
         examples=[[names[i] for i in group[:LISTED]] for group in groups[:EXAMPLES]],
     )
 

@@ -189,7 +189,7 @@ def look_for_copies(
     A picture that itself was trained on, as with --split train, counts as its own copy.
     """
     dataset, trained, compared = pictures.dataset, trained_pictures(model, pictures), "no trained picture: "
-    names = [dataset.names[row] for row in judged]
+    names, classes = [dataset.names[row] for row in judged], model.classes
     parts, keys, labels = [(pictures, judged)], [pictures.keys[row] for row in judged.tolist()], [y]
     if not isinstance(trained, str):
         own = trained.good
@@ -204,7 +204,7 @@ def look_for_copies(
     blocks = (p.shaped(part[a : a + BATCH]) for p, part in pixels for a in range(0, len(part), BATCH))
     seen = find_copies(blocks, keys) if pixels else copies.equal(keys)
     asked = np.arange(len(keys)) < len(judged)
-    found = copies.duplicates(seen, np.concatenate(labels), names, asked, ~asked)
+    found = copies.duplicates(seen, np.concatenate(labels), names, classes, asked, ~asked)
     copies.without(model, answers, y, groups, copies.leaked(seen, asked, ~asked)[: len(judged)], found)
     return found, compared
 

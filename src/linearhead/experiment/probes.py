@@ -7,13 +7,14 @@ from one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ..data import Dataset
-from ..images import Preprocessing, decode_many
+from ..images import Header, Preprocessing, decode_many, probe
 from ..metrics import independent
 from .extract import Sources
 
@@ -28,8 +29,9 @@ SORTED = 0.15  # deviation of the classes' mean places, in n: 0.29 where sorted,
 def cues(
     dataset: Dataset, rows: np.ndarray, preprocessing: Preprocessing, seed: int, groups: np.ndarray | None = None
 ) -> dict[str, dict[str, Any]]:
-    """How many of the pictures `rows` a single cue puts into the right class: brightness alone, the rim alone, asked of
-    pictures of other groups (n,), since those of its own look alike and are of its class whatever the cue says."""
+    """How many of the pictures `rows` a single cue puts into the right class: brightness alone, the rim alone, the kind
+    of file, asked of pictures of other groups (n,), since those of its own look alike and are of its class whatever the
+    cue says."""
     chosen = np.sort(np.random.default_rng(seed).permutation(rows)[:GLANCED])
     small = replace(preprocessing, height=SIDE, width=SIDE, fit="stretch")
     glances, kept = [], []
@@ -41,7 +43,36 @@ def cues(
     seen, looked = np.concatenate(glances), np.concatenate(kept)
     y, place = dataset.labels[looked], {row: i for i, row in enumerate(rows.tolist())}
     alike = None if groups is None else groups[[place[row] for row in looked.tolist()]]
-    return {name: _found(cue(seen), y, alike) for name, cue in (("brightness", brightness), ("border", border))}
+    found = {name: _found(cue(seen), y, alike) for name, cue in (("brightness", brightness), ("border", border))}
+    return found | {"file": saved([probe(dataset.read(row)) for row in looked.tolist()], y, alike)}
+
+
+def saved(files: Sequence[Header], y: np.ndarray, groups: np.ndarray | None = None) -> dict[str, Any]:
+    """The class that the format and colour mode, or else the size, of its files tells best from all others, by what
+    most other files of that kind, and of other groups (n,), are: how many of its own are found so, and how many of the
+    others are taken for them."""
+    ways = [f"{one.format} {one.mode}" for one in files], [f"{one.width}×{one.height}" for one in files]
+    return max((_kept_apart(np.array(way), y, groups) for way in ways), key=lambda told: told["found"] - told["taken"])
+
+
+def _kept_apart(way: np.ndarray, y: np.ndarray, groups: np.ndarray | None) -> dict[str, Any]:
+    classes, codes = np.unique(y, return_inverse=True)
+    own = np.arange(len(y)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    called = np.full(len(y), -1)
+    for i in range(len(y)):
+        others = codes[(way == way[i]) & (own != own[i])]
+        called[i] = np.bincount(others).argmax() if len(others) else -1
+    found = np.array([np.mean(called[codes == c] == c) for c in range(len(classes))])
+    taken = np.array([np.mean(called[codes != c] == c) if np.any(codes != c) else 1.0 for c in range(len(classes))])
+    best = int(np.argmax(found - taken))
+    n = int(np.sum(codes == best))
+    return {
+        "n": n,
+        "others": len(y) - n,
+        "class": int(classes[best]),
+        "found": float(found[best]),
+        "taken": float(taken[best]),
+    }
 
 
 def brightness(seen: np.ndarray) -> np.ndarray:
@@ -127,7 +158,8 @@ def told_apart(X: np.ndarray, n: int, seed: int, groups: np.ndarray | None = Non
     if not group.any():
         return {}
     A = X[rows].astype(np.float32)
-    A = (A - A.mean(axis=0)) / np.maximum(A.std(axis=0), 1e-6)
+    A -= A.mean(axis=0)
+    A /= np.maximum(A.std(axis=0, dtype=np.float64), 1e-6).astype(np.float32)  # squares of large numbers overflow
     q = rng.standard_normal((A.shape[1], min(DIRECTIONS, A.shape[1], m // 4))).astype(np.float32)
     for _ in range(3):
         q, _ = np.linalg.qr(A.T @ (A @ q))
