@@ -91,6 +91,20 @@ def test_every_mistake_is_called_by_its_name(code):
 
 
 OTHERS = [
+    ("softmax", "a.max(axis=1, keepdims=True)", "a.max(axis=0)", "wrong-axis"),
+    ("cross_entropy", "len(y)), y]", "len(y)), y - 1]", "labels-shifted"),
+    ("gradients", "len(y)), y]", "len(y)), y - 1]", "labels-shifted"),
+    ("gradients", "X @ W + b", "X @ W", "bias-left-out"),
+    ("margin_loss", "    own =", "    y = y - 1\n    own =", "labels-shifted"),
+    ("margin_gradients", "    own =", "    y = y - 1\n    own =", "labels-shifted"),
+    ("sgd", "learning_rate *", "learning_rate / (1 + epoch) *", "steps-change"),
+    ("sgd", "learning_rate *", "learning_rate / (1 + start) *", "steps-change"),
+    (
+        "sgd",
+        "dW, db = gradients(W, b, X[rows], y[rows], alpha)",
+        "v = dW, db = [v / 2 + g for v, g in zip(locals().get('v', (0, 0)), gradients(W, b, X[rows], y[rows], alpha))]",
+        "steps-change",
+    ),
     ("softmax", "e = np.exp(a - m)", "e = np.exp(a)", "overflow"),
     ("softmax", "e.sum(axis=1, keepdims=True)", "e.sum(axis=0)", "wrong-axis"),
     ("softmax", "e.sum(axis=1, keepdims=True)", "e.sum()", "wrong-axis"),
@@ -222,6 +236,22 @@ def test_other_mistakes(name, a, b, code):
     else:
         assert seen[name] == [code]
     assert set(seen[name]) <= set(CATALOGUE)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "words"),
+    [
+        ("np.log(", "(", "where is the logarithm"),
+        ("p[np.arange(len(y)), y]", "p[:, y]", "n × n"),
+        ("softmax(a)", "softmax(softmax(a))", "once is enough"),
+    ],
+)
+def test_losses_that_are_something_else_are_told_what_they_are(a, b, words):
+    base = next(solutions.right())
+    assert a in base["cross_entropy"]
+    text = base["cross_entropy"].replace(a, b)
+    (told,) = grade(module(solutions.script(base | {"cross_entropy": text})), "cross_entropy").mistakes
+    assert words in told.seen
 
 
 def test_the_assignment_as_written_is_unfinished_and_its_names_are_the_tasks(tmp_path):

@@ -41,7 +41,10 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "Cross-entropy: ∂ℓ/∂a_j = ŷ_j − 1 where j is the label, ŷ_j elsewhere. Margin loss: minus the number of "
         "violated margins where j is the label, 1 where j violates, 0 elsewhere.",
     ),
-    "wrong-axis": ("The sum goes over the wrong axis", "Probabilities of one picture sum to 1: axis=1, keepdims=True."),
+    "wrong-axis": (
+        "The sum or the maximum goes over the wrong axis",
+        "A row of scores is one picture, whose probabilities sum to 1: axis=1, keepdims=True.",
+    ),
     "label-counted": (
         "The label counts as a violation",
         "The sum goes over j ≠ label: leave the margin at j = label out.",
@@ -57,6 +60,15 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "batches": (
         "The batches are not those that were asked for",
         "Take rows = order[start : start + batch_size], and X[rows], y[rows] alone, for a step.",
+    ),
+    "steps-change": (
+        "The steps are not learning_rate times the gradient",
+        "Every step is learning_rate times its own batch's gradient, from the first to the last: no decay makes it "
+        "shorter, no momentum longer.",
+    ),
+    "labels-shifted": (
+        "The labels are counted from 1",
+        "Labels are 0 … k − 1 and name columns as they are: y itself, neither y − 1 nor y + 1.",
     ),
     "rates-confused": (
         "Learning rate and penalty strength are confused",

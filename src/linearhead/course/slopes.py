@@ -122,16 +122,23 @@ def graded(task: str, *evaluations: Callable) -> Outcome:
 def combined(evaluate: Callable, X: np.ndarray, y: np.ndarray, W: np.ndarray, b: np.ndarray) -> list[Mistake]:
     """No single pattern fits: n times the gradient and one more term, or simply wrong."""
     value, _, db = evaluate(W, b, X, y)
-    n, h = len(y), 1e-6
-    numerical = np.array(
-        [(evaluate(W, b + h * e, X, y)[0] - evaluate(W, b - h * e, X, y)[0]) / (2 * h) for e in np.eye(len(b))]
-    )
+    n, k, h = len(y), len(b), 1e-6
+
+    def slopes(b: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.array([(evaluate(W, b + e, X, y)[0] - evaluate(W, b - e, X, y)[0]) / (2 * h) for e in h * np.eye(k)])
+
+    numerical = slopes(b, y)
     if same(db, n * numerical, TOL):
         return [mistake("missing-mean", f"dF/db is {n} × what it should be, and n = {n}.")]
     if same(db, -numerical, TOL):
         return [mistake("sign", "dF/db points the opposite way.")]
     if not same(numerical, db, TOL) and same(db - numerical, ALPHA * b, TOL):
         return [mistake("penalised-intercept", f"dF/db is off by {ALPHA:g} × b.")]
+    for one, name in ((-1, "y − 1"), (1, "y + 1")):
+        if same(db, slopes(b, (y + one) % k), TOL):
+            return [mistake("labels-shifted", f"dF/db is right for the labels {name}.")]
+    if same(db, slopes(0 * b, y), TOL):
+        return [mistake("bias-left-out", "dF/db is right for b = 0: the scores are X W + b.")]
     return [
         mistake("wrong", f"At value {value:.4g} dF/db is {listed(db)}; by central differences {listed(numerical)}.")
     ]

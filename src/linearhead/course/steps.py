@@ -23,7 +23,8 @@ ALIKE = 0.99  # a correlation; among random orders of 24 rows there is none as h
 def sgd(code: Any) -> Outcome:
     X, y, W, b = problem()
     out = Outcome("sgd")
-    out.mistakes = visits(code, y) or one_step(code, X, y, W, b) or order(code, len(y)) or seeds(code, X, y, W, b)
+    first = visits(code, y) or one_step(code, X, y, W, b)
+    out.mistakes = first or order(code, len(y)) or seeds(code, X, y, W, b) or later_steps(code, X, W, b)
     epochs, yours, ours = list(range(15)), [], []
     mine, right = (W, b), (W, b)
     for epoch in epochs:
@@ -144,6 +145,22 @@ def order(code: Any, n: int) -> list[Mistake]:
 
 def alike(a: np.ndarray, b: np.ndarray) -> bool:
     return bool(np.ptp(a) > 0 and np.ptp(b) > 0 and np.corrcoef(a, b)[0, 1] > ALIKE)
+
+
+def later_steps(code: Any, X, W, b) -> list[Mistake]:
+    """Whether later steps are as long as the first, in an epoch and from epoch to epoch. All rows are the same row, so
+    that no order matters and every number is known again."""
+    for batches, epochs, when in ((3, 1, "third batch"), (1, 3, "third epoch")):
+        rows, y = np.tile(X[:1], (batches * BATCH, 1)), np.zeros(batches * BATCH, dtype=int)
+        options = 0.1, epochs, BATCH, 0.0, 0
+        found, right = run(code, W, b, rows, y, *options)[1] - b, reference.sgd(W, b, rows, y, *options)[1] - b
+        if not same(found, right):
+            times = np.linalg.norm(found) / np.linalg.norm(right)
+            words = (
+                f"After the {when} b has gone {times:.3g} times as far as three steps of the rate {options[0]:g} go."
+            )
+            return [mistake("steps-change", words)]
+    return []
 
 
 def seeds(code: Any, X, y, W, b) -> list[Mistake]:

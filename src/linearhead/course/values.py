@@ -24,6 +24,9 @@ def softmax(code: Any) -> Outcome:
         out.mistakes.append(mistake("wrong-axis", "All entries together sum to 1, not each row."))
     elif same(p, reference.softmax(-a)):
         out.mistakes.append(mistake("sign", "The highest score gets the lowest probability: exp(−a) for exp(a)."))
+    elif same(p, of_column_maxima(a)):
+        words = "The scores of a row are shifted by unlike numbers, the largest of each column: a.max(axis=0)."
+        out.mistakes.append(mistake("wrong-axis", words))
     elif not same(p, right):
         sums = "" if same(p.sum(axis=1), 1) else f" The rows sum to {listed(p.sum(axis=1))}, not to 1."
         words = f"For the scores {listed(a[0])} you give {listed(p[0])}, not {listed(right[0])}.{sums}"
@@ -31,6 +34,12 @@ def softmax(code: Any) -> Outcome:
     else:
         out.mistakes += far_apart(code)
     return out
+
+
+def of_column_maxima(a: np.ndarray) -> np.ndarray:
+    """What becomes of softmax where the maxima go over the wrong axis, (n, k)."""
+    e = np.exp(a - a.max(axis=0))
+    return e / e.sum(axis=1, keepdims=True)
 
 
 def far_apart(code: Any) -> list[Mistake]:
@@ -62,11 +71,34 @@ def cross_entropy(code: Any) -> Outcome:
     a = X @ W + b
     value = float(numbers(code.cross_entropy(a.copy(), y.copy()), (), "cross_entropy(a, y)"))
     right = reference.cross_entropy(a, y)
-    out = Outcome("cross_entropy", valued(value, right, a.shape))
+    out = Outcome("cross_entropy", known_losses(value, a, y) or valued(value, right, a.shape))
     if not out.mistakes:
         out.mistakes += one_by_one(lambda a, y: code.cross_entropy(a, y), FAR, LIKELY)
     out.picture = bars_of(value, right)
     return out
+
+
+def known_losses(value: float, a: np.ndarray, y: np.ndarray) -> list[Mistake]:
+    """Cross-entropies that are right but for one thing."""
+    p = reference.softmax(a)
+    if found := shifted(value, reference.cross_entropy, a, y):
+        return found
+    for other, words in (
+        (-np.mean(p[np.arange(len(y)), y]), "the mean of −ŷ_label: where is the logarithm?"),
+        (-np.mean(np.log(p[:, y])), "that of every row with every label: p[:, y] takes n × n numbers, not n."),
+        (reference.cross_entropy(p, y), "that of softmax(softmax(a)): once is enough."),
+    ):
+        if same(value, other):
+            return [mistake("wrong", f"The loss {value:.4g} is {words}")]
+    return []
+
+
+def shifted(value: float, loss: Callable, a: np.ndarray, y: np.ndarray) -> list[Mistake]:
+    """Whether the value is that of labels one beside those that were given."""
+    for one, name in ((-1, "y − 1"), (1, "y + 1")):
+        if same(value, loss(a, (y + one) % a.shape[1])):
+            return [mistake("labels-shifted", f"The loss {value:.4g} is that of the labels {name}.")]
+    return []
 
 
 def margin_loss(code: Any) -> Outcome:
@@ -89,7 +121,8 @@ def margin_loss(code: Any) -> Outcome:
     elif same(value, other_hinge(a, y, margin, lambda z, axis: (z**2).sum(axis=axis))):
         out.mistakes.append(mistake("wrong", f"{value:.4g} is the squared margin loss: Σ max(0, …)²."))
     else:
-        out.mistakes += valued(value, right, a.shape)
+        own = shifted(value, lambda a, y: reference.margin_loss(a, y, margin), a, y)
+        out.mistakes += own or valued(value, right, a.shape)
     wider = reference.margin_loss(a, y, 6.0)
     if not out.mistakes and not same(float(code.margin_loss(a.copy(), y.copy(), 6.0)), wider):
         out.mistakes.append(
