@@ -138,6 +138,19 @@ def test_what_is_said_of_who_trained_chose_and_judged(alpha, updated, folds, say
     assert nobody["judged"].startswith("No test pictures")
 
 
+def test_small_classes_that_judge_oftener_than_they_are_there_are_told():
+    """Of three pictures one judges: a third, where a fifth is held out."""
+    data, plan = dataset([0, 1], "ab", ["", ""]), Recipe(test_share=0.2)
+    amounts = {"train": [800, *[2] * 99], "valid": [0] * 100, "test": [200, *[1] * 99]}
+    said = roles.sentences(data, plan, amounts, False, False)["judged"]
+    assert "Of 99 classes too small for that share one picture each judges: 33% of the accuracy" in said
+    assert said.endswith("where 23% of the data are theirs.")
+    even = {"train": [4] * 100, "valid": [0] * 100, "test": [1] * 100}
+    assert "too small" not in roles.sentences(data, plan, even, False, False)["judged"]
+    own = replace(data, splits=np.array(["test", ""]))
+    assert "too small" not in roles.sentences(own, plan, amounts, False, False)["judged"]
+
+
 def test_pictures_that_trained_are_said_to_flatter_and_the_nearest_is_remembered():
     record = SimpleNamespace(data=SimpleNamespace(roles={"trained": "a", "judged": "old"}))
     assert audited(record, "8 pictures", "test") == {"trained": "a", "judged": "8 pictures."}

@@ -20,6 +20,7 @@ from ..records import Skipped
 from .recipe import Recipe
 
 ROLES = ("train", "valid", "test")
+OVERCOUNTED = 0.02  # of the test pictures, from which on small classes judge oftener than the data have them
 NAMED = "group "  # how a group begins that the data name; others are a row each
 
 
@@ -110,9 +111,25 @@ def sentences(
         f"{n['valid']} validation pictures{'' if folds else ', the latter after they had chosen'}.",
         "chose": f"{origin('valid')} {how}" if n["valid"] else "No validation pictures: nothing was chosen on any.",
         "judged": f"{origin('test')} judged; they chose nothing and trained nothing."
+        f"{'' if own['test'] else _more_than_their_share(amounts, recipe)}"
         if n["test"]
         else "No test pictures: nothing judged this model.",
     }
+
+
+def _more_than_their_share(amounts: dict[str, list[int]], recipe: Recipe) -> str:
+    """A sentence about classes so small that the one picture which judges is more than the share held out, where what
+    is more comes to OVERCOUNTED of the test pictures."""
+    test = np.array(amounts["test"])
+    due = recipe.test_share * np.sum([amounts[role] for role in ROLES], axis=0)
+    small = (test == 1) & (due < 1)
+    if float(np.sum(1 - due[small])) < OVERCOUNTED * test.sum():
+        return ""
+    n = int(small.sum())
+    return (
+        f" Of {n} class{'es' * (n > 1)} too small for that share one picture each judges: {n / test.sum():.0%} of the "
+        f"accuracy, where {due[small].sum() / due.sum():.0%} of the data are theirs."
+    )
 
 
 def fingerprint(dataset: Dataset) -> str:

@@ -41,7 +41,7 @@ def chosen(
     if not worse.mean() > standard_error(worse, sample.alike):
         return True
     progress.say(
-        f"Columns are fitted as they come: on {len(worse)} rows held out their cost is {plain.mean():.3g}, that of "
+        f"Columns are fitted as they come: on {len(worse)} rows held out their loss is {plain.mean():.3g}, that of "
         f"standardised ones {scaled.mean():.3g}. --standardize standardises them."
     )
     return False
