@@ -410,3 +410,11 @@ def test_pictures_of_any_size_and_colour(tmp_path):
         for c in got["leaderboard"]["candidates"]
     ]
     assert got["test"]["accuracy"] == 1
+
+
+def test_names_with_commas_are_kept_apart():
+    found = metrics.evaluate(np.arange(12) % 3, np.zeros(12, int), ["Zürich, alt", "b", "c"])
+    line = [*judged_lines(Judged(Path("model"), "test", "sentence", found, 12))][-1]
+    assert line == "Lowest recall: b 0.0 % of 4; c 0.0 % of 4; Zürich, alt 100.0 % of 4"
+    told = Prediction("a.png", "b", 0.5, "c", 0.4, labels=["Zürich, alt", "b"])
+    assert next(iter(prediction_lines([told]))).endswith("one of: Zürich, alt; b")

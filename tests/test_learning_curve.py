@@ -43,6 +43,12 @@ def test_noise_of_few_judged_pictures_moves_the_forecast_less_than_the_curve():
     assert np.std(gains) < 0.5 * np.std(moved)
 
 
+def test_few_pictures_that_are_all_right_promise_little():
+    curve = curve_of([4, 8], np.array([[True] * 7 + [False] * 3, [True] * 10]))
+    assert (curve.twice, curve.gain) == (1.0, 0.0)  # 96 % was foretold, below what is there
+    assert curve.margin > 0.15  # of ten pictures a share of 85 % is often all right
+
+
 def test_the_margin_told_holds_the_truth():
     rng, held = np.random.default_rng(1), 0
     e = law(0.2, 0.3, 0.5, N)
@@ -88,7 +94,8 @@ def test_what_is_told_of_a_curve_by_its_formulas():
         assert curve.gain_error == standard_error(right[-1] * 1.0 - right[-2], own)
         assert curve.twice == forecast(N[:3], curve.accuracy, count)
         assert curve.gain == pytest.approx(curve.twice - last)
-        assert curve.margin == pytest.approx(1.959964 * (last * (1 - last) / count + 0.01**2) ** 0.5)
+        middle = (last * count + 2) / (count + 4)
+        assert curve.margin == pytest.approx(1.959964 * (middle * (1 - middle) / (count + 4) + 0.01**2) ** 0.5)
         other, whose = rng.random(90) < 0.85, None if own is None else np.arange(90) // 2
         extended(curve, 599, other, whose)
         assert curve.n == N[:3]

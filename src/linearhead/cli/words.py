@@ -95,7 +95,12 @@ def judged_lines(judged: Judged) -> Iterator[str]:
     worst = [f"{c.label} {percent(c.recall or 0.0)} of {c.n}" for c in known[:LISTED]]
     others = len(known) - LISTED
     more = f", … {others} {'class has' if others == 1 else 'classes have'} more (--json)" if others > 0 else ""
-    yield f"Lowest recall: {', '.join(worst)}{more}"
+    yield f"Lowest recall: {listed(worst)}{more}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Names of classes one after the other, kept apart also where one of them has a comma."""
+    return ("; " if any("," in word for word in words) else ", ").join(words)
 
 
 def _numbers_lines(judged: Judged) -> Iterator[str]:
@@ -151,7 +156,7 @@ def prediction_lines(predictions: Sequence[Prediction]) -> Iterator[str]:
         second = "" if p.runner_up_confidence is None else f" {percent(p.runner_up_confidence)}"
         line = f"{path:<{width}}  {p.label:<{names}}{sure}  (then {p.runner_up}{second})"
         if p.labels is not None:
-            line += f"  one of: {', '.join(p.labels)}" if p.labels else "  one of: none fits, ask a person"
+            line += f"  one of: {listed(p.labels)}" if p.labels else "  one of: none fits, ask a person"
         yield line + ("  unlike the training pictures" if p.unlike is not None and p.unlike < RARE else "")
 
 

@@ -52,10 +52,11 @@ def _count(curve: LearningCurve) -> float:
 
 
 def _look_ahead(curve: LearningCurve) -> None:
-    curve.twice = forecast(curve.n, curve.accuracy, _count(curve))
-    curve.gain = curve.twice - curve.accuracy[-1]
-    level = curve.accuracy[-1] * (1 - curve.accuracy[-1]) / _count(curve)
-    curve.margin = Z95 * float(np.sqrt(level + GAIN_ERROR**2))
+    last, count = curve.accuracy[-1], _count(curve)
+    curve.twice = max(forecast(curve.n, curve.accuracy, count), last)  # of no mistake it takes half a one for the error
+    curve.gain = curve.twice - last
+    middle = (last * count + 2) / (count + 4)  # honest where few have all right, too (Agresti & Coull 1998)
+    curve.margin = Z95 * float(np.sqrt(middle * (1 - middle) / (count + 4) + GAIN_ERROR**2))
 
 
 def forecast(n: list[int], accuracy: list[float], judged: float) -> float:
