@@ -513,6 +513,20 @@ def test_it_stops_in_good_order(run):
         assert not [child for child in children if os.path.exists(f"/proc/{child}")]
 
 
+def test_stopping_at_once_is_said_to_those_who_wait_and_leaves_no_tracebacks(run):
+    for signals, limits in (([signal.SIGINT, signal.SIGINT], {}), ([signal.SIGTERM], {"stop_seconds": 1})):
+        server = Running(run, slow=2.0, **limits)
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(server.ask, "POST", "/predict", FILES[0])
+            for number in signals:
+                time.sleep(0.3)
+                server.process.send_signal(number)
+            status, _, told = asked.result()
+        assert (status, told) == (503, {"error": "The server is stopping."})
+        _, errors = server.process.communicate(timeout=15)
+        assert "Traceback" not in errors
+
+
 # ---- decoders ----
 
 
@@ -658,6 +672,16 @@ def test_a_person_drops_pictures_on_the_page(browser, server, run, files, tmp_pa
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         page.click("#clear")
         assert page.query_selector_all("#results > li") == []
+        other = {"name": "a.pdf", "mimeType": "application/pdf", "buffer": b"%PDF"}
+        good = {"name": "a.png", "mimeType": "image/png", "buffer": files[0].read_bytes()}
+        page.set_input_files("#files", [other, good])
+        page.wait_for_selector("#results li meter")
+        assert page.inner_text("#status") == f"1 file that is no picture was left out. a.png: {expected[0].label}"
+        page.click("#clear")
+        folder = "Object.assign(new File([], 'x'), {slice: () => ({arrayBuffer: () => Promise.reject(Error())})})"
+        page.evaluate(f"take([{folder}])")
+        assert "of a folder, drop the pictures in it" in page.inner_text("#results")
+        page.click("#clear")
         for place in (".drop", ".button"):  # by the keyboard alone, and seen
             page.keyboard.press("Tab")
             style = page.evaluate("place => getComputedStyle(document.querySelector(place)).outlineStyle", place)

@@ -77,6 +77,8 @@ class Guard:
             await visit.refuse(refused)
         except TimeoutError:
             await visit.refuse(Refused(503, "The answer took too long."))
+        except asyncio.CancelledError:  # the server ends, and waits no longer for what it is answering
+            await visit.refuse(Refused(503, "The server is stopping."))
         except Exception as error:  # a fault of ours; the message is for the log, not for strangers
             if not visit.gone:
                 self.metrics.fault(error)

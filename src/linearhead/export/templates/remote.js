@@ -7,6 +7,7 @@ const UNLIKE = 0.01; // share of trained pictures below which one is called unli
 function unanswered(why) { return Object.assign(new Error(why), { label: "No answer" }); }
 
 async function classify(file) {
+  await file.slice(0, 1).arrayBuffer().catch(() => { throw new Error("This cannot be read as a file; of a folder, drop the pictures in it."); });
   const query = new URLSearchParams({ regions: "true" });
   if (ASKED.coverage) query.set("coverage", ASKED.coverage);
   const headers = { "Content-Type": "application/octet-stream" };

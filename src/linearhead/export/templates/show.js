@@ -69,23 +69,26 @@ function regions(item, squares) { // blue spoke for the label, orange against it
 
 function take(files) {
   const pictures = [...files].filter((file) => !file.type || file.type.startsWith("image/"));
-  if (pictures.length < files.length) $("status").textContent = "Files that are no pictures were left out.";
+  const others = files.length - pictures.length;
+  const left = others ? `${others} ${others === 1 ? "file that is no picture was" : "files that are no pictures were"} left out. ` : "";
+  const say = (text) => { $("status").textContent = left + text; };
+  if (others) say("");
   const cards = pictures.map(card);
   $("results").prepend(...cards); // the newest first, those chosen together in their order
   $("clear").hidden = !$("results").children.length;
   for (const [i, file] of pictures.entries()) {
     const item = cards[i];
     waiting = waiting.then(async () => {
-      $("status").textContent = "Looking at " + (file.name || "the picture") + " …";
+      say("Looking at " + (file.name || "the picture") + " …");
       try {
         const answer = await classify(file);
         fill(item, answer);
-        $("status").textContent = (file.name || "picture") + ": " + answer.label;
+        say((file.name || "picture") + ": " + answer.label);
       } catch (error) {
         const label = error.label || "Cannot be read";
         item.querySelector(".label").textContent = label;
         item.append(element("p", String(error.message || error), "note warn"));
-        $("status").textContent = (file.name || "picture") + ": " + label;
+        say((file.name || "picture") + ": " + label);
       }
     });
   }
