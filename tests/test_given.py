@@ -143,7 +143,8 @@ def test_whether_to_standardise_is_asked_of_some_rows_and_only_where_it_can_be_t
     ("words", "sentence"),
     [
         (["train", "features.npz", "--features", "hog", "--out", "x"], "Leave --features out"),
-        (["evaluate", "run", "pictures"], "cannot look at pictures"),
+        (["evaluate", "run", "pictures"], "cannot look at pictures. What it takes are .npy or .npz"),
+        (["extract", "features.npz", "--out", "x"], "pictures are needed here. train and evaluate take such rows"),
         (["evaluate", "run", "narrow.npz"], "trained on rows of 64"),
         (["predict", "run", "narrow.npz"], "(n, 64), are needed"),
         (["predict", "run", "note.txt"], "a .npy or .npz of such rows is needed"),

@@ -27,8 +27,8 @@ from .extract import BATCH, Extracted, Pictures, Tolerance
 from .progress import Progress
 
 ONLY_ROWS = (
-    "This model was trained on feature rows, not on pictures, so it cannot look at pictures. Give predict a .npy or "
-    ".npz of such rows."
+    "This model was trained on feature rows, not on pictures, so it cannot look at pictures. What it takes are "
+    ".npy or .npz files of such rows."
 )
 FLOATS = (np.float16, np.float32, np.float64, np.uint8)  # types of rows that fits read as they are
 

@@ -175,7 +175,9 @@ def extract(data: Data, *, out: str | Path, progress: Progress | None = None, **
     plan, progress, clock = Recipe(**recipe), progress or Progress(), Clock()
     plan.check()
     unfitted = replace(plan, standardize=plan.standardize is not False)
-    prepared = prepare(data, unfitted, Store(out, progress.say), progress, clock)
+    with clock.stage("list pictures"):
+        dataset = open_readable(data, plan.reader, min_classes=2)
+    prepared = prepare_dataset(dataset, unfitted, Store(out, progress.say), progress, clock)
     rows, skipped = len(prepared.extracted.rows), [*prepared.dataset.skipped, *prepared.extracted.skipped]
     return Extraction(
         store=remote.local(out),
