@@ -418,3 +418,11 @@ def test_names_with_commas_are_kept_apart():
     assert line == "Lowest recall: b 0.0 % of 4; c 0.0 % of 4; Zürich, alt 100.0 % of 4"
     told = Prediction("a.png", "b", 0.5, "c", 0.4, labels=["Zürich, alt", "b"])
     assert next(iter(prediction_lines([told]))).endswith("one of: Zürich, alt; b")
+
+
+def test_a_cache_called_none_is_not_made(digits, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    told = CliRunner().invoke(cli, ["train", str(digits), "--cache", "none"])
+    assert told.exit_code == 2
+    assert "--no-cache" in told.stderr
+    assert not (tmp_path / "none").exists()

@@ -101,12 +101,20 @@ class Place(click.Path):
         return super().convert(value, param, ctx)
 
 
+def _no_folder_called_none(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """It would be one of gigabytes, made by those who wanted none."""
+    if value is not None and value.lower() == "none":
+        raise click.BadParameter(f"{value} would be a folder of that name (./{value}). To keep nothing: --no-cache.")
+    return value
+
+
 def cached(command: Any) -> Any:
     """--cache DIR and --no-cache, which arrive as `cache`: a folder, "auto" or None."""
     keep = click.option(
         "--cache",
         type=Place(file_okay=False),
         default="auto",
+        callback=_no_folder_called_none,
         help="Folder, or place such as s3://bucket/store, that keeps pixels and features for the runs to come. "
         "[default: linearhead's in the user's cache]",
     )
