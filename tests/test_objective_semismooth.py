@@ -26,10 +26,12 @@ def smoothed(loss, alpha=0.05, gamma=0.5, form=np.asarray, **options):
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("intercept", [True, False])
-@pytest.mark.parametrize("columns", [0.0, np.inf])
-def test_the_direction_is_that_of_the_whole_hessian(loss, intercept, columns, monkeypatch):
-    """By the free directions' system, and by that of the columns."""
+@pytest.mark.parametrize(("columns", "rough"), [(0.0, 0.0), (0.0, 1e6), (np.inf, 0.0)])
+def test_the_direction_is_that_of_the_whole_hessian(loss, intercept, columns, rough, monkeypatch):
+    """By the free directions' system, and by that of the columns, in double and in single precision."""
     monkeypatch.setattr(semismooth, "_columns", lambda held: columns)
+    monkeypatch.setattr(semismooth, "ROUGH", rough)
+    near = 1e-5 if rough else 1e-10
     monkeypatch.setattr(semismooth, "BLOCK", 0)  # 64 rows at a time
     weights = np.random.default_rng(1).integers(0, 3, 60).astype(float)
     for w in (None, weights):
@@ -43,8 +45,32 @@ def test_the_direction_is_that_of_the_whole_hessian(loss, intercept, columns, mo
         p = direction(smooth, Gram.of(smooth.design), rows, h, smooth.gamma / own[rows], G)
         assert np.abs(p).max() > 0.1
         back = smooth.hessian_product(settled.theta, p)
-        np.testing.assert_allclose(back, -G, atol=1e-10 * np.abs(G).max())
+        np.testing.assert_allclose(back, -G, atol=near * np.abs(G).max())
         np.testing.assert_allclose(scores(smooth, settled.theta), settled.s, atol=1e-12)
+
+
+@pytest.mark.parametrize("failure", [None, np.linalg.LinAlgError, "upwards", "indistinct"])
+def test_single_precision_is_asked_first_and_double_where_it_fails(failure, monkeypatch):
+    smooth, settled = smoothed("hinge")
+    own, kinds, factored = np.full(60, 1 / smooth.total), [], semismooth._factored
+    G = slopes(smooth, settled.theta, smooth.score_gradient(settled.s, slice(None)) * own[:, None])
+    rows, h = smooth.score_factor(settled.s, np.arange(60))
+    monkeypatch.setattr(semismooth, "_columns", lambda held: 0.0)
+    monkeypatch.setattr(semismooth, "DISTINCT", 10.0 if failure == "indistinct" else semismooth.DISTINCT)
+
+    def watched(*given):
+        kinds.append(given[-1])
+        single = given[-1] is np.float32
+        if single and failure is np.linalg.LinAlgError:
+            raise failure
+        found = factored(*given)
+        return -found if single and failure == "upwards" else found
+
+    monkeypatch.setattr(semismooth, "_factored", watched)
+    found = direction(smooth, Gram.of(smooth.design), rows, h, smooth.gamma / own[rows], G)
+    assert kinds == ([np.float32] if failure is None else [np.float32, np.float64])
+    back = smooth.hessian_product(settled.theta, found)
+    assert np.abs(back + G).max() <= (1e-5 if failure is None else 1e-10) * np.abs(G).max()
 
 
 def test_where_nothing_is_free_the_penalty_is_all_that_bends():

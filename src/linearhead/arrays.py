@@ -142,11 +142,11 @@ def copy(a: Any) -> Any:
 
 
 def lower_gram(x: np.ndarray) -> np.ndarray:
-    """The lower triangle of xᵀx, (m, d) float64 → (d, d), 0 above: half of what a product costs. The rest is a copy,
-    which NumPy makes every time and slowly."""
-    from scipy.linalg.blas import dsyrk  # pyright: ignore[reportAttributeAccessIssue]
+    """The lower triangle of xᵀx, (m, d) float32 or float64 → (d, d), 0 above: half of what a product costs. The rest
+    is a copy, which NumPy makes every time and slowly."""
+    from scipy.linalg import blas
 
-    return dsyrk(1.0, x.T, lower=1)
+    return (blas.ssyrk if x.dtype == np.float32 else blas.dsyrk)(1.0, x.T, lower=1)  # pyright: ignore
 
 
 def one_hot(y: np.ndarray, k: int) -> np.ndarray:

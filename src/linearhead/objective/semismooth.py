@@ -14,6 +14,7 @@ the first step takes what is free of the multipliers to stay so (a primal-dual a
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,10 @@ ROOM = 256 << 20  # bytes of the free rows in float64, and of their products
 BLOCK = 1 << 20  # numbers of free rows at a time, as columns of ∇²F
 STEPS = 30
 CHEAP, AHEAD = 250, 1.5  # free directions, and times those that are free here: what a first step ahead is worth
+ROUGH = (
+    1e6  # times α that ∇²F may bend in all for a factor in single precision: the length of a step is found in double
+)
+DISTINCT = 0.01  # of the intercept's curvature that columns must leave for single precision to tell
 DIGITS = 1e-11  # that α must be of the largest curvature: what is left of a step of size 1/α is a difference of such
 
 
@@ -220,19 +225,40 @@ def _columns(held: Any) -> float:
 
 def _by_columns(held: Any, rows: np.ndarray, h: np.ndarray, G: np.ndarray, alpha: float) -> np.ndarray | None:
     """The same by ∇²F = αI + Σᵢ Cᵢ ⊗ zᵢzᵢᵀ itself, Cᵢ = Σ h hᵀ over a row's h in coordinates of differences between
-    classes; along their sum, which no h sees, α is all."""
-    from scipy.linalg import cho_factor, cho_solve, helmert
+    classes; along their sum, which no h sees, α is all. In single precision first where that has digits enough."""
+    from scipy.linalg import helmert
 
-    d, E = held.design.d, helmert(held.k).T  # (k, r), orthonormal
-    c, g = h @ E, G @ E
-    own, first = np.unique(rows, return_index=True)
+    E = helmert(held.k).T  # (k, r), orthonormal
+    c, (own, first) = h @ E, np.unique(rows, return_index=True)
     C = np.add.reduceat(c[:, :, None] * c[:, None, :], first, axis=0)  # (m, r, r)
-    r, trace, largest = c.shape[1], np.trace(C, axis1=1, axis2=2), 0.0
-    H, across = np.zeros((r * d, r * d), order="F"), np.zeros((r, d, r))
+    trace = np.trace(C, axis1=1, axis2=2)
+    if float(trace.sum() * np.sum(held.column_metric()[:-1])) <= ROUGH * alpha:  # about ∇²F's
+        with contextlib.suppress(np.linalg.LinAlgError):
+            p = _factored(held, own, C, trace, E, G, alpha, np.float32)
+            if p is not None and float(np.vdot(G, p)) < 0:
+                return p
+    return _factored(held, own, C, trace, E, G, alpha, np.float64)
+
+
+def _factored(
+    held: Any,
+    own: np.ndarray,
+    C: np.ndarray,
+    trace: np.ndarray,
+    E: np.ndarray,
+    G: np.ndarray,
+    alpha: float,
+    kind: Any,
+) -> np.ndarray | None:
+    """That step by a factor in this type; None where a step has no digits left."""
+    from scipy.linalg import cho_factor, cho_solve
+
+    d, r, g, largest = held.design.d, E.shape[1], G @ E, 0.0
+    H, across = np.zeros((r * d, r * d), kind, order="F"), np.zeros((r, d, r))
     at = [slice(a * d, (a + 1) * d) for a in range(r)]
     for start in range(0, len(own), few := max(BLOCK // d, 64)):
         part = slice(start, start + few)
-        z, K = held.design.take(own[part]).precise().dense().astype(np.float64, copy=False), C[part]
+        z, K = held.design.take(own[part]).dense().astype(kind, copy=False), C[part].astype(kind)
         largest = max(largest, float((np.einsum("ij,ij->i", z, z) * trace[part]).max()))
         across += np.matmul(z.T, K.transpose(1, 0, 2))
         for a in range(r):
@@ -243,10 +269,15 @@ def _by_columns(held: Any, rows: np.ndarray, h: np.ndarray, G: np.ndarray, alpha
         return None
     H[np.diag_indices(r * d)] += alpha
     factor, across = cho_factor(H, lower=True, overwrite_a=True, check_finite=False), across.reshape(r * d, r)
-    found = cho_solve(factor, np.column_stack([g[:-1].T.ravel(), across]), check_finite=False)
+    right = np.column_stack([g[:-1].T.ravel(), across]).astype(kind)
+    found = cho_solve(factor, right, check_finite=False).astype(np.float64)
     x, beside, p = -found[:, 0], found[:, 1:], np.zeros_like(G)
     if held.design.intercept:
-        b = downhill(C.sum(axis=0) - across.T @ beside, g[-1] + across.T @ x, 0.0)
+        whole = C.sum(axis=0)
+        left = whole - across.T @ beside
+        if kind is np.float32 and np.linalg.eigvalsh(left)[0] < DISTINCT * np.trace(whole):
+            return None
+        b = downhill(left, g[-1] + across.T @ x, 0.0)
         x, p[-1] = x - beside @ b, E @ b
     p[:-1] = x.reshape(r, d).T @ E.T - G[:-1].mean(axis=1, keepdims=True) / alpha
     return p
