@@ -1,5 +1,7 @@
 """Products in tiles are the products: every size with and without rows left over, every order in memory, both types."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -7,6 +9,7 @@ import scipy.sparse
 from linearhead import SoftmaxClassifier
 from linearhead.design import design_of, few_columns
 from linearhead.design import rows as in_memory
+from linearhead.design.batch import Batch, ByTheta
 from linearhead.design.rows import NarrowBlock, RowBlock, Rows
 
 SHAPES = [
@@ -75,6 +78,37 @@ def test_a_pass_and_a_mini_batch_of_many_rows_are_the_plain_sums():
     batch = design.batch(np.arange(100, 400))
     np.testing.assert_allclose(batch.forward(theta), ones[100:400] @ theta, atol=1e-12)
     np.testing.assert_allclose(batch.adjoint(g[100:400]), ones[100:400].T @ g[100:400], atol=1e-11)
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32, np.float16, np.uint8])
+@pytest.mark.parametrize("standardize", [True, False])
+@pytest.mark.parametrize("intercept", [True, False])
+def test_batches_of_many_rows_are_centred_by_way_of_theta_to_the_same_products(kind, standardize, intercept):
+    rng = np.random.default_rng(0)
+    design = design_of(rng.uniform(5, 90, (600, 30)).astype(kind), intercept=intercept).fitted(None, standardize)
+    rows, own = rng.permutation(600)[:500], design.dtype
+    theta = np.asfortranarray(rng.normal(size=(31, 4)), dtype=own)
+    theta[-1] *= intercept
+    g = rng.normal(size=(500, 4)).astype(own)
+    few, many = design.batch(rows), design.batch(rows, 256)
+    assert (type(few), type(many)) == (Batch, ByTheta)
+    for part in (slice(0, 256), slice(256, 500)):
+        one, other, near = few.part(part), many.part(part), 1e3 * np.finfo(own).eps
+        np.testing.assert_array_equal(one.rows, other.rows)
+        np.testing.assert_allclose(one.forward(theta), other.forward(theta), atol=100 * near)
+        np.testing.assert_allclose(one.adjoint(g[part]), other.adjoint(g[part]), atol=100 * near * len(one.rows))
+        ends = []
+        for batch in (one, other):
+            ends.append(theta.copy(order="F"))
+            batch.descend(ends[-1], g[part], 1e-3)
+        assert ends[0].dtype == ends[1].dtype == own
+        np.testing.assert_allclose(*ends, atol=near)
+
+
+def test_columns_far_from_zero_and_many_classes_are_centred_row_by_row():
+    X = np.random.default_rng(0).normal(size=(300, 4)).astype(np.float32)
+    far, wide = design_of(X + 1e4).fitted(), replace(design_of(X).fitted(), scores=100)
+    assert type(far.batch(np.arange(300), 256)) is type(wide.batch(np.arange(300), 256)) is Batch
 
 
 @pytest.fixture

@@ -1,11 +1,13 @@
 """Some gathered rows of a mini-batch, [x 1] (m, d+1) in the design's columns: one product has the intercept, too.
 
 Steps are many and small: what counts is calls and memory traffic. θ (d+1, k) is best in column order here, one class
-after the other: then a row's scores are k dot products, and its step the rank-one update θ ← θ − t x gᵀ in place.
+after the other: then a row's scores are k dot products, and its step the rank-one update θ ← θ − t x gᵀ in place. Many
+rows a step are left as they are (`ByTheta`).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -62,6 +64,28 @@ class Batch:
     def part(self, rows: slice) -> Batch:
         """Some of these rows."""
         return Batch(self.rows[rows], self.x[rows])
+
+
+@dataclass(frozen=True)
+class ByTheta:
+    """A mini-batch whose rows stay as they are: columns are centred and scaled by way of θ, as in a pass."""
+
+    rows: Any
+    block: Any
+    design: Any
+
+    def forward(self, theta: np.ndarray) -> np.ndarray:
+        return self.block.forward(self.design.to_rows(theta))
+
+    def adjoint(self, g: np.ndarray) -> np.ndarray:
+        return self.design.from_rows(np.asarray(self.block.adjoint(g))).astype(g.dtype, copy=False)
+
+    def descend(self, theta: np.ndarray, g: np.ndarray, t: float) -> None:
+        theta -= t * self.adjoint(g)
+
+    def part(self, rows: slice) -> ByTheta:
+        """Some of these rows."""
+        return ByTheta(self.rows[rows], self.block.part(rows), self.design)
 
 
 class _RankOne(dict):

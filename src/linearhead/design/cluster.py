@@ -156,7 +156,7 @@ class ClusterRows(StoredRows):
     def gram(self, y: np.ndarray, k: int, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         return super().gram(self.column(y), k, self.column(weights))
 
-    def batch(self, rows: np.ndarray) -> Any:
+    def batch(self, rows: np.ndarray, size: int = 1) -> Any:
         raise UsageError("Mini-batches pick single rows, which lie on many workers: take a solver of full passes.")
 
     def sweep(self, fn: Callable[[Any], tuple]) -> tuple:

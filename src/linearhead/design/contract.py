@@ -89,8 +89,9 @@ class Design:
         """The type of the arithmetic on rows."""
         return np.dtype(np.float64 if self.exact else np.float32)
 
-    def batch(self, rows: np.ndarray) -> Any:
-        """A mini-batch: a block with `descend` whose products speak θ itself, columns centred and scaled."""
+    def batch(self, rows: np.ndarray, size: int = 1) -> Any:
+        """A mini-batch, or several of `size` rows: a block with `descend` whose products speak θ itself, columns
+        centred and scaled."""
         raise NotImplementedError
 
     def dense(self) -> np.ndarray:

@@ -14,10 +14,11 @@ import numpy as np
 
 from ..arrays import lower_gram
 from . import few_columns
-from .batch import Batch
+from .batch import Batch, ByTheta
 from .contract import GRAM_BYTES, LEAST_ROWS, Block, Design, squares
 
 MANY_CLASSES = 100  # from which both orders of a block's product are as fast
+LARGE, EACH = 256, 24  # rows of a mini-batch, and for each class, from which centring by way of θ costs less
 NARROW_ROWS = 256  # of a block whose rows are converted in panels
 PANEL = 3 << 19  # 1.5 MiB
 STRIP = 1 << 16  # numbers centred and scaled at a time, 512 kB in float64: never a whole block of that type
@@ -217,8 +218,12 @@ class Rows(Design):
         far = mean is not None and bool(np.any(np.abs(mean) > least))
         return replace(self, shift=mean, scale=scale, energy=energy, centre_blocks=far)
 
-    def batch(self, rows: np.ndarray) -> Block:
+    def batch(self, rows: np.ndarray, size: int = 1) -> Block:
         x = np.take(self.X, rows, axis=0) if type(self.X) is np.ndarray else self.X[rows]  # take lets other threads run
+        if size >= max(LARGE, EACH * self.scores) and not self.centre_blocks:
+            shift, scale = (v if v is None else v.astype(self.dtype) for v in (self.shift, self.scale))
+            block = RowBlock(rows, x.astype(self.dtype, copy=False), self.intercept)
+            return ByTheta(rows, block, replace(self, shift=shift, scale=scale))
         return Batch(rows, self._extended(x))
 
     def _extended(self, x: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import one_hot
+from .batch import ByTheta
 from .contract import Block, Design
 from .rows import FAR, RowBlock
 
@@ -66,8 +67,8 @@ class SparseRows(Design):
         # the difference of two equal numbers is noise: a column is constant when it leaves no digits
         return unit * mean, unit * np.sqrt(np.where(variance > 1e-13 * second, variance, 0))
 
-    def batch(self, rows: np.ndarray) -> Block:
-        return _InnerBlock(rows, self.block(rows), self)
+    def batch(self, rows: np.ndarray, size: int = 1) -> Block:
+        return ByTheta(rows, self.block(rows), self)  # rows stay sparse
 
     def dense(self) -> np.ndarray:
         x = self.X.toarray().astype(self.dtype)
@@ -83,24 +84,3 @@ class SparseRows(Design):
             gram -= w.sum() * np.outer(self.shift, self.shift)
         sums = self.from_rows(self.block(slice(None)).by_class(y, weights, k))  # type: ignore[attr-defined]
         return (gram if self.scale is None else gram / np.outer(self.scale, self.scale)), sums
-
-
-@dataclass(frozen=True)
-class _InnerBlock:
-    """A mini-batch that centres through θ, so the rows stay sparse."""
-
-    rows: Any
-    block: Block
-    design: SparseRows
-
-    def forward(self, theta: np.ndarray) -> np.ndarray:
-        return self.block.forward(self.design.to_rows(theta))
-
-    def adjoint(self, g: np.ndarray) -> np.ndarray:
-        return self.design.from_rows(np.asarray(self.block.adjoint(g))).astype(g.dtype, copy=False)
-
-    def descend(self, theta: np.ndarray, g: np.ndarray, t: float) -> None:
-        theta -= t * self.adjoint(g)
-
-    def part(self, rows: slice) -> _InnerBlock:
-        return _InnerBlock(self.rows[rows], self.block.part(rows), self.design)

@@ -30,22 +30,22 @@ class MiniBatches(Parts):
         if size > fit:
             for start in range(0, len(order), size):
                 rows = order[start : start + size]
-                yield len(rows), self._gathered([rows[i : i + fit] for i in range(0, len(rows), fit)])
+                yield len(rows), self._gathered([rows[i : i + fit] for i in range(0, len(rows), fit)], size)
             return
         group = size * -(-fit // size)
-        for block in self._gathered([order[i : i + group] for i in range(0, len(order), group)]):
+        for block in self._gathered([order[i : i + group] for i in range(0, len(order), group)], size):
             for i in range(0, len(block.rows), size):
                 part = block.part(slice(i, i + size))
                 yield len(part.rows), (part,)
 
-    def _gathered(self, groups: list[np.ndarray]) -> Iterator[Any]:
-        """The design's batches of these rows, one ahead of its use."""
+    def _gathered(self, groups: list[np.ndarray], size: int = 1) -> Iterator[Any]:
+        """The design's batches of these rows, to be used `size` rows at a time, one ahead of its use."""
         with self.design.session() as pool:
-            ready = self.design.batch(groups[0])
+            ready = self.design.batch(groups[0], size)
             for rows in groups[1:]:
-                later = pool.submit(self.design.batch, rows) if pool else None
+                later = pool.submit(self.design.batch, rows, size) if pool else None
                 yield ready
-                ready = later.result() if later else self.design.batch(rows)
+                ready = later.result() if later else self.design.batch(rows, size)
             yield ready
 
     def batch_gradient(self, theta: np.ndarray, batch: tuple[int, Iterable[Block]]) -> np.ndarray:
