@@ -84,7 +84,7 @@ def test_ctrl_c_while_the_fit_is_proven_keeps_its_weights(monkeypatch):
     X, y = data(80)
     model, found = SoftmaxClassifier(alpha=0.1).fit(X, y), SoftmaxClassifier(alpha=0.01).fit(X, y + 3)
 
-    def interrupt(*_):
+    def interrupt(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(linear, "prove", interrupt)
