@@ -664,6 +664,11 @@ def test_features_computed_elsewhere(tmp_path, dtype):
         ({"x": STACK, "y": [8, 9, 9, 10, 8, 0], "classes": np.array(list("abcdefghij"))}, "beyond them, such as 10"),
         ({"x": STACK, "y": ["0", "1", "\u00b2", "0", "1", "1"], "classes": np.array(list("abc"))}, "such as \u00b2"),
         ({"x_train": np.ones((6, 4)), "y_train": Y, "x_test": np.ones((6, 5)), "y_test": Y}, "different shapes"),
+        (
+            {"x_train": STACK, "y_train": Y, "x_test": STACK, "y_test": Y, "groups": Y},
+            "is groups_train and groups_test",
+        ),
+        ({"x": STACK, "y": Y, "groups_train": Y}, r"not by the names of the rows \(x\); needed is groups\."),
     ],
 )
 def test_arrays_that_do_not_fit_together(tmp_path, arrays, words):

@@ -96,6 +96,11 @@ def _of_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> Dataset:
         )
     if len(splits) > 1 and "" in splits:
         raise DataError(f"{path} holds arrays with a split and arrays without; it is not clear which rows are meant.")
+    if any(role == "groups" and split not in splits for role, split in slots):
+        rows, needed = (
+            " and ".join("_".join(filter(None, (role, split))) for split in splits) for role in ("x", "groups")
+        )
+        raise DataError(f"{path} holds groups, and not by the names of the rows ({rows}); needed is {needed}.")
     return _dataset(path, slots, splits)
 
 
