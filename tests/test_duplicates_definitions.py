@@ -91,3 +91,18 @@ def test_places_outside_the_other_picture_do_not_count():
     seen, inside = duplicates._warped(x, half)
     np.testing.assert_allclose(seen[0, :-1], (x[0, 1:] + x[0, :-1]) / 2, atol=1e-3)
     assert inside[0].sum() == 31 * 32
+
+
+@pytest.mark.parametrize(("side", "found"), [(28, True), (27, False)])
+def test_near_copies_are_looked_for_from_28_pixels_a_side_on(side, found):
+    """As MNIST's are; smaller ones are copies where they are equal."""
+    at, u = smooth(20, side)
+    pictures = np.clip(128 + at(u, u), 0, 255).astype(np.uint8)[..., None]
+    pictures = np.concatenate([pictures, pictures[:3, :, ::-1], pictures[4:5]])
+    copies = duplicates.find_copies([pictures], [b"%d" % i for i in range(24)])
+    assert copies.near.nonzero()[0].tolist() == ([20, 21, 22] if found else [])
+    assert copies.exact.nonzero()[0].tolist() == [23]
+    assert copies.group[20:].tolist() == ([0, 1, 2, 4] if found else [20, 21, 22, 4])
+    assert [group.tolist() for group in copies.groups()] == (
+        [[0, 20], [1, 21], [2, 22], [4, 23]] if found else [[4, 23]]
+    )
