@@ -130,7 +130,7 @@ class Visit:
 
     def __init__(self, guard: Guard, scope: Scope, receive: Receive, send: Send) -> None:
         self.guard, self.scope, self._receive, self._send = guard, scope, receive, send
-        self.bytes, self.status, self.gone, self.ended = 0, 499, False, False
+        self.bytes, self.status, self.gone = 0, 499, False
         self.clock: asyncio.Timeout | None = None
 
     async def receive(self) -> MutableMapping[str, Any]:
@@ -143,7 +143,6 @@ class Visit:
             self.guard.take(body)
             if self.bytes > self.guard.limits.body_bytes:
                 raise Refused(413, f"More than {self.guard.limits.body_bytes} bytes are not taken.")
-            self.ended = not message.get("more_body", False)
             if self.clock is not None:  # how long bytes may take is the protocol's affair
                 self.clock.reschedule(asyncio.get_running_loop().time() + self.guard.limits.answer_seconds)
         return message
