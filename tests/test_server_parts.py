@@ -223,7 +223,11 @@ def test_what_waits_is_answered_together_and_each_gets_its_own():
         found = await asyncio.gather(first, *rest, return_exceptions=True)
         bad = await asyncio.gather(batcher.ask(Question(np.zeros(1), 0.5)), return_exceptions=True)
         good = await batcher.ask(Question(np.full(1, 9)))
+        (thread,) = (thread for thread in threading.enumerate() if thread.name == "answers")
+        assert thread.daemon  # it keeps no process from its end
         batcher.stop()
+        thread.join(5)
+        assert not thread.is_alive()
         return found, bad, good, batcher
 
     found, (bad,), good, batcher = run(ask())
