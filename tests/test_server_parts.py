@@ -25,9 +25,9 @@ HOST = (b"host", b"localhost:8000")
 def run(coroutine):
     """Its result, in a thread where no loop runs: a browser leaves its own in this one."""
     found = []
-    thread = threading.Thread(target=lambda: found.append(asyncio.run(coroutine)))
+    thread = threading.Thread(target=lambda: found.append(asyncio.run(asyncio.wait_for(coroutine, 20))), daemon=True)
     thread.start()
-    thread.join()
+    thread.join(30)
     return found[0]
 
 
