@@ -13,7 +13,7 @@ import pytest
 from linearhead.server import Limits, Question
 from linearhead.server.batcher import TOGETHER, Batcher
 from linearhead.server.guard import HEADERS, POLICY, Guard, Refused
-from linearhead.server.inference import read_inputs
+from linearhead.server.inference import read_inputs, wanted, written
 from linearhead.server.metrics import BOUNDS, Metrics
 
 NAMES = {"127.0.0.1:8000", "localhost:8000"}
@@ -271,6 +271,26 @@ def test_pictures_of_the_inference_protocol_come_as_files_or_as_pixels():
         with pytest.raises(Refused) as refused:
             read_inputs(request, shape, most)
         assert refused.value.status == 400
+
+
+@pytest.mark.parametrize("probable", [True, False])
+def test_the_inference_protocol_gives_the_tensors_that_are_wanted(probable):
+    served = SimpleNamespace(name="digits", classes=["a", "b"], probable=probable)
+    answers = [{"label": "b", "scores": [0.0, 2.0], "probabilities": {"a": 0.1, "b": 0.9}},
+               {"label": "a", "scores": [3.0, 1.0], "probabilities": {"a": 0.8, "b": 0.2}}]  # fmt: skip
+    all_of_them = {"label": ("BYTES", [2], ["b", "a"]), "scores": ("FP32", [2, 2], [0.0, 2.0, 3.0, 1.0])}
+    all_of_them |= {"probabilities": ("FP32", [2, 2], [0.1, 0.9, 0.8, 0.2])} if probable else {}
+    for named in (None, ["scores"], ["scores", "label"], list(all_of_them)):
+        request = {"id": "x"} | ({} if named is None else {"outputs": [{"name": name} for name in named]})
+        told = written(request, answers, served, wanted(request, served))
+        assert (told["model_name"], told["id"]) == ("digits", "x")
+        found = {tensor["name"]: (tensor["datatype"], tensor["shape"], tensor["data"]) for tensor in told["outputs"]}
+        assert found == {name: all_of_them[name] for name in named or all_of_them}
+    assert "id" not in written({}, answers, served, ["label"])
+    unknown = "logits" if probable else "probabilities"
+    for outputs in ([], "label", [{"name": "label"}, "scores"], [{"name": "label"}, {"name": unknown}], [{}]):
+        with pytest.raises(Refused, match="outputs has to be"):
+            wanted({"outputs": outputs}, served)
 
 
 def test_the_clock_on_an_answer_begins_with_its_last_byte():
