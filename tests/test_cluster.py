@@ -587,6 +587,25 @@ def test_a_cluster_without_workers_is_waited_for_and_then_given_up(three):
     assert said == ["The cluster has no worker; waiting for one."]
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        ModuleNotFoundError("No module named 'linearhead'", name="linearhead"),
+        Exception("ModuleNotFoundError(\"No module named 'linearhead'\")"),  # as Dask tells of what it cannot send
+        Exception("No package metadata was found for linearhead"),
+    ],
+)
+def test_a_worker_without_the_package_is_told_in_a_sentence(error):
+    class Client:
+        def run(self, function):
+            raise error
+
+    bare = Some(Cluster(Client(), print), 1)
+    bare.awaited = lambda: {"tcp://w": 1}
+    with pytest.raises(FileError, match="A worker cannot import linearhead"):
+        connection.check_versions(bare, worker.versions())
+
+
 def test_addresses_that_do_not_answer_and_extras_that_are_missing(monkeypatch):
     monkeypatch.setattr(connection, "ANSWER", 0.5)
     with (
@@ -594,9 +613,12 @@ def test_addresses_that_do_not_answer_and_extras_that_are_missing(monkeypatch):
         connect("tcp://127.0.0.1:9"),
     ):
         pass
-    for wrong in ("nonsense://a", "local:0", "local:many", "local"):
+    begin = time.monotonic()
+    for wrong in ("nonsense", "nonsense://a", "tcp://10.0.0.1", "local:0", "local:many", "local"):
         with pytest.raises(UsageError), connect(wrong):
             pass
+    gc.collect()  # no client is left that tries to close
+    assert time.monotonic() - begin < 10
 
     def missing(name):
         raise ImportError(name=name)

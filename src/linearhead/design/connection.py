@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -210,7 +211,8 @@ def connect(address: str, say: Callable[[str], object] = lambda text: None) -> I
             # a local cluster closes for good whatever worker is just down so long after any other was lost
             stack.enter_context(import_module("dask").config.set({"distributed.deploy.lost-worker-timeout": "1 day"}))
             address = stack.enter_context(_local(distributed, address)).scheduler_address
-        try:
+        try:  # a client that cannot be made of it would try to close for 20 s
+            import_module("distributed.comm").resolve_address(address)
             client = distributed.Client(address, timeout=ANSWER, set_as_default=False)
         except ValueError as error:
             raise UsageError(
@@ -241,10 +243,13 @@ def check_versions(cluster: Cluster, mine: dict[str, str]) -> None:
     cluster.awaited()
     try:
         found = cluster.client.run(versions)
-    except ImportError as error:
+    except Exception as error:  # of another machine: it comes as it was raised, or as text in an Exception
+        missing = re.search(r"No (?:module named|package metadata was found for) '?([\w.-]+)", str(error))
+        if not missing and not isinstance(error, ImportError):
+            raise
         raise FileError(
-            f"A worker cannot import {error.name}. Every worker needs the same environment as this process: "
-            "pip install 'linearhead[dask]' there."
+            f"A worker cannot import {missing[1] if missing else error}. Every worker needs the same environment as "
+            "this process: pip install 'linearhead[dask]' there."
         ) from None
     for address, theirs in found.items():
         other = [f"{name} {theirs.get(name)} (here {mine[name]})" for name in mine if theirs.get(name) != mine[name]]
