@@ -151,6 +151,15 @@ def test_too_few_iterations_are_said():
             SoftmaxClassifier(max_iter=steps).fit(X, y)
 
 
+@pytest.mark.parametrize("standardize", [False, True])
+def test_columns_of_unlike_size_are_told_to_be_what_makes_a_fit_long(standardize):
+    X, y = data()
+    X = X * 10.0 ** np.linspace(-2, 3, X.shape[1])
+    with pytest.warns(ConvergenceWarning) as heard:
+        SoftmaxClassifier(solver="gd", alpha=0.1, max_iter=5, standardize=standardize).fit(X, y)
+    assert ("standardize=True" in str(heard[0].message)) is not standardize
+
+
 def test_too_large_a_step_is_said():
     X, y = data()
     with pytest.warns(ConvergenceWarning, match="lower learning_rate"):

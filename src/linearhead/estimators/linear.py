@@ -23,7 +23,7 @@ from ..design import design_of
 from ..errors import ConvergenceWarning, DataError, DataWarning, UsageError
 from ..losses import LOSSES, make_loss
 from ..objective import Objective, check_combination, check_passes, choose_solver
-from ..objective.checking import check_drowned, check_scale, combine_weights, weights_of_classes
+from ..objective.checking import check_drowned, check_scale, combine_weights, unlike_columns, weights_of_classes
 from ..objective.inputs import checked_weights, codes_of, present_weights, scores, without_absent
 from ..path import RegularizationPath, follow, follow_leaving_one_out, held_out, hold_out, solvable
 from ..penalties import make_penalty
@@ -293,7 +293,7 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
         certified = self.certificate_ is not None and self.certificate_.certified
         self.converged_ = certified and self.status_ is not Status.UNBOUNDED
         self.status_ = goal.status(self.status_, self.converged_)
-        self._warn(proof)
+        self._warn(proof, objective)
 
     def _prove(self, objective: Objective, solution: Solution, goal: Goal, most: float = np.inf) -> np.ndarray:
         """What is proven of the weights, rounding included, and where the residual is at most `most` of rows; θ as it
@@ -309,7 +309,7 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
             return None
         return separation.separated(objective, theta, every_class=self.status_ is Status.UNBOUNDED)
 
-    def _warn(self, proof: Any) -> None:
+    def _warn(self, proof: Any, objective: Objective) -> None:
         if proof is not None:
             text = separation.sentence(proof, self.classes_, finite=not LOSSES[self.loss].proper)
             warnings.warn(text, DataWarning, stacklevel=4)
@@ -318,7 +318,9 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
             after = f"{steps} iteration{'' if steps == 1 else 's'} of {self.solver_}"
             warnings.warn(
                 f"Not converged after {after}: the residual is {c.residual:.2e}, "
-                f"tol is {c.tolerance:g}; {sentence(c)}. Likely cause: {self.status_.value}.",
+                f"tol is {c.tolerance:g}; {sentence(c)}. Likely cause: {self.status_.value}."
+                + unlike_columns(np.asarray(objective.design.energy))
+                * (self.status_ is Status.MAX_ITER),
                 ConvergenceWarning,
                 stacklevel=4,
             )

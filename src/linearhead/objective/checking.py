@@ -12,6 +12,7 @@ import numpy as np
 from ..design import Block, LentArray, StoredArray, design_of
 from ..errors import DataError, DataWarning, UsageError
 
+UNLIKE = 30  # times the median that the largest column spreads, where scales are what a slow fit suffers from
 ROW_TYPES = [np.float64, np.float32, np.float16, np.uint8]  # read in place; other numbers become float64
 
 
@@ -102,6 +103,18 @@ def check_drowned(X: Any, deviation: np.ndarray, centred: bool = True) -> None:
             DataWarning,
             stacklevel=4,
         )
+
+
+def unlike_columns(energy: np.ndarray) -> str:
+    """What is said of a fit that takes too long where some columns are much larger than most, by the squares of their
+    sizes (d,): steps that suit the large ones hardly move the weights of the others. Nothing where they are alike."""
+    sizes = np.sqrt(energy[energy > 0])
+    if not sizes.size or sizes.max() < UNLIKE * np.median(sizes):
+        return ""
+    return (
+        f" The largest column spreads {sizes.max() / np.median(sizes):.3g} times as far as half of them do: "
+        "standardize=True makes such fits short."
+    )
 
 
 def _and_more(columns: np.ndarray) -> str:
