@@ -243,6 +243,7 @@ TESTS: dict[str, list[str]] = {  # the quick part of the tests of a room; the wh
             ("proximal", [WITNESSES], "proximal or kinked or l1"),
             ("sgd", [*RUNNING, SGD], "sgd or seeds or patience"),
             ("kinks", [KINKED], "quadratic or downhill or lower"),
+            ("bordered", [KINKED], "factor or quadratic"),
             ("turns", [TURNS], "turns"),
         )
     },

@@ -243,3 +243,79 @@ def test_where_no_step_lowers_f_the_damping_is_raised_to_its_most(monkeypatch):
     newton = Kinked(objective, price * 0.999)
     assert newton.step(point) is None
     assert newton.allowed == price * 0.999
+
+
+def test_as_many_zeros_leave_as_a_step_can_pay_for():
+    """Where twice as many unknowns were too dear, it left the rest to steps by slopes."""
+    rng = np.random.default_rng(4)
+    X, y = rng.standard_normal((60, 300)), np.arange(60) % 3
+    objective = Objective(design_of(X).fitted(), y, 3, make_loss("logistic"), make_penalty("l1"), 1e-3)
+    theta = objective.start()
+    theta[:60] = 1e-3
+    point = objective.smooth_at(theta)
+    assert Kinked(objective, np.inf)._unknowns(point).size == 2 * 183
+    newton = Kinked(objective, kinked_price(objective, 300))
+    assert 183 + 64 <= newton._unknowns(point).size <= 300
+    assert newton.step(point).value < point.value
+
+
+def test_a_factor_serves_the_sets_near_its_own(monkeypatch):
+    from linearhead.solvers import bordered
+
+    rng = np.random.default_rng(0)
+    u = 150
+    H = rng.standard_normal((u, u))
+    H, free, right = H @ H.T + 0.1 * np.eye(u), rng.uniform(size=u) < 0.8, rng.standard_normal(u)
+    system, factors, factorise = bordered.Bordered(H), [], bordered.Bordered.factorise
+    monkeypatch.setattr(bordered.Bordered, "factorise", lambda self, on: factors.append(1) or factorise(self, on))
+    for _ in range(40):  # some leave, some come, some of them come back
+        p, wanted = system.solve(free, right), np.zeros(u)
+        wanted[free] = np.linalg.solve(H[np.ix_(free, free)], right[free])
+        np.testing.assert_allclose(p, wanted, rtol=1e-8, atol=1e-9)
+        assert (p[~free] == 0).all()
+        free = free.copy()
+        free[rng.integers(0, 30, 3)] ^= True
+    assert 1 < len(factors) <= 4
+    assert bordered.Bordered(-H).solve(free, right) is None
+    assert bordered.Bordered(-H).solve(np.zeros(u, bool), right).tolist() == [0.0] * u
+
+
+def test_where_rounding_has_spoilt_a_factor_there_is_a_new_one(monkeypatch):
+    from linearhead.solvers import bordered
+
+    rng = np.random.default_rng(2)
+    H, c, kinks = quadratic(rng, 200, 1e3)
+    v = rng.standard_normal(200)
+    solved = bordered.Bordered._solved
+    monkeypatch.setattr(
+        bordered.Bordered, "_solved", lambda self, right: solved(self, right) * (1 if self.fresh else 1 + 1e-3)
+    )
+    x = minimum(H, c, v, kinks, np.zeros(200), 1e-9)
+    slope = c + H @ (x - v) + np.where(x == 0, 0, kinks * np.sign(x))
+    assert (np.abs(slope) <= np.where(x == 0, kinks, 0) + 1e-8).all()
+
+
+def test_few_steps_with_fewer_factors_solve_a_large_quadratic_problem(monkeypatch):
+    from linearhead.solvers import bordered, kinks
+
+    counts = {"factors": 0, "steps": 0}
+    factorise, newton = bordered.Bordered.factorise, kinks._newton
+
+    def counted(key, fn):
+        def run(*args):
+            counts[key] += 1
+            return fn(*args)
+
+        return run
+
+    monkeypatch.setattr(bordered.Bordered, "factorise", counted("factors", factorise))
+    monkeypatch.setattr(kinks, "_newton", counted("steps", newton))
+    rng = np.random.default_rng(5)
+    A = rng.standard_normal((250, 500))
+    H = A.T @ A / 250 + 1e-6 * np.eye(500)
+    v = np.where(rng.uniform(size=500) < 0.3, rng.standard_normal(500), 0)
+    kink = np.full(500, 0.02)
+    x = minimum(H, H @ rng.standard_normal(500), v, kink, np.zeros(500), 1e-8)
+    assert 200 < np.count_nonzero(x) < 251
+    assert counts["factors"] < 25
+    assert counts["steps"] > 50

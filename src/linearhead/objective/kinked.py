@@ -23,7 +23,7 @@ from .price import kinked_price
 
 MOST = 2000  # unknowns: a Hessian of 32 MB
 NUMBERS = 1 << 19  # of rows at a time, in float64
-LEAST_NEW = 64  # zeros that may become unknowns at once; as many as there are others, if that is more
+LEAST_NEW = 64  # zeros that may become unknowns at once; as many as there are others, if that is more and affordable
 DAMPINGS = 1e-13, 1e-1  # from … to, of the Hessian's diagonal
 RAISED, FOLD = 100.0, 10.0
 EXACT = 0.01  # of the residual: slopes that are left of the model's minimum
@@ -80,10 +80,9 @@ class Kinked:
         here = self._centred(point)
         instead = None if here is point else here
         unknowns = self._unknowns(here)
-        price = kinked_price(self.objective, unknowns.size)
-        if self.idle == PATIENCE or unknowns.size > MOST or price > self.allowed:
+        if self.idle == PATIENCE or not self._affordable(unknowns.size):
             return instead
-        self.allowed -= price
+        self.allowed -= kinked_price(self.objective, unknowns.size)
         residual = self.objective.prox_residual(here)
         model = Model.of(self.objective, here, unknowns, EXACT * residual)
         new = None
@@ -110,10 +109,17 @@ class Kinked:
         free[-1] = objective.design.intercept
         pull = np.where(free, 0.0, np.abs(point.gradient) - objective.alpha * objective.penalty.kink)
         pull[-1] = 0
-        new, most = pull > 0, max(LEAST_NEW, np.count_nonzero(free))
+        new, size = pull > 0, int(np.count_nonzero(free))
+        most = max(LEAST_NEW, size)
+        while most > LEAST_NEW and not self._affordable(size + min(most, int(np.count_nonzero(new)))):
+            most //= 2
         if np.count_nonzero(new) > most:
             new = pull >= np.partition(pull, -most, axis=None)[-most]
         return Unknowns(free | new)
+
+    def _affordable(self, size: int) -> bool:
+        """Whether a step with so many unknowns is."""
+        return size <= MOST and kinked_price(self.objective, size) <= self.allowed
 
     def _along(self, point: Point, unknowns: Unknowns, model: Model, residual: float) -> Point | None:
         """A step to the model's minimum, or as far that way as lowers F."""
