@@ -1,6 +1,7 @@
 """A model taken elsewhere answers as at home: the Python file, the ONNX graph, the page in Chromium, the card."""
 
 import base64
+import errno
 import io
 import json
 import os
@@ -20,7 +21,7 @@ from sklearn.datasets import load_digits
 
 import fake_run
 from linearhead.cli import cli
-from linearhead.errors import DataError, UsageError
+from linearhead.errors import DataError, FileError, UsageError
 from linearhead.experiment import exporting, predict, run_folder
 from linearhead.experiment.exporting import compared, export, made_pictures
 from linearhead.export import FORMS, card, predictor, source
@@ -152,6 +153,16 @@ def test_the_python_file_is_readable_and_holds_no_code_but_ours(run):
     assert not {"import pickle", "exec(", "eval("} & {
         word for word in ("import pickle", "exec(", "eval(") if word in code
     }
+
+
+def test_no_room_to_check_the_file_is_told_with_its_place(monkeypatch, run, tmp_path):
+    def full(file, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(FileError, match=r"Could not write .*predictor\.py: .*space"):
+        export(run, to="numpy", out=tmp_path / "kept.py")
+    assert not (tmp_path / "kept.py").exists()
 
 
 def test_every_extractor_that_needs_nothing_can_leave():

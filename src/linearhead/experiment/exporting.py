@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, FileError, UsageError
+from ..errors import DataError, FileError, UsageError, explained
 from ..export import FORMS
 from ..features import blocks
 from ..files import write_atomic
@@ -111,7 +111,8 @@ def _close(model: Model, scale: np.ndarray) -> np.ndarray:
 def _run_python(content: bytes, model: Model) -> tuple[np.ndarray, np.ndarray | None]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "predictor.py"
-        file.write_bytes(content)
+        with explained("write", file):
+            file.write_bytes(content)
         made = runpy.run_path(str(file))
     s = made["scores"](made["features"](made_pictures(looks(model)[1].shape)))
     return s, made["probabilities"](s)
