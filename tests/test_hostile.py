@@ -155,7 +155,7 @@ for model in ("softmax", "hinge"):
     CASES += [
         Case("ragged", lambda: [[1.0, 2.0], [3.0]], lambda: [0, 1], model, refused="inhomogeneous"),
         Case("complex", lambda: X + 1j, model=model, refused="Complex data"),
-        Case("words", lambda: np.full((120, 2), "red"), model=model, refused="convert string to float"),
+        Case("words", lambda: np.full((120, 2), "red"), model=model, refused="X holds 'red' in row 0 of column 0"),
         Case("objects", lambda: np.full((120, 2), object()), model=model, refused="float"),
         Case(
             "None",

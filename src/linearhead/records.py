@@ -286,13 +286,13 @@ class Duplicates:
     near: int  # pictures that look like an earlier one, the exact ones not counted again
     conflicting: int  # pictures with a copy under another label
     judged: int  # judged pictures with a copy among those that trained the model
-    contradicting: int = 0  # pictures equal to one under another label
-    contradictions: list[list[str]] = field(default_factory=list)  # some groups of those, by path and label
     examples: list[list[str]] = field(default_factory=list)  # some groups of copies, by path
     thumbnails: list[list[str]] = field(default_factory=list)  # data: URIs of the first of them, where they are shown
     without: Evaluation | None = (
         None  # the judged numbers without the pictures counted in `judged`, where there are any
     )
+    contradicting: int = 0  # pictures equal to one under another label
+    contradictions: list[list[str]] = field(default_factory=list)  # some groups of those, by path and label
 
 
 KEY = 12  # of few digits a hundred thousand pictures have two alike in 2 of 100 000 cases
