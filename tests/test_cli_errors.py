@@ -206,13 +206,10 @@ def test_help_that_nobody_can_be_told(asked):
     ],
 )
 def test_options_are_refused_before_any_picture_is_read(photos, tmp_path, monkeypatch, words, says):
-    import linearhead.images
-
     def never(*_, **__):
         raise AssertionError("a picture was read")
 
-    for name in ("decode", "probe", "decode_many"):
-        monkeypatch.setattr(linearhead.images, name, never)
+    monkeypatch.setattr(Image, "open", never)  # not a function that modules imported meanwhile would keep
     result = run("train", photos, "--out", tmp_path / "run", *words)
     assert result.exit_code == 2, result.stderr
     assert says in result.stderr
@@ -413,3 +410,12 @@ def test_an_empty_path_is_not_the_current_folder(words, name):
     assert result.exit_code == 2
     assert name in result.stderr
     assert "a path is empty; . is the folder you are in." in result.stderr
+
+
+def test_a_dash_is_no_file_of_that_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run("export", "run", "--to", "card", "--out", "-")
+    assert result.exit_code == 2
+    assert "- stands for standard input or output" in result.stderr
+    assert "./-" in result.stderr
+    assert not list(tmp_path.iterdir())

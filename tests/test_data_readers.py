@@ -1,5 +1,6 @@
 """Manifests, CIFAR, NumPy files and WebDataset: the form as it is published, and the ways in which it breaks."""
 
+import csv
 import io
 import json
 import os
@@ -180,6 +181,15 @@ def test_a_byte_order_mark_and_quotes(tmp_path):
     path.write_bytes('\ufefffile_name,label\r\n"a, b.png","big ""cat"""\r\n'.encode())
     dataset = open_dataset(path)
     assert (dataset.names, dataset.classes) == (["a, b.png"], ('big "cat"',))
+
+
+@pytest.mark.parametrize("name", ["list.csv", "metadata.csv"])
+def test_fields_longer_than_csv_itself_takes(tmp_path, name):
+    limit = csv.field_size_limit()
+    path = write(tmp_path / name, f"file_name,label,note\n1.png,a,{'x' * 200_000}\n2.png,b,y\n")
+    dataset = open_dataset(path if name == "list.csv" else tmp_path)
+    assert (dataset.classes, [len(note) for note in dataset.columns["note"]]) == (("a", "b"), [200_000, 1])
+    assert csv.field_size_limit() == limit  # which is one for the whole process
 
 
 @pytest.mark.parametrize(

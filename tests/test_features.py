@@ -336,6 +336,8 @@ def test_unknown_names_list_the_registry(spec):
         ("color(grid=0)", "between 1 and 16"),
         ("pixels(size=3)", "Its options: none"),
         ("hog(picture=3)", "no option"),
+        ("hog+color+hog", "has hog twice"),
+        ("hog(cell=4)+hog(cell=4)", r"has hog\(cell=4\) twice"),
     ],
 )
 def test_bad_options_say_what_is_possible(spec, words):

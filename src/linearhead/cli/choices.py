@@ -98,6 +98,8 @@ class Place(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not str(value).strip():
             self.fail("a path is empty; . is the folder you are in.", param, ctx)
+        if str(value) == "-":
+            self.fail("- stands for standard input or output; name a file or folder (./- is one).", param, ctx)
         return super().convert(value, param, ctx)
 
 

@@ -15,6 +15,7 @@ import os
 import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -206,6 +207,17 @@ def _manifest_at(path: Path) -> Path | None:
     return None
 
 
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """Lifts `csv`'s limit of 131 072 signs a field, which is one for the whole process, meanwhile."""
+    before = csv.field_size_limit(2**31 - 1)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+@_long_fields()
 def _first_record(manifest: Path) -> dict[Any, Any]:
     try:
         _, first = next(_iterate(manifest), ("", {}))
@@ -214,6 +226,7 @@ def _first_record(manifest: Path) -> dict[Any, Any]:
     return first if isinstance(first, dict) else {}
 
 
+@_long_fields()
 def _records(manifest: Path) -> list[tuple[str, Any]]:
     try:
         return list(_iterate(manifest))

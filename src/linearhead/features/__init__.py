@@ -8,6 +8,7 @@ A specification is names joined with "+", each with options in brackets where th
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,6 +35,8 @@ def make(spec: str, quality: str | None = None) -> Extractor:
     `quality` is that of the parts which have one and for which `spec` names none.
     """
     parts = [_make_part(text, spec, quality) for text in split_spec(spec)]
+    if twice := [name for name, times in Counter(part.spec for part in parts).items() if times > 1]:
+        raise UsageError(f"{spec!r} has {twice[0]} twice: the same numbers again say nothing more. Name it once.")
     return parts[0] if len(parts) == 1 else Joined(parts=tuple(parts))
 
 
