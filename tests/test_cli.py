@@ -123,6 +123,13 @@ def test_evaluate_on_the_data_of_train_gives_the_numbers_of_the_report(trained, 
     assert "80 test pictures" in text.stdout
 
 
+def test_only_unknown_classes_that_would_judge_are_named(trained, digits, tmp_path):
+    for split, name in (("test", "9"), ("test", "fox"), ("train", "eel")):
+        shutil.copytree(digits / "9", tmp_path / split / name)
+    result = run("evaluate", trained[0], tmp_path, "--split", "test")
+    assert "a class that the model does not know (fox); they are left out." in result.stderr
+
+
 def test_evaluate_matches_classes_by_name(trained, digits, tmp_path):
     """A test folder with other classes, in another order: '9' and '10' only; '10' is unknown to the model."""
     shutil.copytree(digits / "9", tmp_path / "9")

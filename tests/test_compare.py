@@ -51,3 +51,6 @@ def test_compare_tests_the_pictures_that_judged_both(tmp_path):
     assert pair["p"] == pytest.approx(mcnemar([True] * 40 + [False] * 10, [False] * 40 + [True] * 10)[2])
     assert "no difference" not in (line := list(compared_lines(found))[2])
     assert "on the 100 pictures that judged both" in line
+    for run in found["runs"]:
+        run["features"] = "given"
+    assert "on the 100 rows that judged both" in list(compared_lines(found))[2]

@@ -333,6 +333,20 @@ def test_pairs_are_the_most_confused_ones_and_taken_for_the_worst_of_a_class():
     assert classes.table(fake_run.two_class_run(), replace(judged, confusion=[]))["rows"][0]["taken_for"] is None
 
 
+def test_a_class_that_nobody_judged_is_not_said_to_be_called_nothing_else():
+    run = fake_run.two_class_run()
+    judged = run.evaluations["test"]
+    first = replace(judged.per_class[0], n=0, recall=None, recall_interval=None, precision=None)
+    judged = replace(judged, confusion=[[0, 0], [0, 5]], per_class=[first, judged.per_class[1]])
+    html = render(replace(run, evaluations={"test": judged}))
+    own, other = (html.split(f'id="class-{i}"')[1].split("</article>")[0] for i in (0, 1))
+    assert "no picture of it was judged" in own
+    assert "no picture was called so" in own
+    assert "nothing else" not in own
+    assert other.count("nothing else") == 2
+    assert "is called</dt>" not in render(replace(run, evaluations={"test": replace(judged, confusion=[])}))
+
+
 def test_136_classes_are_drawn_whole_and_1000_by_their_worst():
     read = Reader(page("letters_run"))
     assert len(read.all("th", scope="row")) == 136 * 2 + 2

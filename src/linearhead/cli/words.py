@@ -178,6 +178,7 @@ def compared_lines(found: dict[str, Any]) -> Iterator[str]:
     from ..experiment.names import readable
 
     width = max(len(readable(run["run"])) for run in found["runs"])
+    what = "row" if all(run["features"] == "given" for run in found["runs"]) else "picture"
     for run in found["runs"]:
         judged = "nothing judged it"
         if run["accuracy"] is not None:
@@ -187,10 +188,10 @@ def compared_lines(found: dict[str, Any]) -> Iterator[str]:
     for pair in found["pairs"]:
         names = f"{readable(pair['first'])} against {readable(pair['second'])}: "
         if pair["p"] is None:
-            yield names + "no picture judged both, so no paired test"
+            yield names + f"no {what} judged both, so no paired test"
             continue
         judged = max(run["n"] or 0 for run in found["runs"] if run["run"] in (pair["first"], pair["second"]))
-        some = "" if pair["n"] == judged else f" on the {pair['n']} pictures that judged both"
+        some = "" if pair["n"] == judged else f" on the {pair['n']} {what}s that judged both"
         word = "they differ" if pair["p_adjusted"] < 0.05 else "no difference is shown"
         among = sum(other["p"] is not None for other in found["pairs"])
         adjusted = f", {pair['p_adjusted']:.3g} among {among} pairs (Holm)" if among > 1 else ""
@@ -201,7 +202,7 @@ def compared_lines(found: dict[str, Any]) -> Iterator[str]:
     counted = max(found["judged_by"], key=lambda seen: seen["models"] or 0)
     if (counted["models"] or 0) > 2:
         yield (
-            f"These test pictures have judged {counted['models']} models: the best of them looks better than it is by "
+            f"These test {what}s have judged {counted['models']} models: the best of them looks better than it is by "
             f"up to {100 * counted['flatters_by']:.1f} points. Choose by validation accuracy."
         )
 

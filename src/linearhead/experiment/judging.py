@@ -108,7 +108,7 @@ def evaluate(
     which, rows, sentence = choose_rows(dataset, model, split)
     y, known, skipped = match_classes(dataset, rows, model)
     if len(skipped):
-        unknown = _unknown(dataset, model, len(skipped))
+        unknown = _unknown(dataset, rows, model, len(skipped))
         progress.say(unknown if model.extractor is not None else of_rows(unknown))
     tolerance, store = Tolerance(len(known), max_bad, strict), open_store(cache, progress.say)
     pictures = given.source(dataset, known, model.preprocessing, tolerance, progress, store)
@@ -281,9 +281,10 @@ def match_classes(dataset: Dataset, rows: np.ndarray, model: Model) -> tuple[np.
     return y[y >= 0], rows[y >= 0], unknown
 
 
-def _unknown(dataset: Dataset, model: Model, n: int) -> str:
-    """What is said of the pictures left out; a class of the model without pictures may be one under another name."""
-    strange = [name for name in dataset.classes if name not in set(model.classes)]
+def _unknown(dataset: Dataset, rows: np.ndarray, model: Model, n: int) -> str:
+    """What is said of the n of these rows that are left out; a class of the model without pictures in all the data may
+    be one under another name."""
+    strange = [name for c in np.unique(dataset.labels[rows]) if (name := dataset.classes[c]) not in set(model.classes)]
     idle = [name for name in model.classes if name not in set(dataset.classes)]
     many = "pictures are" if n > 1 else "picture is"
     said = (
