@@ -31,7 +31,19 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "linearhead"
 WHOLE = ("losses", "penalties", "objective", "solvers", "certificate", "path", "trust")
-ROOMS = (*WHOLE, "design", "data", "images", "features", "server", "export", "estimators", "experiment", "metrics.py")
+ROOMS = (
+    *WHOLE,
+    "design",
+    "data",
+    "images",
+    "features",
+    "server",
+    "export",
+    "estimators",
+    "experiment",
+    "course",
+    "metrics.py",
+)
 SECONDS = 90  # of CPU time for one change; the quick tests of a file need less than a tenth of it
 EVERY_SECONDS = 300  # the same for all tests of the mathematics, which need less than a sixth of it
 
@@ -57,6 +69,7 @@ PATH, LEFT = "tests/test_path.py", "tests/test_leaving_out.py"
 WALKED, JUDGING = "tests/test_path_definitions.py", "tests/test_judging_definitions.py"
 TRUST, TOLD = "tests/test_trust.py", "tests/test_trust_definitions.py"
 READERS, FEATURES, PATCHES = "tests/test_data_readers.py", "tests/test_features.py", "tests/test_features_patches.py"
+GIVEN, COURSE = "tests/test_given.py", "tests/test_course.py"
 CURVE, GROUPS, TRACKS = "tests/test_learning_curve.py", "tests/test_groups.py", "tests/test_groups_verdict.py"
 EVERY = [  # the mathematics; a change that these do not notice survives
     *sorted(str(path.relative_to(ROOT)) for part in ("losses", "objective", "solvers") for path in
@@ -157,6 +170,7 @@ TESTS: dict[str, list[str]] = {  # the quick part of the tests of a room; the wh
     "data/folder.py": ["tests/test_data_folder.py"],
     "data/cifar.py": [READERS, "-k", "cifar or pickle or archive or published or more_labels"],
     "data/manifest.py": [READERS, "-k", "csv or json or table or manifest or lines or byte_order or ending or label"],
+    "data/parquet.py": ["tests/test_data_parquet.py"],
     "data/numpy_files.py": [
         READERS,
         "-k",
@@ -187,6 +201,20 @@ TESTS: dict[str, list[str]] = {  # the quick part of the tests of a room; the wh
     },
     "experiment/judge.py": [JUDGING],
     "experiment/judging.py": [JUDGING, "tests/test_given.py", "-k", "definitions or trained"],
+    "experiment/copies.py": [JUDGING, GIVEN, "-k", "copies"],
+    "experiment/concluding.py": [
+        JUDGING,
+        GIVEN,
+        "-k",
+        "concluded or rows_are_counted or same_rows or is_the_estimator",
+    ],
+    "experiment/probes.py": [
+        JUDGING,
+        GROUPS,
+        TRACKS,
+        "-k",
+        "neighbours or kind_of_file or told_apart or column or bias or tell_the_sets or leaving_groups or cue",
+    ],
     "experiment/roles.py": [JUDGING, GROUPS, "-k", "definitions or two_sides or groups_that"],
     "experiment/trusting.py": [JUDGING, TRACKS, TRUST, "-k", "definitions or untrue or one_sign or who_calibrates"],
     "experiment/outside.py": [
@@ -204,6 +232,23 @@ TESTS: dict[str, list[str]] = {  # the quick part of the tests of a room; the wh
         "-k",
         "as_they_come or both_ways or whether_to_standardise",
     ],
+    **{
+        f"course/{name}.py": [COURSE]
+        for name in (
+            "assignment",
+            "check",
+            "choosing",
+            "grade",
+            "grading",
+            "mistakes",
+            "notebook",
+            "picture",
+            "reference",
+            "slopes",
+            "steps",
+            "values",
+        )
+    },
     "metrics.py": [
         "tests/test_metrics.py",
         TRACKS,
