@@ -240,7 +240,6 @@ TESTS: dict[str, list[str]] = {  # the quick part of the tests of a room; the wh
             "choosing",
             "grade",
             "grading",
-            "mistakes",
             "notebook",
             "picture",
             "reference",

@@ -79,6 +79,16 @@ def test_groups_are_dealt_out_in_proportion():
             assert abs((parts[y == c] == name).mean() - share) < 0.03
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_groups_of_two_classes_are_dealt_out_by_the_shares_of_both(seed):
+    """Twenty groups of five rows of each class; the commoner one has groups of its own, which come later."""
+    y = np.r_[np.tile([0] * 5 + [1] * 5, 20), np.zeros(400, int)]
+    g = np.r_[np.repeat(np.arange(20), 10), np.repeat(np.arange(20, 120), 4)]
+    parts = split(y, {"train": 0.6, "test": 0.4}, seed, groups=g)
+    for c in (0, 1):  # to a group
+        assert abs(int(np.sum(parts[y == c] == "test")) - 0.4 * np.sum(y == c)) <= 5
+
+
 def test_one_class_leaves_another_its_last_group():
     """b trains on group 1 or 2; 2 would leave nothing of c, which trains on 0, to judge."""
     y, g = np.array([1, 2, 0, 1, 0, 2]), np.array([0, 0, 1, 2, 2, 3])

@@ -124,11 +124,7 @@ def _by_group(y: np.ndarray, g: np.ndarray, fractions: np.ndarray, keys: np.ndar
     def last_of_another(group: int) -> bool:
         """Whether a class that trains already could then have nothing that judges."""
         others = [holders[c] for c in classes_of[group][0]]
-        return any(
-            sum(place[g] < 0 for g in own) == 1 and any(place[g] == train for g in own)
-            for own in others
-            if len(own) > 1
-        )
+        return any(sum(place[g] < 0 for g in own) == 1 and any(place[g] == train for g in own) for own in others)
 
     rarest = sorted(range(len(totals)), key=lambda c: len(holders[c]))
     for part in (train, judge):
@@ -140,6 +136,6 @@ def _by_group(y: np.ndarray, g: np.ndarray, fractions: np.ndarray, keys: np.ndar
                     assign(next(spared, free[0]), part)
     for group in sorted(np.flatnonzero(place < 0).tolist(), key=lambda i: (-len(rows_of[i]), key[i])):
         classes, counts = classes_of[group]
-        # per class relative to the class, so that a rare class is dealt out as evenly as a common one
+        # per class relative to the class, so that a rare one counts in a group as much as a common one of as many rows
         assign(group, int(np.argmax((lacking[:, classes] / totals[classes] * counts).sum(axis=1))))
     return place[g]
