@@ -170,6 +170,8 @@ def test_a_table_without_a_head(tmp_path):
         dataset = open_dataset(write(tmp_path / "list.csv", text))
         assert classes_of(dataset) == ["cat", "dog"]
         assert [dataset.read(i) for i in range(2)] == [tmp_path / "x" / "a.png", tmp_path / "x" / "b.png"]
+    named = open_dataset(write(tmp_path / "list.csv", 'x/a.png, "cat, black"\nx/b.png, "dog, white"\n'))
+    assert classes_of(named) == ["cat, black", "dog, white"]
     with pytest.raises(DataError, match="there is no head: put one above it, such as file_name,label"):
         open_dataset(write(tmp_path / "list.csv", "x/a.png,cat,7\nx/b.png,dog,8\n"))
     with pytest.raises(DataError, match="Name the column so"):
@@ -208,6 +210,11 @@ def test_heads_and_notes_as_people_have_them(tmp_path, head, line):
     assert dataset.names == [f"pics/{i}.png" for i in range(4)]
     assert classes_of(dataset) == ["a", "b", "a", "b"]
     assert not dataset.skipped
+
+
+def test_lines_are_counted_from_the_top_of_the_file(tmp_path):
+    dataset = open_dataset(write(tmp_path / "list.csv", "sep=;\n\nfile_name;label\n1.png;a\n\n2.png;\n3.png;b\n"))
+    assert [s.reason for s in dataset.skipped] == ["line 6: no label"]
 
 
 def test_names_without_their_ending_lead_to_the_files(tmp_path):
@@ -421,6 +428,19 @@ def test_pickles_with_a_program_are_refused_before_it_runs(tmp_path, protocol, m
 def test_pickles_of_something_else_are_refused(tmp_path, stream):
     (cifar_pickles(tmp_path) / "data_batch_1").write_bytes(stream)
     with pytest.raises(FileError):
+        open_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("put", [lambda n: b"r" + n.to_bytes(4, "little"), lambda n: b"p%d\n" % n])
+def test_a_pickle_that_numbers_its_objects_beyond_all_measure_is_refused(tmp_path, monkeypatch, put):
+    """The number is also how much memory it takes."""
+    monkeypatch.setattr("linearhead.data.cifar.MOST_MEMOS", 1000)
+    path = cifar_pickles(tmp_path) / "data_batch_1"
+    head, rest = pickle.dumps({b"data": PLANES[:5], b"labels": [0] * 5}, 2).split(b"q\0", 1)
+    path.write_bytes(head + put(1000) + rest)
+    assert len(open_dataset(tmp_path)) == 7
+    path.write_bytes(head + put(1001) + rest)
+    with pytest.raises(FileError, match="it numbers an object 1001"):
         open_dataset(tmp_path)
 
 
