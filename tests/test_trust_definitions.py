@@ -9,7 +9,8 @@ from linearhead.losses import LOSSES
 from linearhead.trust import Conformal, Novelty, answered, fit_temperature, reliability
 from linearhead.trust.calibration import PRIOR, TEMPERATURES, expected_ece, tempered
 from linearhead.trust.conformal import strangeness
-from linearhead.trust.noise import label_noise
+from linearhead.trust.noise import PRIOR as MISTAKES
+from linearhead.trust.noise import _similar, label_noise
 from linearhead.trust.novelty import ENOUGH, FEW, KEPT, LEAST, WIDER, foreseen
 
 softmax = LOSSES["cross_entropy"]().probabilities
@@ -108,6 +109,25 @@ def test_label_noise_is_the_likeliest(k):
     found, gain, _ = label_noise(s, y, softmax)
     assert found == pytest.approx(both.x[1] * (k - 1) / k, abs=3e-3)
     assert gain == pytest.approx(1500 * (alone.fun - both.fun), rel=0.03)
+
+
+@pytest.mark.parametrize("alike", [False, True])
+def test_what_label_noise_competes_with_is_counted_from_mistakes_of_other_rows(alike):
+    rng, n, k = np.random.default_rng(3), 90, 5
+    y, s = rng.integers(0, k, n), rng.normal(size=(n, k))
+    s[:, 4] -= 9  # a class that is never answered
+    s[np.arange(n), y] += 1
+    groups, p, answer = np.arange(n) // (3 if alike else 1), rng.dirichlet(np.ones(k), n), s.argmax(axis=1)
+    q, wrong = _similar(s, y, p, groups), [i for i in range(n) if answer[i] != y[i]]
+    assert 20 < len(wrong) < n
+    assert (q[answer == y] < 1e-300).all()  # of no mistake there is nothing to explain
+    for i in wrong:
+        a, b, others = answer[i], y[i], [j for j in wrong if groups[j] != groups[i]]
+        between = sum({answer[j], y[j]} == {a, b} for j in others)
+        either = sum(a in (answer[j], y[j]) for j in others)
+        mutual = p[answer == a, b].sum() + p[answer == b, a].sum()
+        whole = sum(p[answer == a, c].sum() + p[answer == c, a].sum() for c in range(k) if c != a)
+        assert q[i] == pytest.approx((between + MISTAKES * mutual / whole) / (either + MISTAKES))
 
 
 def test_answers_are_counted_at_twentieths():
