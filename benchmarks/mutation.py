@@ -71,6 +71,7 @@ TRUST, TOLD = "tests/test_trust.py", "tests/test_trust_definitions.py"
 READERS, FEATURES, PATCHES = "tests/test_data_readers.py", "tests/test_features.py", "tests/test_features_patches.py"
 TABLED = "tests/test_estimators_definitions.py"
 GIVEN, COURSE = "tests/test_given.py", "tests/test_course.py"
+EVALUATED = "tests/test_evaluate_definitions.py"
 CURVE, GROUPS, TRACKS = "tests/test_learning_curve.py", "tests/test_groups.py", "tests/test_groups_verdict.py"
 EVERY = [  # the mathematics; a change that these do not notice survives
     *sorted(str(path.relative_to(ROOT)) for part in ("losses", "objective", "solvers") for path in
@@ -207,7 +208,7 @@ TESTS: dict[str, list[str]] = {  # the quick part of the tests of a room; the wh
         for name in ("card", "onnx_features", "onnx_graph", "page", "predictor", "source")
     },
     "experiment/judge.py": [JUDGING],
-    "experiment/judging.py": [JUDGING, "tests/test_given.py", "-k", "definitions or trained"],
+    "experiment/judging.py": [EVALUATED, JUDGING, "tests/test_given.py", "-k", "definitions or trained"],
     "experiment/copies.py": ["tests/test_copies_definitions.py"],
     "experiment/concluding.py": [
         JUDGING,

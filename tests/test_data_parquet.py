@@ -64,6 +64,18 @@ def test_groups_numbers_and_rows_without_label(tmp_path):
     assert data.read(1) == png(1)
 
 
+def test_the_four_row_groups_asked_for_last_stay_in_memory(tmp_path, monkeypatch):
+    write(tmp_path / "a.parquet", range(42))  # six groups of seven
+    data, asked, group = open_dataset(tmp_path / "a.parquet"), [], parquet._group
+    monkeypatch.setattr(
+        parquet, "_group", lambda file, place, g, columns: asked.append(g) or group(file, place, g, columns)
+    )
+    for which, fetched in ((0, True), (1, True), (2, True), (3, True), (0, False), (4, True), (0, False), (1, True)):
+        asked.clear()
+        assert data.read(7 * which + 2) == png(7 * which + 2)
+        assert asked == [which] * fetched
+
+
 @pytest.mark.parametrize(
     "labels",
     [

@@ -9,6 +9,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -396,6 +397,56 @@ def test_the_card_is_one_that_the_hub_reads(run):
     assert result.metric_value == record.evaluations["test"].accuracy
     for name in record.data.classes:
         assert f"| {name} |" in made.text
+
+
+@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize("judged", [False, True])
+def test_a_card_says_what_the_record_says(given, judged):
+    record = replace(fake_run.digits_run(), command="linearhead train `digits`\n--seed 0")
+    if given:
+        record.features = {"name": "given", "dimension": 7}
+    if not judged:
+        record.evaluations = {}
+    one, data = "row" if given else "picture", record.data
+    head, body = card.card(record).decode("utf-8").removeprefix("---\n").split("\n---\n\n")
+    header = {key: json.loads(value) for key, value in (line.split(": ", 1) for line in head.splitlines())}
+    kind = "tabular-classification" if given else "image-classification"
+    assert header["pipeline_tag"] == kind
+    assert header["tags"] == ["linear-probe", kind, "linearhead", "given" if given else "pixels"]
+    assert ("model-index" in header) == judged
+    title, *parts = body.split("\n## ")
+    parts = {part.splitlines()[0]: part.strip().splitlines()[2:] for part in parts}
+    assert list(parts) == ["How good", "What trained, what chose, what judged", "How it works",
+                           "What to know before using it", "Use", "Made with"]  # fmt: skip
+    assert f"classifier of {one}s into 10 classes" in title
+    if judged:
+        test = record.evaluations["test"]
+        assert f"on {test.n} test {one}s; log loss {test.log_loss:.3f}" in parts["How good"][0]
+        assert parts["How good"][2] == f"| class | {one}s | precision | recall |"
+        assert [line.split(" | ")[:2] for line in parts["How good"][4:]] == [
+            [f"| {score.label}", str(score.n)] for score in test.per_class
+        ]
+    else:
+        assert parts["How good"] == [f"No {one} judged this model."]
+    *roles, counted = parts["What trained, what chose, what judged"]
+    assert roles == [f"- {text}" for text in data.roles.values()]
+    assert counted == f"- {data.found} {one}s found = {data.used} used + {len(data.skipped)} skipped."
+    features, _, proven = parts["How it works"]
+    assert features.endswith("7 numbers a row." if given else "64 numbers of a picture of 8×8 grey pixels.")
+    assert f"within {record.fit.certificate.gap:.2g} of the optimum" in proven
+    assert len(parts["What to know before using it"]) == len(record.findings)
+    assert parts["Use"] == ["```", f"linearhead predict . {'rows.npy' if given else 'photo.jpg'}", "```"]
+    assert parts["Made with"] == ["```", "linearhead train  digits  --seed 0", "```"]
+
+
+def test_a_card_lists_forty_classes_and_counts_the_rest():
+    record = fake_run.digits_run()
+    test = record.evaluations["test"]
+    for n, rest in ((40, []), (43, ["| and 3 more | | | |"])):
+        test.per_class = [replace(test.per_class[0], label=f"c{i}") for i in range(n)]
+        rows = [line for line in card.card(record).decode("utf-8").splitlines() if line.startswith("| ")]
+        assert [row.split(" | ")[0] for row in rows[1:41]] == [f"| c{i}" for i in range(40)]
+        assert rows[41:] == rest
 
 
 def test_a_card_escapes_what_people_wrote():
