@@ -13,7 +13,10 @@ import course_solutions as solutions
 from linearhead import course
 from linearhead.cli import cli
 from linearhead.course import CATALOGUE, TASK_NAMES, reference
+from linearhead.course.check import Graded
 from linearhead.course.grade import grade
+from linearhead.course.mistakes import mistake
+from linearhead.course.picture import page
 from linearhead.course.tasks import TASKS
 from linearhead.errors import FileError, UsageError
 from linearhead.losses import CrossEntropy, Hinge
@@ -284,6 +287,54 @@ def test_a_filled_in_file_is_graded_and_drawn(tmp_path):
     assert "The rows are not shuffled in every epoch" in html
     assert html.count("<svg") == 5
     assert "default-src 'none'" in html
+
+
+def pictured(picture):
+    """(yours, right) of a task's picture."""
+    if "bars" in picture:
+        return picture["bars"]["yours"], picture["bars"]["by the formula"]
+    series = {one["label"]: one for one in picture["series"]}
+    yours = series["yours"]
+    return yours["y"], series["right"]["y"] if yours["kind"] == "line" else yours["x"]
+
+
+def test_pictures_lay_what_was_given_beside_what_is_right():
+    base = next(solutions.right())
+    for name in TASK_NAMES[:-1]:
+        picture = grade(module(solutions.script(base)), name).picture
+        np.testing.assert_allclose(*pictured(picture), rtol=1e-6, atol=1e-8)
+        if name in ("softmax", "cross_entropy", "margin_loss"):
+            twice = base | {name: base[name].replace("return ", "return 2 * ")}
+            yours, right = map(np.array, pictured(grade(module(solutions.script(twice)), name).picture))
+            np.testing.assert_allclose(yours, 2 * right)
+            np.testing.assert_allclose(right, pictured(picture)[1])
+    fast = base | {"sgd": base["sgd"].replace("learning_rate *", "2 * learning_rate *")}
+    yours, right = map(np.array, pictured(grade(module(solutions.script(fast)), "sgd").picture))
+    np.testing.assert_array_equal(yours == right, np.arange(15) == 0)  # they part after the start
+    asked = grade(module(solutions.script(base)), "choose").picture["series"]
+    # in the world where the test set, of a fifth "second" labelled "first", speaks for the strong penalty
+    assert [(one["label"], one["y"][0], one["y"][-1]) for one in asked] == [
+        ("training", 1, 0.8),
+        ("validation", 1, 0.8),
+        ("test", 0.8, 1),
+    ]
+
+
+def test_a_page_says_of_every_task_what_was_found_and_what_to_do():
+    bars = {"title": "Both", "bars": {"yours": 2.0, "by the formula": 1.0}}
+    flat = {"title": "None", "x": "x", "y": "y", "series": [{"label": "yours", "x": [], "y": [], "kind": "line"}]}
+    tasks = [
+        Graded("softmax", [], bars),
+        Graded("sgd", [mistake("sign", "<b> goes up"), mistake("no-shuffling", "as they lie")], flat),
+        Graded("choose", [], None),
+    ]
+    html = page(SimpleNamespace(tasks=tasks))
+    assert "2 of 3 tasks are right." in html
+    places = [html.index(words) for words in (
+        "✓ softmax", "<svg", "✗ sgd", CATALOGUE["sign"][0] + ". &lt;b&gt; goes up", CATALOGUE["no-shuffling"][0],
+        CATALOGUE["no-shuffling"][1], "✓ choose")]  # fmt: skip
+    assert places == sorted(places)
+    assert html.count("<svg") == 1  # of nothing there is no picture
 
 
 CELLS = """
