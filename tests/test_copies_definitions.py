@@ -1,5 +1,6 @@
 """What a record says of copies, counted once more picture by picture."""
 
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
@@ -77,3 +78,26 @@ def test_judged_again_without_the_copies(grouped):
         found.without = None
         copying.without(model, answers, y, groups, none, found)
         assert found.without is None
+
+
+def test_pictures_are_looked_at_in_blocks_and_counted(monkeypatch):
+    monkeypatch.setattr(copying, "BATCH", 4)
+    pixels = np.random.default_rng(0).integers(0, 256, (10, 30, 30, 1), dtype=np.uint8)
+    pixels[9], pixels[6] = pixels[0], pixels[5]
+    asked, seen, rows = [], [], np.array([3, 4, 0, 1, 2, 5, 6, 7, 8, 9])
+
+    @contextmanager
+    def bar(total, what):
+        asked.append((total, what))
+        yield seen.append
+
+    pictures = SimpleNamespace(
+        pixels=lambda rows: pixels[rows],
+        shaped=lambda block: block,
+        keys=[b"%d" % i for i in range(10)],
+        progress=SimpleNamespace(bar=bar),
+    )
+    found = copying.look_for(pictures, rows)
+    assert (asked, seen) == ([(10, "copies")], [4, 4, 2])
+    assert found.group.tolist() == [0, 1, 2, 3, 4, 5, 5, 7, 8, 2]
+    assert np.flatnonzero(found.exact).tolist() == [6, 9]
