@@ -294,11 +294,10 @@ def test_a_diverged_fit_can_be_reported_after_json_has_lost_its_infinities():
 
 def test_cells_are_shaded_by_their_share_of_the_row():
     run = fake_run.two_class_run()
-    counts = [[99, 1], [50, 50]]
-    judged = replace(run.evaluations["test"], confusion=counts)
+    judged = replace(run.evaluations["test"], confusion=[[0, 0, 99], [0, 1, 1], [1, 0, 50], [1, 1, 50]])
     (_, total, (right, wrong)), (_, _, (half, _)) = confusion.matrix(judged)["rows"]
     assert (total, right.level, wrong.level, half.level) == (100, "g9", "e1", "e7")
-    assert confusion.matrix(replace(judged, confusion=[[0, 0], [0, 5]]))["rows"][0][2] == [1, 1]
+    assert confusion.matrix(replace(judged, confusion=[[1, 1, 5]]))["rows"][0][2] == [1, 1]
 
 
 def test_a_compact_matrix_joins_its_empty_cells_and_stays_as_wide():
@@ -317,7 +316,8 @@ def test_a_compact_matrix_joins_its_empty_cells_and_stays_as_wide():
 
 
 def test_pairs_are_the_most_confused_ones_and_taken_for_the_worst_of_a_class():
-    judged = replace(fake_run.two_class_run().evaluations["test"], confusion=[[5, 2, 0], [4, 9, 1], [0, 0, 3]])
+    cells = [[0, 0, 5], [0, 1, 2], [1, 0, 4], [1, 1, 9], [1, 2, 1], [2, 2, 3]]
+    judged = replace(fake_run.two_class_run().evaluations["test"], confusion=cells)
     assert [(p["row"], p["column"], p["count"], p["of"]) for p in confusion.pairs(judged)] == [
         (1, 0, 4, 14),
         (0, 1, 2, 7),

@@ -103,7 +103,7 @@ def test_every_case_is_quiet_and_fits_a_phone_and_any_other_width(browser, tmp_p
 
 
 def every_shade() -> list[list[int]]:
-    """A confusion matrix with all nine levels on and off its diagonal: level l is a share of (l / 9)² of the row."""
+    """Pairs with all nine levels on and off the diagonal: level l is a share of (l / 9)² of the row."""
     table = [[0] * 10 for _ in range(10)]
     for i in range(9):
         rest = 8100 - 100 * (i + 1) ** 2
@@ -114,7 +114,12 @@ def every_shade() -> list[list[int]]:
                 rest -= 100 * level**2
         table[i][(i + 9) % 10] += rest
     table[9][0] = 8100
-    return table
+    return [[i, j, n] for i, row in enumerate(table) for j, n in enumerate(row) if n]
+
+
+def counted(run) -> dict[tuple[int, int], int]:
+    """The test set's counts by (true, predicted)."""
+    return {(i, j): n for i, j, n in run.evaluations["test"].confusion}
 
 
 def test_text_is_legible_in_both_schemes(browser, tmp_path):
@@ -211,7 +216,7 @@ def test_the_matrix_works_from_the_keyboard_alone(browser, tmp_path):
         assert len({tuple(cell) for cell in seen}) >= 4
         assert page.locator('.confusion button[tabindex="0"]').count() == 1
         r, c = seen[-1]
-        count = run.evaluations["test"].confusion[r][c]
+        count = counted(run)[r, c]
         expected = f"{names[r]}, called {'so' if r == c else names[c]}: {count} of 5"
         assert visit.run("document.activeElement.getAttribute('aria-label')") == expected
         page.keyboard.press("Enter")
@@ -225,7 +230,7 @@ def test_the_matrix_works_from_the_keyboard_alone(browser, tmp_path):
 def test_every_cell_and_pair_opens_and_counts_truthfully(browser, tmp_path):
     """A cell's title names its class pair, and the note its count, for all filled cells of the ten-class run."""
     run = fake_run.digits_run()
-    counts, names = run.evaluations["test"].confusion, run.data.classes
+    counts, names = counted(run), run.data.classes
     script = """(selector) => [...document.querySelectorAll(selector)].map((button) => {
       button.click();
       const out = [button.dataset.r, button.dataset.c, ...["title", "note"].map((id) =>
@@ -236,7 +241,7 @@ def test_every_cell_and_pair_opens_and_counts_truthfully(browser, tmp_path):
         for selector in (".confusion td button", ".pair"):
             opened = visit.page.evaluate(script, selector)
             for r, c, title, note, strip in opened:
-                n = counts[int(r)][int(c)]
+                n = counts[int(r), int(c)]
                 assert title == f"{names[int(r)]}, called {'so' if r == c else names[int(c)]}"
                 assert note.startswith(f"{n} picture")
                 assert strip == len(run.cells.get(f"{r},{c}", []))
@@ -267,8 +272,9 @@ def test_the_gallery_opens_at_the_picture_that_was_pressed(browser, tmp_path):
 def test_a_class_has_its_own_page(browser, tmp_path):
     """By its link, by its address, by the keyboard; its pictures are those behind its row and its column."""
     run = fake_run.digits_run()
-    counts, names = run.evaluations["test"].confusion, run.data.classes
-    worst = max(range(10), key=lambda i: sum(counts[i]) - counts[i][i])
+    counts, names = counted(run), run.data.classes
+    judged = run.evaluations["test"].per_class
+    worst = max(range(10), key=lambda i: judged[i].n - counts[i, i])
     with Visit(browser, page_of("digits_run"), tmp_path) as visit:
         page = visit.page
         assert page.locator(".class-page:visible").count() == 0
@@ -278,7 +284,7 @@ def test_a_class_has_its_own_page(browser, tmp_path):
         assert shown.count() == 1
         text = shown.inner_text()
         assert text.startswith(names[worst])
-        assert f"{counts[worst][worst]} of its {sum(counts[worst])} pictures found" in text.replace("\u202f", "")
+        assert f"{counts[worst, worst]} of its {judged[worst].n} pictures found" in text.replace("\u202f", "")
         expected = {"otherwise": [], "is not": [], "least sure": []}
         for key, members in run.cells.items():
             r, c = map(int, key.split(","))
@@ -400,7 +406,7 @@ def test_the_page_of_sixty_thousand_pictures(browser, tmp_path):
           const strip = document.querySelectorAll("#viewer-strip img").length;
           document.getElementById("viewer").close();
           return [b.dataset.r + "," + b.dataset.c, strip]; })""")
-        assert len(shown) == sum(count > 0 for row in run.evaluations["test"].confusion for count in row)
+        assert len(shown) == len(run.evaluations["test"].confusion)
         on_page = visit.run("document.querySelectorAll('.picture[data-cell]:not([data-cell=\"\"])').length")
         assert sum(strip for _, strip in shown) == on_page >= 200
         page.focus('.confusion button[tabindex="0"]')

@@ -111,9 +111,9 @@ def _t95(df: int) -> float:
 
 
 def confusion(y: np.ndarray, predicted: np.ndarray, k: int) -> np.ndarray:
-    """(k, k) counts, [true][predicted]."""
-    cells = np.asarray(y, dtype=np.int64) * k + np.asarray(predicted, dtype=np.int64)
-    return np.bincount(cells, minlength=k * k).reshape(k, k)
+    """(m, 3) [true, predicted, count] of every pair of the k classes that occurs, in order: no room for k² counts."""
+    pairs, counts = np.unique(y * k + predicted, return_counts=True)
+    return np.stack([pairs // k, pairs % k, counts], axis=1)
 
 
 def log_loss(p_label: np.ndarray) -> float:
@@ -122,19 +122,20 @@ def log_loss(p_label: np.ndarray) -> float:
     return float(np.mean(-np.log(np.maximum(p, LEAST)))) + 0.0  # not −0 where all are certain
 
 
-def balanced_accuracy(counts: np.ndarray) -> float:
-    """Mean recall over the classes with at least one row."""
-    totals = counts.sum(axis=1)
+def balanced_accuracy(hits: np.ndarray, totals: np.ndarray) -> float:
+    """Mean recall over the classes with at least one row: (k,) rows called rightly, of so many (k,)."""
     present = totals > 0
-    return float(np.mean(np.diagonal(counts)[present] / totals[present]))
+    return float(np.mean(hits[present] / totals[present]))
 
 
-def class_scores(counts: np.ndarray, classes: Sequence[str], worth: float = 1.0) -> list[ClassScore]:
-    """Precision, recall, F1 per class; None where the denominator is 0 (never called so, never present). In intervals a
-    row counts as so much of one."""
+def class_scores(
+    right: np.ndarray, totals: np.ndarray, answers: np.ndarray, classes: Sequence[str], worth: float = 1.0
+) -> list[ClassScore]:
+    """Precision, recall, F1 per class from its rows called rightly, all of its rows and all rows called so, (k,) each;
+    None where the denominator is 0 (never called so, never present). In intervals a row counts as so much of one."""
     scores = []
-    for i, label in enumerate(classes):
-        hits, present, called = int(counts[i, i]), int(counts[i].sum()), int(counts[:, i].sum())
+    for label, *counts in zip(classes, right, totals, answers, strict=True):
+        hits, present, called = map(int, counts)
         scores.append(
             ClassScore(
                 label=label,
@@ -156,13 +157,13 @@ def f1_interval(hits: float, either: float) -> list[float] | None:
     return [2 * j / (1 + j) for j in wilson(hits, either)] if either else None
 
 
-def balanced_interval(counts: np.ndarray) -> list[float]:
-    """Of the mean recall R̂: every R with (R̂ − R)² ≤ z² V(R), V the variance at the likeliest recalls of mean R; so at 1
-    it reaches as far down as recalls that made no mistake by luck. R falls with their λ, on which the ends are sought.
+def balanced_interval(hits: np.ndarray, totals: np.ndarray) -> list[float]:
+    """Of the mean recall R̂, hits (k,) of rows (k,): every R with (R̂ − R)² ≤ z² V(R), V the variance at the likeliest
+    recalls of mean R; so at 1 it reaches as far down as recalls that made no mistake by luck. R falls with their λ, on
+    which the ends are sought.
     """
-    totals = counts.sum(axis=1)
     present = totals > 0
-    hits, n = np.diagonal(counts)[present].astype(np.float64), totals[present].astype(np.float64)
+    hits, n = hits[present].astype(np.float64), totals[present].astype(np.float64)
     mean = float(np.mean(hits / n))
 
     def held(u: float) -> bool:
@@ -263,7 +264,7 @@ def evaluate(
     `log_loss` is None. `ranks` (n,): how many classes were preferred to the label; without them there is no top-k.
     `groups` (n,): rows of one are alike.
     DataError when there are no rows or the shapes do not fit."""
-    y, predicted = np.asarray(y), np.asarray(predicted)
+    y, predicted = np.asarray(y, dtype=np.int64), np.asarray(predicted, dtype=np.int64)
     n, k = len(y), len(classes)
     if n == 0:
         raise DataError("There are 0 pictures to judge; at least 1 is needed, because an accuracy is a share of them.")
@@ -272,11 +273,11 @@ def evaluate(
         raise DataError(f"Shapes do not fit: labels {y.shape}, predictions {predicted.shape}, probabilities {shape}.")
     if probabilities is not None and np.ndim(probabilities) == 2:
         probabilities = probabilities[np.arange(n), y]
-    counts = confusion(y, predicted, k)
-    hits = int(np.trace(counts))
+    right, totals, answers = (np.bincount(labels, minlength=k) for labels in (y[y == predicted], y, predicted))
+    hits = int(right.sum())
     alone = None if groups is None else independent(groups, y == predicted)
     worth = 1.0 if alone is None else alone / n
-    intervals = {"balanced_accuracy": balanced_interval(counts * worth)}
+    intervals = {"balanced_accuracy": balanced_interval(right * worth, totals * worth)}
     if probabilities is not None and (bounds := log_loss_interval(probabilities, worth)) is not None:
         intervals["log_loss"] = bounds
     top = {} if ranks is None else top_k(ranks, k)
@@ -284,11 +285,11 @@ def evaluate(
         n=n,
         accuracy=hits / n,
         accuracy_interval=wilson(hits * worth, n * worth),
-        balanced_accuracy=balanced_accuracy(counts),
+        balanced_accuracy=balanced_accuracy(right, totals),
         log_loss=None if probabilities is None else log_loss(probabilities),
-        majority_accuracy=float(counts.sum(axis=1).max() / n),
-        per_class=class_scores(counts, classes, worth),
-        confusion=counts.tolist(),
+        majority_accuracy=float(totals.max() / n),
+        per_class=class_scores(right, totals, answers, classes, worth),
+        confusion=confusion(y, predicted, k).tolist(),
         intervals=intervals | {f"top_{m}": wilson(round(share * n) * worth, n * worth) for m, share in top.items()},
         top=top,
         independent=alone,

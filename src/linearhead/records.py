@@ -16,7 +16,7 @@ from typing import Any
 
 from .errors import FileError
 
-SCHEMA = 1
+SCHEMA = 2  # 1: confusion matrices with all their zeros
 GIVEN = "given"  # the name of features that were computed elsewhere
 
 
@@ -147,7 +147,7 @@ class Evaluation:
     log_loss: float | None
     majority_accuracy: float
     per_class: list[ClassScore]
-    confusion: list[list[int]]  # [true][predicted]
+    confusion: list[list[int]]  # [true, predicted, count] of every pair that occurs, in order
     intervals: dict[str, list[float]] = field(default_factory=dict)  # of the other numbers, by name: 95 %
     top: dict[str, float] = field(default_factory=dict)  # "3" -> share whose label is among the best 3
     nearest_accuracy: float | None = None  # what the nearest training picture's label would score on the same features
@@ -386,6 +386,8 @@ def _dataclass_from_json(kind: Any, value: Any) -> Any:
     schema = value.get("schema", SCHEMA)
     if kind is Run and (not isinstance(schema, int) or schema > SCHEMA):
         raise FileError(f"This run was written in record format {schema}; this version reads up to {SCHEMA}. Upgrade.")
+    if kind is Run and schema < 2:
+        value = _with_cells(value) | {"schema": SCHEMA}
     hints = typing.get_type_hints(kind)
     known = {f.name: f for f in dataclasses.fields(kind)}
     missing = [
@@ -396,3 +398,16 @@ def _dataclass_from_json(kind: Any, value: Any) -> Any:
     if missing:
         raise FileError(f"This record is damaged: {kind.__name__} lacks {', '.join(missing)}.")
     return kind(**{name: from_json(hints[name], value[name]) for name in known if name in value})
+
+
+def _with_cells(value: Any) -> Any:
+    """A record of format 1 with its confusion matrices, lists of k rows, as the pairs that occur, wherever they are."""
+    if isinstance(value, dict):
+        return {name: _cells(item) if name == "confusion" else _with_cells(item) for name, item in value.items()}
+    return value
+
+
+def _cells(rows: Any) -> Any:
+    if not (isinstance(rows, list) and all(isinstance(row, list) for row in rows)):
+        return rows  # as any other damage
+    return [[i, j, count] for i, row in enumerate(rows) for j, count in enumerate(row) if count]

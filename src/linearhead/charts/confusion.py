@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from ..errors import DataError
@@ -12,11 +13,16 @@ MOST = 40  # classes drawn; of more, those with the most mistakes made or attrac
 CELL = 30  # pixels
 
 
-def confusion_chart(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Chart:
-    """Blue on the diagonal, orange off it. DataError without a picture."""
-    if not any(map(any, counts)):
+def confusion_chart(cells: Sequence[Sequence[int]], classes: Sequence[str]) -> Chart:
+    """Of [true, predicted, count] of every pair that occurs: blue on the diagonal, orange off it. DataError without a
+    picture."""
+    counts, totals, mistakes = {(i, j): n for i, j, n in cells}, Counter(), Counter()
+    for i, j, n in cells:
+        totals[i] += n
+        mistakes.update({i: n, j: n} if i != j else {})
+    if not counts:
         raise DataError("Nothing can be drawn in Confusion: no picture was judged.")
-    shown = _shown(counts)
+    shown = sorted(sorted(range(len(classes)), key=lambda i: -mistakes[i])[:MOST])
     names = [clipped(classes[i], 20) for i in shown]
     left, top = max(map(width_of, names)) + 16, 56 + 0.72 * max(map(width_of, names))
     body = [label(6, 18, "Confusion", kind="title"), label(6, 36, "is ↓ called →")]
@@ -25,24 +31,17 @@ def confusion_chart(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> 
         x, y = left + place * CELL + 14, top - 6
         body.append(f'<g transform="rotate(-45 {x:.1f} {y:.1f})">{label(x, y, name, kind="name")}</g>')
     for r, i in enumerate(shown):
-        of = sum(counts[i])
         for c, j in enumerate(shown):
-            if counts[i][j]:
-                body.append(_cell(left + c * CELL, top + r * CELL, counts[i][j], of, i == j))
-    if len(shown) < len(counts):
-        body.append(label(6, top + len(shown) * CELL + 18, f"the {len(shown)} of {len(counts)} most confused classes"))
-    wrong = sorted(((n, i, j) for i, row in enumerate(counts) for j, n in enumerate(row) if i != j and n), reverse=True)
+            if n := counts.get((i, j)):
+                body.append(_cell(left + c * CELL, top + r * CELL, n, totals[i], i == j))
+    if len(shown) < len(classes):
+        body.append(label(6, top + len(shown) * CELL + 18, f"the {len(shown)} of {len(classes)} most confused classes"))
+    wrong = sorted(((n, i, j) for (i, j), n in counts.items() if i != j), reverse=True)
     told = "; ".join(f"{n} × {classes[i]} called {classes[j]}" for n, i, j in wrong[:10]) or "no mistake"
     width = left + len(shown) * CELL + 0.72 * max(map(width_of, names)) + 8
     return Chart(
         "Confusion", f"Most confused: {told}.", round(width), round(top + len(shown) * CELL + 28), "".join(body)
     )
-
-
-def _shown(counts: Sequence[Sequence[int]]) -> list[int]:
-    k = len(counts)
-    mistakes = [sum(counts[i]) + sum(row[i] for row in counts) - 2 * counts[i][i] for i in range(k)]
-    return sorted(sorted(range(k), key=lambda i: -mistakes[i])[:MOST])
 
 
 def _cell(x: float, y: float, count: int, of: int, right: bool) -> str:

@@ -34,16 +34,16 @@ class Cell:
 
 def matrix(judged: Evaluation) -> dict[str, Any]:
     """Rows of cells (a number: so many empty columns), the classes drawn, and how many were left out."""
-    counts = judged.confusion
-    shown = drawn_classes(counts)
+    counts, totals = {(i, j): count for i, j, count in judged.confusion}, rows_of(judged)
+    shown = drawn_classes(judged)
     compact = len(shown) > WIDE
-    rows = [(i, sum(counts[i]), _row([_cell(counts, i, j) for j in shown], compact)) for i in shown]
+    rows = [(i, totals[i], _row([_cell(counts, totals, i, j) for j in shown], compact)) for i in shown]
     return {
         "classes": shown,
         "rows": rows,
         "compact": compact,
         "fifths": max(1, min(4, 5 * PAPER // (SIDE + CELL * len(shown)))),
-        "left_out": len(counts) - len(shown),
+        "left_out": len(judged.per_class) - len(shown),
         "names": "flat" if len(shown) <= 12 else "turned",
     }
 
@@ -59,31 +59,40 @@ def _row(cells: list[Cell | None], compact: bool) -> list[Cell | int]:
     return out
 
 
-def drawn_classes(counts: list[list[int]]) -> list[int]:
+def rows_of(judged: Evaluation) -> Counter[int]:
+    """How many were judged of each class."""
+    totals: Counter[int] = Counter()
+    for i, _, count in judged.confusion:
+        totals[i] += count
+    return totals
+
+
+def drawn_classes(judged: Evaluation) -> list[int]:
     """All classes where that stays usable, else the WORST with the most mistakes made or attracted, in order."""
-    k = len(counts)
-    filled = sum(len(row) - row.count(0) for row in counts)
-    if k <= WHOLE and filled <= CELLS:
+    k = len(judged.per_class)
+    if k <= WHOLE and len(judged.confusion) <= CELLS:
         return list(range(k))
-    table = np.array(counts)
-    mistakes = table.sum(axis=0) + table.sum(axis=1) - 2 * table.diagonal()
+    true, predicted, count = np.array(judged.confusion).T
+    wrong, mistakes = true != predicted, np.zeros(k)
+    for ends in (true, predicted):
+        mistakes += np.bincount(ends[wrong], count[wrong], minlength=k)
     return sorted(int(i) for i in np.argsort(-mistakes, kind="stable")[:WORST])
 
 
-def _cell(counts: list[list[int]], i: int, j: int) -> Cell | None:
-    count = counts[i][j]
+def _cell(counts: dict[tuple[int, int], int], totals: Counter[int], i: int, j: int) -> Cell | None:
+    count = counts.get((i, j))
     if not count:
         return None
-    level = max(1, math.ceil(LEVELS * math.sqrt(count / sum(counts[i]))))
+    level = max(1, math.ceil(LEVELS * math.sqrt(count / totals[i])))
     return Cell(i, j, count, f"{'g' if i == j else 'e'}{level}")
 
 
 def pairs(judged: Evaluation, limit: int = PAIRS) -> list[dict[str, Any]]:
     """The off-diagonal cells with the most pictures: of class i, how many of how many were called j."""
-    counts = judged.confusion
-    wrong = ((count, i, j) for i, row in enumerate(counts) for j, count in enumerate(row) if i != j and count)
-    worst = sorted(wrong, key=lambda cell: (-cell[0], -cell[0] / sum(counts[cell[1]]), cell[1:]))[:limit]
-    return [{"count": c, "row": i, "column": j, "of": sum(counts[i])} for c, i, j in worst]
+    totals = rows_of(judged)
+    wrong = [(i, j, count) for i, j, count in judged.confusion if i != j]
+    worst = sorted(wrong, key=lambda cell: (-cell[2], -cell[2] / totals[cell[0]], cell[:2]))[:limit]
+    return [{"count": count, "row": i, "column": j, "of": totals[i]} for i, j, count in worst]
 
 
 def cell_of_picture(run: Run) -> list[str]:

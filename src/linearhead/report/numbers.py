@@ -15,7 +15,7 @@ from ..records import Run, Trace, to_json
 LIMIT = 500_000  # characters
 MOST = 2000  # skipped files and trace rows beyond which they are cut at once
 ROWS = 500  # trace rows kept then
-WIDEST = 300  # classes up to which a confusion matrix may be here
+MOST_CELLS = LIMIT // len("[0,0,1],")  # of all confusion matrices together
 NAMES = 200
 
 
@@ -44,7 +44,7 @@ def _without_bulk(run: Run) -> tuple[Run, list[str]]:
     if len(run.fit.trace) > MOST:
         run = replace(run, fit=replace(run.fit, trace=_thinned(run.fit.trace)))
         left_out.append(f"all but {ROWS} rows of the trace")
-    if any(len(e.confusion) > WIDEST for e in run.evaluations.values()):
+    if sum(len(e.confusion) for e in run.evaluations.values()) > MOST_CELLS:
         run = replace(run, evaluations={name: replace(e, confusion=[]) for name, e in run.evaluations.items()})
         left_out.append("the confusion matrices")
     return run, left_out
@@ -65,12 +65,6 @@ def script_text(value: Any) -> str:
 
 def _skipped(record: dict[str, Any]) -> None:
     record["data"]["skipped"] = record["data"]["skipped"][:NAMES]
-
-
-def _confusion(record: dict[str, Any]) -> None:
-    for evaluation in record["evaluations"].values():
-        rows = evaluation["confusion"]
-        evaluation["confusion"] = [[i, j, c] for i, row in enumerate(rows) for j, c in enumerate(row) if c]
 
 
 def _train_classes(record: dict[str, Any]) -> None:
@@ -108,7 +102,6 @@ def _everything_long(record: dict[str, Any]) -> None:
 
 SHORTER: list[tuple[str, Callable[[dict[str, Any]], None]]] = [
     (f"all but {NAMES} of the skipped files", _skipped),
-    ("empty cells: each confusion matrix is a list of [true, predicted, count]", _confusion),
     ("the training set's scores per class and its confusion matrix", _train_classes),
     ("the list of pictures", _pictures),
     (f"the confusion matrices and all but {NAMES} classes", _classes),

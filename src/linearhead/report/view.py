@@ -64,7 +64,6 @@ def header(run: Run, name: str | None, judged: Evaluation | None) -> dict[str, A
     out: dict[str, Any] = {"next": worst, "next_is": sentences.severity(worst)[1] if worst else None}
     if judged is None or name is None:
         return out | {"headline": "Nothing judged this classifier", "good": None, "sure": None, "proof": None}
-    k = len(judged.confusion) or len(run.data.classes)
     return out | {
         "headline": sentences.headline(name, judged, run.duplicates),
         "good": sentences.how_good(name, judged, run.duplicates),
@@ -73,7 +72,7 @@ def header(run: Run, name: str | None, judged: Evaluation | None) -> dict[str, A
         "sure": sentences.how_sure(judged),
         "confidence": sentences.confidence(run.trust),
         "proof": sentences.certificate_in_short(run),
-        "even_guess": math.log(max(k, 1)),
+        "even_guess": math.log(max(len(judged.per_class), 1)),
     }
 
 
