@@ -149,6 +149,12 @@ def lower_gram(x: np.ndarray) -> np.ndarray:
     return (blas.ssyrk if x.dtype == np.float32 else blas.dsyrk)(1.0, x.T, lower=1)  # pyright: ignore
 
 
+def rows_of(labels: np.ndarray) -> list[np.ndarray]:
+    """The rows of every label (n,) that occurs, ascending, the least label first: one look, however many there are."""
+    order = np.argsort(labels, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(labels[order])) + 1) if len(labels) else []
+
+
 def one_hot(y: np.ndarray, k: int) -> np.ndarray:
     """(n,) integers → (n, k) float64, 1 at the label."""
     hot = np.zeros((len(y), k))

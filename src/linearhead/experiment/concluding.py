@@ -85,7 +85,7 @@ class Conclusion:
             doubted = examining.examine(prepared, fitted, model, run)
         with self.clock.stage("judge"):
             alike, apart = (None, None) if (groups := prepared.groups) is None else (groups[:n], groups[n:])
-            trained, answers = answer(model, X[:n], y[:n]), answer(model, X[n:], y[n:])
+            trained, answers = answer(model, X[:n], y[:n], kept=False), answer(model, X[n:], y[n:])
             run.evaluations["train"] = evaluation(model, trained, y[:n], alike)
             if len(y) > n:
                 run.evaluations["test"] = evaluation(model, answers, y[n:], apart)
@@ -97,7 +97,7 @@ class Conclusion:
             run.duplicates = copied(prepared, model, answers, apart)
             for name, judged in run.evaluations.items():
                 examining.audit(judged, name, run)
-            examining.judged(prepared, model, run, trained, answers)
+            examining.judged(prepared, model, run, answers)
             if self.place is not None and len(y) > n:
                 run.probes["reuse"] = ledger.seen(self.place, run.judged_pictures, run.model)
         run.findings = [*diagnose.verdict(run), *(warned(text) for text in fitted.warned)]

@@ -19,7 +19,7 @@ from ..store import Model
 from . import gallery, probes, trusting
 from .curve import extended
 from .fitting import Fit
-from .judge import Answers, answer_scores
+from .judge import BLOCK, Answers, answer_scores
 from .preparing import Prepared
 from .progress import Progress
 
@@ -67,15 +67,18 @@ def examine(prepared: Prepared, fitted: Fit, model: Model, run: Run) -> Doubted 
     kinds, apart = (X[:n], groups) if single is None else (X[single], None)
     run.trust = trusting.calibrate(model, unseen, kinds, plan.seed, apart)
     told = np.flatnonzero(seen.unseen)  # all but a class's only row, whose label no other classifier can know
-    run.probes["labels"] = trusting.noise(model, seen.scores[told], y[told], None if groups is None else groups[told])
+    folded, labels = trusting.of_rows(seen.scores, seen.unseen), y[told]
+    run.probes["labels"] = trusting.noise(model, folded, labels, None if groups is None else groups[told])
     scores = left_out(fitted, X[:n], y[:n]) if groups is None else None
-    if scores is not None and surely_worse(scores[told], seen.scores[told], y[told]):
+    scores = None if scores is None else trusting.of_rows(scores, seen.unseen)
+    if scores is not None and surely_worse(scores, folded, labels):
         scores = None
     run.doubted_by = OUT_OF_FOLD if scores is None else LEFT_OUT.format(HOW.get(model.loss, "one-step"))
-    scores = seen.scores if scores is None else scores
-    doubted, names = told[trusting.suspects(model, scores[told], y[told])], prepared.dataset.names
+    scores = folded if scores is None else scores
+    worst, names = trusting.suspects(model, scores, labels), prepared.dataset.names
+    doubted = told[worst]
     run.doubted = [names[prepared.extracted.rows[i]] for i in doubted[:SUSPECTS]]
-    return Doubted(doubted, answer_scores(model, scores[doubted], y[doubted]))
+    return Doubted(doubted, answer_scores(model, scores[worst], labels[worst]))
 
 
 def left_out(fitted: Fit, X: np.ndarray, y: np.ndarray) -> np.ndarray | None:
@@ -111,18 +114,26 @@ def together(prepared: Prepared) -> tuple[np.ndarray | None, np.ndarray | None]:
     return copies, np.sort(single)
 
 
-def judged(prepared: Prepared, model: Model, run: Run, trained: Answers, answers: Answers) -> None:
-    """What the answers to the trained and to the test pictures say of it."""
+def judged(prepared: Prepared, model: Model, run: Run, answers: Answers) -> None:
+    """What the trained pictures and the answers to the test pictures say of it."""
     X, y, n, plan = prepared.extracted.X, prepared.y, prepared.n_trained, prepared.plan
     if model.loss == "cross_entropy" and plan.class_weight is None:
-        p: Any = LOSSES[model.loss]().probabilities(trained.scores)  # as the fit means them, before any calibration
-        run.probes["intercept"] = probes.bias(p, y[:n])
+        run.probes["intercept"] = probes.bias(mean_probabilities(model, X[:n]), y[:n])
     groups = prepared.groups
     if run.trust is not None:
         run.probes |= trusting.measure(run.trust, model, answers, X[n:], y[n:], None if groups is None else groups[n:])
     run.probes["told_apart"] = probes.told_apart(X, n, plan.seed, groups)
     if prepared.preprocessing is None and groups is None:
         run.probes["column"] = probes.column(X[:n], y[:n], plan.seed)
+
+
+def mean_probabilities(model: Model, X: np.ndarray) -> np.ndarray:
+    """(k,) over the rows of X (n, d), as the fit means them, before any calibration."""
+    p: Any = LOSSES[model.loss]().probabilities
+    total = np.zeros(len(model.classes))
+    for start in range(0, len(X), BLOCK):
+        total += p(model.scores(X[start : start + BLOCK])).sum(axis=0, dtype=np.float64)
+    return total / len(X)
 
 
 def audit(evaluation: Evaluation, name: str, run: Run) -> None:

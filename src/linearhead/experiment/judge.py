@@ -25,7 +25,7 @@ BLOCK = 64
 class Answers:
     """Per row; confidences are probabilities, None where the loss has none. `margin` is s_predicted − s_label."""
 
-    scores: np.ndarray  # (n, k)
+    scores: np.ndarray  # (n, k), of no columns where they were not to be kept
     predicted: np.ndarray
     runner_up: np.ndarray
     confidence: np.ndarray | None
@@ -35,9 +35,15 @@ class Answers:
     rank: np.ndarray | None = None  # how many classes were preferred to the label
 
 
-def answer(model: Model, X: np.ndarray, y: np.ndarray | None = None) -> Answers:
-    """The best and second-best class of every row of X (n, d), in blocks of rows; with labels y also what they got."""
-    return answer_scores(model, by_blocks(lambda X: (model.scores(X),), X)[0], y)
+def answer(model: Model, X: np.ndarray, y: np.ndarray | None = None, kept: bool = True) -> Answers:
+    """The best and second-best class of every row of X (n, d), in blocks of rows; with labels y also what they got. The
+    scores are kept where asked for: of thousands of classes they are many times the rows."""
+
+    def look(X: np.ndarray, y: np.ndarray | None = None) -> tuple[Any, ...]:
+        s = model.scores(X)
+        return s if kept else s[:, :0], *_columns(model, s, y)
+
+    return Answers(*by_blocks(look, *((X,) if y is None else (X, y))))
 
 
 def answer_scores(model: Model, scores: np.ndarray, y: np.ndarray | None = None) -> Answers:

@@ -284,8 +284,9 @@ def match_classes(dataset: Dataset, rows: np.ndarray, model: Model) -> tuple[np.
 def _unknown(dataset: Dataset, rows: np.ndarray, model: Model, n: int) -> str:
     """What is said of the n of these rows that are left out; a class of the model without pictures in all the data may
     be one under another name."""
-    strange = [name for c in np.unique(dataset.labels[rows]) if (name := dataset.classes[c]) not in set(model.classes)]
-    idle = [name for name in model.classes if name not in set(dataset.classes)]
+    known, given = set(model.classes), set(dataset.classes)
+    strange = [name for c in np.unique(dataset.labels[rows]) if (name := dataset.classes[c]) not in known]
+    idle = [name for name in model.classes if name not in given]
     many = "pictures are" if n > 1 else "picture is"
     said = (
         f"{n} {many} of {'classes' if len(strange) > 1 else 'a class'} that the model does not know ({_few(strange)})"

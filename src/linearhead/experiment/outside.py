@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import rows_of
 from ..data import split
 from ..errors import ConvergenceWarning
 from ..objective import Shared, choose_solver
@@ -88,7 +89,7 @@ def outside(
     chains = _chains(objective, alpha, fold, part, rng, own)
     if chains is None:
         return None
-    scores = np.empty((len(y), objective.k))
+    scores = np.empty((len(y), objective.k), np.result_type(X.dtype, np.float32))
     for chain in chains:
         for rows, theta in chain.ends:
             scores[kept[rows]] = _scores(A[rows], theta)
@@ -107,7 +108,7 @@ def stopped_early(
     fold = None if np.bincount(y).max() < 2 else _folds(y, groups, seed, np.random.default_rng(seed))
     if fold is None:
         return None
-    scores = np.zeros((len(y), int(y.max()) + 1))
+    scores = np.zeros((len(y), int(y.max()) + 1), np.result_type(X.dtype, np.float32))
     for f in range(fold.max() + 1):
         classifier, part = recipe.estimator(alpha).set_params(warm_start=True), fold != f
         with warnings.catch_warnings():
@@ -246,10 +247,10 @@ def _folds(y: np.ndarray, groups: np.ndarray | None, seed: int, rng: np.random.G
     """(n,) the fold of every row, class by class, groups whole, −1 for the only row of a class, which no fold holds
     out; None where one would hold all of a class."""
     if groups is not None:
-        most = min(len(np.unique(groups[y == c])) for c in np.unique(y))
+        most = min(len(np.unique(groups[rows])) for rows in rows_of(y))
         shares = {str(f): 1.0 for f in range(min(FOLDS, most))}
         fold = split(y, shares, seed, groups).astype(int)
-        apart = all(len(np.unique(fold[y == c])) > 1 for c in np.unique(y))
+        apart = all(len(np.unique(fold[rows])) > 1 for rows in rows_of(y))
         return fold if apart else None
     amounts = np.bincount(y)
     return dealt(np.where(amounts[y] > 1, y, -1), min(FOLDS, int(amounts[amounts > 1].min())), rng)
@@ -277,8 +278,8 @@ def _places(y: np.ndarray, among: np.ndarray, rng: np.random.Generator, groups: 
     """(n,) in [0, 1): rows below any share are that share of each class, its rows of a group (n,) together; 2 for rows
     that are not `among` them."""
     place = np.full(len(y), 2.0)
-    for c in np.unique(y):
-        rows = np.flatnonzero((y == c) & among)
+    for rows in rows_of(y):
+        rows = rows[among[rows]]
         own = np.arange(len(rows)) if groups is None else _codes(groups[rows])
         order = rng.permutation(len(sizes := np.bincount(own)))
         found, first = np.empty(len(sizes)), np.cumsum(sizes[order]) - sizes[order]

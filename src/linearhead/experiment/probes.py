@@ -169,12 +169,13 @@ def told_apart(X: np.ndarray, n: int, seed: int, groups: np.ndarray | None = Non
 
 
 def bias(p: np.ndarray, y: np.ndarray) -> dict[str, Any]:
-    """Mean probability of each class less its share, of trained rows in the order in which they were given: 0 at the
-    optimum of every proper loss with a free intercept, since that difference is its gradient. `trend`: the correlation
-    of its signed root with the classes' places, where rows lie sorted by class at all."""
-    k = p.shape[1]
-    gap = p.mean(axis=0, dtype=np.float64) - np.bincount(y, minlength=k) / len(y)
-    position = np.array([np.mean(np.flatnonzero(y == c)) if np.any(y == c) else -1 for c in range(k)])
+    """Mean probability p (k,) of each class less its share, of trained rows in the order in which they were given, y
+    (n,): 0 at the optimum of every proper loss with a free intercept, since that difference is its gradient. `trend`:
+    the correlation of its signed root with the classes' places, where rows lie sorted by class at all."""
+    amounts = np.bincount(y, minlength=len(p))
+    gap = p - amounts / len(y)
+    places = np.bincount(y, np.arange(len(y)), minlength=len(p)) / np.maximum(amounts, 1)
+    position = np.where(amounts > 0, places, -1)
     place = np.argsort(np.argsort(position)).astype(float)
     ordered = position.std() > SORTED * len(y) and gap.std() > 1e-12
     # the root, so that one class with a large difference does not decide alone

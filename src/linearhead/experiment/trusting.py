@@ -18,10 +18,11 @@ from ..records import Trust
 from ..store import Model
 from ..trust import Conformal, Novelty, answered, fit_temperature, reliability
 from ..trust.calibration import expected_ece
+from ..trust.conformal import of_labels
 from ..trust.noise import label_noise
 from ..trust.novelty import RARE
 from .fitting import Fit
-from .judge import Answers
+from .judge import Answers, by_blocks
 
 if TYPE_CHECKING:
     from .outside import Outside
@@ -56,8 +57,13 @@ def unseen(
     rows = seen.unseen
     words = f"{int(rows.sum())} trained pictures, each scored by a classifier that had not seen it"
     if not near and (scores := early(1 if held is None else 2)) is not None:
-        return Unseen(scores[rows], y[rows], f"{words}, stopped as early as the model was")
-    return Unseen(seen.scores[rows], y[rows], words)
+        return Unseen(of_rows(scores, rows), y[rows], f"{words}, stopped as early as the model was")
+    return Unseen(of_rows(seen.scores, rows), y[rows], words)
+
+
+def of_rows(table: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """The rows of a table (n, k) that are wanted (n,); where all are, itself: of thousands of classes it is large."""
+    return table if wanted.all() else table[wanted]
 
 
 def _near_optimum(model: Any) -> bool:
@@ -72,14 +78,22 @@ def calibrate(model: Model, unseen: Unseen, X: np.ndarray, seed: int, groups: np
     scores, y = unseen.scores, unseen.y
     trust = Trust(len(y), unseen.source)
     probabilities: Any = LOSSES[model.loss]().probabilities
-    rows, p = np.arange(len(y)), probabilities(scores)
-    if p is not None:
-        t = trust.temperature = fit_temperature(scores, y, probabilities)
-        after = probabilities(scores / t)
-        right = scores.argmax(axis=1) == y
-        trust.before, trust.after = (reliability(q[rows, y], q.max(axis=1), right) for q in (p, after))
-        p = after
-    conformal = Conformal.fit(scores, p, y)
+    proper = probabilities(scores[:1]) is not None
+    t = trust.temperature = fit_temperature(scores, y, probabilities) if proper else None
+
+    def look(s: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
+        """The label's strangeness, whether it is the answer; the probabilities of both before and after."""
+        s, rows = s.astype(np.float64), np.arange(len(y))
+        right = s.argmax(axis=1) == y
+        if t is None:
+            return of_labels(s, None, y), right
+        p, after = probabilities(s), probabilities(s / t)
+        return of_labels(s, after, y), right, p[rows, y], p.max(axis=1), after[rows, y], after.max(axis=1)
+
+    own, right, *told = by_blocks(look, scores, y)
+    if told:
+        trust.before, trust.after = (reliability(told[i], told[i + 1], right) for i in (0, 2))
+    conformal = Conformal.of(own)
     model.facts["trust"] = {
         "temperature": trust.temperature,
         "strangeness": {"n": conformal.n, "kept": list(conformal.kept)},
@@ -119,10 +133,10 @@ def measure(
             "right": float(np.mean(right)),
         }
     trust.answered = [row[:2] for row in answered(certainty(answers), right)]
-    for asked in ASKED:
-        sets = model.label_sets(answers.scores, asked)
-        covered = float(np.mean(sets[np.arange(len(y)), y]))
-        trust.coverage.append({"asked": asked, "covered": covered, "labels": float(sets.sum(axis=1).mean())})
+    covered, labels = by_blocks(lambda s, y: _sets(model, s, y), answers.scores, y)
+    for i, asked in enumerate(ASKED):
+        held = {"covered": float(np.mean(covered[:, i])), "labels": float(labels[:, i].mean())}
+        trust.coverage.append({"asked": asked, **held})
     if model.novelty is not None:
         unlike = model.novelty.unlike(X)
         if 1 / (1 + len(model.novelty.usual)) < RARE:  # with fewer usual pictures not even the strangest could be below
@@ -131,6 +145,12 @@ def measure(
         if groups is not None:
             seen["unlike"]["independent"] = independent(groups)
     return seen
+
+
+def _sets(model: Model, scores: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each row's sets of labels at the coverages ASKED, (m, len(ASKED)) each: whether they hold y; their sizes."""
+    rows, sets = np.arange(len(y)), [model.label_sets(scores, asked) for asked in ASKED]
+    return np.stack([held[rows, y] for held in sets], axis=1), np.stack([held.sum(axis=1) for held in sets], axis=1)
 
 
 def certainty(answers: Answers) -> np.ndarray:
@@ -148,13 +168,15 @@ def suspects(model: Model, scores: np.ndarray, y: np.ndarray) -> np.ndarray:
     is doubted less than what it never does. Without probabilities the lead of the answer's score over the label's
     stands for the first.
     """
-    p, rows = model.probabilities(scores), np.arange(len(y))
-    answer = scores.argmax(axis=1)
-    lead = scores[rows, answer].astype(np.float64) - scores[rows, y]
-    doubt = lead if p is None else -np.log(np.maximum(p[rows, y].astype(np.float64), 1e-300))
-    counts = np.ones((scores.shape[1], scores.shape[1]))
-    np.add.at(counts, (y, answer), 1)
-    doubt = doubt - np.log(counts / counts.sum(axis=0))[y, answer]
+
+    def look(s: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        s, rows = s.astype(np.float64), np.arange(len(y))
+        answer, p = s.argmax(axis=1), model.probabilities(s)
+        return answer, s[rows, answer] - s[rows, y] if p is None else -np.log(np.maximum(p[rows, y], 1e-300))
+
+    (answer, doubt), k = by_blocks(look, scores, y), scores.shape[1]
+    _, pair, times = np.unique(y * k + answer, return_inverse=True, return_counts=True)
+    doubt = doubt - np.log((1 + times[pair]) / (k + np.bincount(answer, minlength=k)[answer]))
     order = np.argsort(-doubt, kind="stable")
     return order[answer[order] != y[order]]
 

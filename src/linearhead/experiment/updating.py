@@ -115,7 +115,8 @@ def join(parts: list[Dataset], classes: list[str], plan: Recipe) -> tuple[Datase
     """One dataset of all parts, the classes that are there first, and every picture's role, settled part by part."""
     parts = [roles.grouped(part, plan, added=i > 0) for i, part in enumerate(parts)]
     names = list(dict.fromkeys([*classes, *(name for part in parts for name in part.classes)]))
-    labels = [np.array([names.index(name) for name in part.classes])[part.labels] for part in parts]
+    number = {name: i for i, name in enumerate(names)}
+    labels = [np.array([number[name] for name in part.classes])[part.labels] for part in parts]
     starts = np.cumsum([0, *(len(part) for part in parts)])
     features = [part.features for part in parts if part.features is not None]  # of all parts or of none
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import to_host
+from ..arrays import rows_of, to_host
 from ..design import design_of
 from ..errors import DataError, UsageError
 from ..objective import Objective, Shared
@@ -122,9 +122,8 @@ def _folds(objective: Objective, cv: int, seed: int) -> list[tuple[Objective, Ob
 def dealt(y: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
     """(n,) in 0 … k − 1, each class's rows dealt out in a random order, the first class from 0 on; −1 where y is."""
     fold = np.full(len(y), -1)
-    for i, c in enumerate(np.unique(y[y >= 0])):
-        rows = rng.permutation(np.flatnonzero(y == c))
-        fold[rows] = (np.arange(len(rows)) + i) % k
+    for i, rows in enumerate(own for own in rows_of(y) if y[own[0]] >= 0):
+        fold[rng.permutation(rows)] = (np.arange(len(rows)) + i) % k
     return fold
 
 

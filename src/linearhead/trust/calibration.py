@@ -19,6 +19,8 @@ from ..records import Reliability
 RANGE = (log(0.05), log(20.0))
 PRIOR = 0.5  # standard deviation of ln T before any row is seen
 STEPS = 60
+AT_ONCE = 1 << 13  # scores
+CELLS = 10_000_000  # scores that T is fitted to, at most: of thousands of classes some of the rows say as much
 TEMPERATURES = np.exp2(np.arange(-4.5, 3.1, 0.5))  # at which `tempered` is told the losses
 BINS = 15
 LEAST = 20  # rows in a bin, at least: fewer bins where there are fewer rows
@@ -29,12 +31,21 @@ Probabilities = Callable[[np.ndarray], np.ndarray]
 
 def fit_temperature(scores: np.ndarray, y: np.ndarray, probabilities: Probabilities) -> float:
     """T for unseen rows' scores (n, k) and labels (n,)."""
-    s, rows = np.asarray(scores, dtype=np.float64), np.arange(len(y))
+    some = slice(None, None, max(1, -(-scores.size // CELLS)))
+    s, y = np.asarray(scores[some], dtype=np.float64), y[some]
 
     def losses(log_t: float) -> np.ndarray:
-        return -np.log(np.maximum(probabilities(s / exp(log_t))[rows, y], TINY))
+        return -np.log(np.maximum(of_labels(probabilities, s, y, exp(log_t)), TINY))
 
     return exp(_golden(lambda t: float(losses(t).sum()) + t * t / (2 * PRIOR**2), *RANGE)) if len(y) else 1.0
+
+
+def of_labels(probabilities: Probabilities, s: np.ndarray, y: np.ndarray, t: float) -> np.ndarray:
+    """The labels' probabilities (n,) by scores s (n, k) over t, so few rows at a time that they stay in the cache."""
+    found, few = np.empty(len(y)), max(1, AT_ONCE // max(s.shape[1], 1))
+    for rows in (slice(i, i + few) for i in range(0, len(y), few)):
+        found[rows] = np.take_along_axis(probabilities(s[rows] / t), y[rows, None], axis=1)[:, 0]
+    return found
 
 
 def tempered(losses: Sequence[float], n: float) -> tuple[float, float]:

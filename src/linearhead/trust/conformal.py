@@ -25,6 +25,15 @@ def strangeness(scores: np.ndarray, p: np.ndarray | None) -> np.ndarray:
     return -np.log(np.maximum(np.asarray(p, dtype=np.float64), TINY))
 
 
+def of_labels(scores: np.ndarray, p: np.ndarray | None, y: np.ndarray) -> np.ndarray:
+    """a(x, y) of every row's own label, (n,)."""
+    rows = np.arange(len(y))
+    if p is None:
+        s = np.asarray(scores, dtype=np.float64)
+        return s.max(axis=1) - s[rows, y]
+    return -np.log(np.maximum(np.asarray(p[rows, y], dtype=np.float64), TINY))
+
+
 @dataclass(frozen=True)
 class Conformal:
     """`n` rows calibrated; `kept` are order statistics of theirs at the ranks ⌈n i/m⌉, i = 1 … m, m = len(kept)."""
@@ -34,7 +43,12 @@ class Conformal:
 
     @classmethod
     def fit(cls, scores: np.ndarray, p: np.ndarray | None, y: np.ndarray) -> Conformal:
-        own = np.sort(strangeness(scores, p)[np.arange(len(y)), y])
+        return cls.of(of_labels(scores, p, y))
+
+    @classmethod
+    def of(cls, own: np.ndarray) -> Conformal:
+        """From the strangeness (n,) of unseen rows' own labels."""
+        own = np.sort(own)
         m = min(len(own), KEPT)
         ranks = np.ceil(np.arange(1, m + 1) * (len(own) / m) - 1e-9).astype(int)
         return cls(len(own), tuple(float(a) for a in own[ranks - 1]))

@@ -17,6 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .calibration import of_labels
+
 COARSE = np.geomspace(0.25, 5.0, 16)
 FINE = (COARSE[1] / COARSE[0]) ** np.linspace(-0.9, 0.9, 9)  # times the best of those
 STEPS = 60
@@ -44,10 +46,9 @@ def label_noise(
     n, k = scores.shape
     rows = np.arange(n)[:: max(1, -(-n * k // CELLS))]
     s, label = np.asarray(scores[rows], dtype=np.float64), y[rows]
-    own = (np.arange(len(rows)), label)
 
     def labels(t: float) -> np.ndarray:
-        return np.maximum(probabilities(s / t)[own], TINY)
+        return np.maximum(of_labels(probabilities, s, label, t), TINY)
 
     tried = {float(t): labels(t) for t in COARSE}
     near = max(tried, key=lambda t: _mixed(tried[t], 1 / k)[0])
