@@ -49,6 +49,15 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "The label counts as a violation",
         "The sum goes over j ≠ label: leave the margin at j = label out.",
     ),
+    "unclipped": (
+        "Margins that hold are not clipped at 0",
+        "max(0, a_j − a_label + margin): a margin that holds costs nothing, and nothing pulls there.",
+    ),
+    "margin-left-out": (
+        "The margin is left out",
+        "a_j violates where a_j − a_label + margin > 0, and not only where it is above a_label.",
+    ),
+    "scores-returned": ("The scores are given for probabilities", "Softmax: exp of each score, over their row's sum."),
     "penalty": ("The penalty is not right", "Add alpha · W to dF/dW: the derivative of alpha/2 Σ W²."),
     "constant-factor": ("A constant factor is wrong", "Compare your formula with the derivative, factor by factor."),
     "seed-ignored": ("The seed is ignored", "Take the random numbers from np.random.default_rng(seed)."),

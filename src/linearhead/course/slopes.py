@@ -75,7 +75,14 @@ def slopes_like(a: np.ndarray, y: np.ndarray, margin: float) -> list[tuple[str, 
     count, largest = hit.sum(axis=1, keepdims=True), np.eye(a.shape[1])[z.argmax(axis=1)]
     once = (count > 0).astype(float)
     pulls = z * hit
+    above = ((label == 0) & (z > margin)).astype(float)
     return [
+        ("unclipped", "Every class pulls, whether its margin is violated or not.", 1 - label * a.shape[1]),
+        (
+            "margin-left-out",
+            "Only classes with a higher score than the label pull.",
+            above - label * above.sum(axis=1, keepdims=True),
+        ),
         ("label-branch", "The label's own score gets no gradient.", hit),
         (
             "label-branch",

@@ -20,6 +20,8 @@ def softmax(code: Any) -> Outcome:
     out.picture = scatter("Probabilities: yours against the formula", right, p, "by the formula", "yours")
     if same(p.sum(axis=0), 1) and not same(p.sum(axis=1), 1):
         out.mistakes.append(mistake("wrong-axis", f"The columns sum to 1, the rows to {listed(p.sum(axis=1))}."))
+    elif same(p, a):
+        out.mistakes.append(mistake("scores-returned", f"For the scores {listed(a[0])} you give the same numbers."))
     elif same(p.sum(), 1):
         out.mistakes.append(mistake("wrong-axis", "All entries together sum to 1, not each row."))
     elif same(p, reference.softmax(-a)):
@@ -116,6 +118,10 @@ def margin_loss(code: Any) -> Outcome:
         out.mistakes.append(mistake("sign", f"{value:.4g} is what max(0, a_label − a_j + margin) gives."))
     elif same(value, reference.margin_loss(a, y, -margin)):
         out.mistakes.append(mistake("sign", f"{value:.4g} is what max(0, a_j − a_label − margin) gives."))
+    elif same(value, other_hinge(a, y, margin, np.sum, least=-np.inf)):
+        out.mistakes.append(mistake("unclipped", f"{value:.4g} is Σ (a_j − a_label + margin), negative ones included."))
+    elif same(value, reference.margin_loss(a, y, 0.0)):
+        out.mistakes.append(mistake("margin-left-out", f"{value:.4g} is Σ max(0, a_j − a_label)."))
     elif same(value, other_hinge(a, y, margin, np.max)):
         out.mistakes.append(mistake("wrong", f"{value:.4g} is each row's largest violation; their sum was asked for."))
     elif same(value, other_hinge(a, y, margin, lambda z, axis: (z**2).sum(axis=axis))):
@@ -139,10 +145,11 @@ def reference_turned(a: np.ndarray, y: np.ndarray, margin: float) -> float:
     return float(z.sum(axis=1).mean())
 
 
-def other_hinge(a: np.ndarray, y: np.ndarray, margin: float, together: Callable) -> float:
-    """The mean loss of rows whose violations are put together in another way than by their sum."""
+def other_hinge(a: np.ndarray, y: np.ndarray, margin: float, together: Callable, least: float = 0.0) -> float:
+    """The mean loss of rows whose violations are put together in another way than by their sum, or clipped elsewhere
+    than at 0."""
     rows = np.arange(len(y))
-    z = np.maximum(a - a[rows, y][:, None] + margin, 0)
+    z = np.maximum(a - a[rows, y][:, None] + margin, least)
     z[rows, y] = 0
     return float(together(z, axis=1).mean())
 
