@@ -130,6 +130,16 @@ def test_alpha_at_edge_hears_the_log_loss_where_accuracies_differ_by_chance():
     assert "alpha-at-edge" not in codes(replace(run, fit=replace(run.fit, path=certain)))
 
 
+def test_alpha_at_edge_is_silent_where_rows_are_told_apart_with_certainty_or_nothing_was_learned():
+    path = [{"alpha": a, "valid_accuracy": v} for a, v in ((0.1, 0.9), (0.01, 0.9), (0.001, 0.95))]
+    run = make_run(path=path, alpha=0.001)
+    sure = replace(run.evaluations["train"], log_loss=1e-5)
+    assert "alpha-at-edge" not in codes(replace(run, evaluations=run.evaluations | {"train": sure}))
+    guess = codes(make_run(path=path, alpha=0.001, test=(3, 10)))
+    assert "no-better-than-majority" in guess
+    assert "alpha-at-edge" not in guess
+
+
 @pytest.mark.parametrize(("alpha", "fires"), [(0.001, True), (0.01, False), (0.1, False)])
 def test_alpha_at_edge_needs_a_better_edge(alpha, fires):
     path = [{"alpha": a, "valid_accuracy": v} for a, v in ((0.1, 0.9), (0.01, 0.9), (0.001, 0.95))]
