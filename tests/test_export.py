@@ -375,6 +375,19 @@ def test_a_long_name_leaves_room_for_the_bars(browser, tmp_path):
         assert page.page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+def test_names_of_words_stay_whole_on_a_phone(browser, tmp_path):
+    model = model_of("pixels", 24, 30, "RGB")
+    model.classes[:] = [f"n0212304_tabby_cat_striped_{i}" for i in range(len(model.classes))]
+    with Page(browser, model, tmp_path, 360) as page:
+        place = tmp_path / "a.png"
+        place.write_bytes(scanned(1)[0])
+        page.page.set_input_files("#files", [str(place)])
+        page.page.wait_for_selector("#results meter")
+        assert page.page.inner_text(".bars dt") in model.classes
+        heights = page.page.evaluate("[...document.querySelectorAll('.bars dt')].map((name) => name.clientHeight)")
+        assert max(heights) < 30  # one line
+
+
 def test_what_the_page_is_told_is_the_whole_model():
     model = model_of("hog+patches(filters=12)", 24, 30, "RGB")
     told = described(model)

@@ -1,6 +1,7 @@
 // What both pages share: pictures in by drop, paste, choice or camera; one card with bars for each. `classify(file)`
 // comes from the script after this one and answers {label, chances: [[class, share], …], notes: [{text, warn}], regions}.
 const $ = (id) => document.getElementById(id);
+const LONG = 18; // characters of a name that do not fit beside its bar: it stands above
 let waiting = Promise.resolve();
 
 function percent(share) { // what is short of 100 % or above 0 % is never rounded to it, as in all that linearhead says
@@ -12,6 +13,11 @@ function element(kind, text, className) {
   const made = document.createElement(kind);
   if (text !== undefined) made.textContent = text;
   if (className) made.className = className;
+  return made;
+}
+
+function named(made, name) { // may break behind _ . / - rather than within a word
+  (name.match(/[^_./-]*[_./-]+|[^_./-]+/g) || []).forEach((part, i) => made.append(...(i ? [element("wbr"), part] : [part])));
   return made;
 }
 
@@ -27,16 +33,19 @@ function card(file) {
 }
 
 function fill(item, answer) {
-  item.querySelector(".label").textContent = answer.label;
-  if (answer.chances.length) {
-    const bars = element("dl", undefined, "bars");
-    for (const [name, share] of answer.chances.slice(0, 5)) {
+  const label = item.querySelector(".label"), chances = answer.chances.slice(0, 5);
+  label.textContent = "";
+  named(label, answer.label);
+  if (chances.length) {
+    const wide = chances.some(([name]) => name.length > LONG);
+    const bars = element("dl", undefined, wide ? "bars wide" : "bars");
+    for (const [name, share] of chances) {
       const meter = element("meter");
       meter.min = 0; meter.max = 1; meter.value = share;
       meter.setAttribute("aria-label", name);
       const bar = element("dd");
       bar.append(meter);
-      bars.append(element("dt", name), bar, element("dd", percent(share)));
+      bars.append(named(element("dt"), name), bar, element("dd", percent(share)));
     }
     item.append(bars);
   }
