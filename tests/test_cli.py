@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,13 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+import fake_run
 from linearhead import metrics, store
 from linearhead.cli import cli
-from linearhead.cli.words import judged_lines, prediction_lines
+from linearhead.cli.words import _run_lines, judged_lines, prediction_lines
 from linearhead.experiment.judging import Judged
 from linearhead.experiment.predicting import Prediction
+from linearhead.images import BLANK
 
 EVALUATION = {"n", "accuracy", "log_loss"}
 
@@ -121,6 +124,12 @@ def test_evaluate_on_the_data_of_train_gives_the_numbers_of_the_report(trained, 
     text = run("evaluate", folder, digits)
     assert text.stdout.startswith("Accuracy ")
     assert "80 test pictures" in text.stdout
+
+
+def test_blank_pictures_are_told():
+    record = fake_run.two_class_run()
+    record = replace(record, data=replace(record.data, conversions={BLANK: 3}))
+    assert "Blank:    3 of the pictures used are of one colour all over" in list(_run_lines(record))
 
 
 def test_only_unknown_classes_that_would_judge_are_named(trained, digits, tmp_path):

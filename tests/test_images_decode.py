@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from linearhead.errors import DataError, FileError, UsageError
-from linearhead.images import Preprocessing, Unreadable, choose_preprocessing, decode, probe
+from linearhead.images import BLANK, Preprocessing, Unreadable, choose_preprocessing, decode, probe
 
 LOSSLESS = ("PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 RNG = np.random.default_rng(0)
@@ -656,3 +656,13 @@ def test_a_saved_preprocessing_needs_its_size():
         Preprocessing.from_dict({"width": 5})
     with pytest.raises(FileError, match="an object"):
         Preprocessing.from_dict([1])  # type: ignore[arg-type]
+
+
+def test_a_picture_of_one_colour_is_told():
+    for shape in ((24, 30, 3), (8, 8, 3)):
+        blank = np.full(shape, 200, np.uint8)
+        spot = blank.copy()
+        spot[3, 4] = 0
+        assert decode(blank, Preprocessing(8, 8))[1] == (BLANK,)
+        assert decode(spot, Preprocessing(8, 8))[1] == ()
+    assert BLANK in decode(encode(Image.new("RGB", (9, 9), (7, 8, 9)), "PNG"), Preprocessing(8, 8))[1]

@@ -57,11 +57,15 @@ def outcome_lines(outcome: Outcome) -> Iterator[str]:
 
 def _run_lines(run: Run) -> Iterator[str]:
     """The headline, and what was done."""
+    from ..images import BLANK
+
     data, fit, features, test = run.data, run.fit, run.features, run.evaluations.get("test")
     if test is not None:
         yield click.style(accuracy_line("Test", test), bold=True)
     yield accuracy_line("Training", run.evaluations["train"])
     yield f"Pictures: {data.found} found = {data.used} used + {len(data.skipped)} skipped; {len(data.classes)} classes"
+    if blank := data.conversions.get(BLANK):
+        yield f"Blank:    {blank} of the pictures used {'are' if blank > 1 else 'is'} of one colour all over"
     seen = f" from {features['picture']} pictures" if "picture" in features else " a row"
     yield f"Features: {features['name']}, {features['dimension']} numbers{seen}"
     rate = "" if fit.learning_rate is None else f" at learning rate {fit.learning_rate:.3g}"

@@ -1,6 +1,6 @@
 """Pictures → arrays, one way for every verb."""
 
-from .decode import Header, Source, decode, fingerprinted, probe
+from .decode import BLANK, Header, Source, decode, fingerprinted, probe
 from .duplicates import Copies, find_copies
 from .inline import data_uri, weights_uri
 from .many import Batch, Look, decode_many, look_many
@@ -8,6 +8,7 @@ from .preprocessing import Preprocessing, choose_preprocessing
 from .unreadable import Unreadable
 
 __all__ = [
+    "BLANK",
     "Batch",
     "Copies",
     "Header",

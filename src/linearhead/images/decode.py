@@ -70,6 +70,7 @@ BYTES_PER_PIXEL = 8  # of the largest file worth reading: uncompressed RGBA of 1
 HEADROOM = 64 * 2**20  # bytes for metadata, and for whatever phones append to small pictures
 
 TURNED, FIRST_FRAME, BROKEN_EXIF = "turned by EXIF", "first frame of an animation", "broken EXIF ignored"
+BLANK = "blank (of one colour)"
 FIRST_PAGE = "first page of several"
 
 
@@ -93,7 +94,7 @@ def decode(source: Source, preprocessing: Preprocessing) -> tuple[np.ndarray, tu
     if isinstance(source, np.ndarray):
         array = _checked(source, preprocessing.pixel_limit)
         if array.shape == preprocessing.shape:
-            return array.copy(), ()
+            return array.copy(), _seen(array)
         with damage_is_unreadable("array"):
             return _finished(_as_image(array), preprocessing, [])
     data = _read(source, preprocessing.pixel_limit)
@@ -193,8 +194,15 @@ def _finished(
     image, conversions = to_mode(image, p.mode, p.background, rawmode)
     if turn in TURNS:
         image = image.transpose(TURNS[turn])
-    pixels = np.array(_resized(image, p))
-    return pixels.reshape(p.shape), (*notes, *conversions)
+    pixels = np.array(_resized(image, p)).reshape(p.shape)
+    return pixels, (*notes, *conversions, *_seen(pixels))
+
+
+def _seen(pixels: np.ndarray) -> tuple[str, ...]:
+    """What is told of the pixels themselves: that a picture shows nothing."""
+    corner = pixels[0, 0]
+    blank = bool(np.all(pixels[-1, -1] == corner)) and bool(np.all(pixels == corner))  # most are done after one pixel
+    return (BLANK,) if blank else ()
 
 
 def _orientation(image: Image.Image, header_only: bool = False) -> tuple[int, bool]:
