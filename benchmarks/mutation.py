@@ -144,6 +144,7 @@ TESTS: dict[str, list[str]] = {  # the quick part of the tests of a room; the wh
     "objective/proximal.py": [*PARTS, KINKED, STEPS, "-k", "prox or subgradients or kink or fista or median"],
     "objective/scales.py": [STEPS, SGD, *PARTS, "-k", "bounds or rates or metric or units or one_over"],
     "objective/semismooth.py": ["tests/test_objective_semismooth.py"],
+    "objective/stars.py": ["tests/test_objective_semismooth.py"],
     "certificate/__init__.py": [PROVEN, CERTIFIED],
     "certificate/reach.py": [PROVEN, CERTIFIED],
     "objective/point.py": [*PARTS, "tests/test_objective_span.py"],

@@ -5,6 +5,7 @@ import pytest
 
 from linearhead.losses import CrammerSinger, Hinge
 from linearhead.losses.contract import form_by_probes, mean_by_probes
+from linearhead.losses.margins import star_factor
 from test_losses_contract import CLASSES, close, rows, slopes, variants
 
 GAMMAS = (0.02, 0.4, 1.0, 30.0)
@@ -243,7 +244,7 @@ def test_the_factor_is_the_hessians(loss):
     capped = 0
     for k in CLASSES:
         s, y, g, _ = setting(loss, k, 6)
-        rows, h = loss.smoothed_factor(s, y, g, 0.3)
+        rows, h = star_factor(*loss.smoothed_star(s, y, g, 0.3), y)
         found = np.zeros((len(s), k, k))
         np.add.at(found, rows, h[:, :, None] * h[:, None, :] / 0.3)
         unit = np.eye(k)

@@ -6,7 +6,7 @@ import scipy.sparse
 from sklearn.datasets import load_digits
 
 from linearhead import MarginClassifier
-from linearhead.objective import semismooth
+from linearhead.objective import price, semismooth, stars
 from linearhead.objective.semismooth import Gram, direction, scores, slopes
 from linearhead.solvers import LBFGS
 from test_solvers_agree import objective_of
@@ -47,6 +47,39 @@ def test_the_direction_is_that_of_the_whole_hessian(loss, intercept, columns, ro
         back = smooth.hessian_product(settled.theta, p)
         np.testing.assert_allclose(back, -G, atol=near * np.abs(G).max())
         np.testing.assert_allclose(scores(smooth, settled.theta), settled.s, atol=1e-12)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("intercept", [True, False])
+def test_the_direction_is_the_same_class_by_class(loss, intercept, monkeypatch):
+    weights = np.random.default_rng(1).integers(0, 3, 60).astype(float)
+    for w in (np.ones(60), weights):
+        smooth, settled = smoothed(loss, intercept=intercept, w=w)
+        own = w / smooth.total
+        G = slopes(smooth, settled.theta, smooth.score_gradient(settled.s, slice(None)) * own[:, None])
+        free = smooth.score_free(settled.s, np.flatnonzero(own > 0))
+        rows, _ = free.factor()
+        assert free.directions == len(rows)
+        assert set(free.rows) == set(rows)
+        given = Gram.of(smooth.design), smooth.gamma / own[free.rows], G, smooth.alpha, intercept
+        p = free.direction(*given)
+        assert np.abs(p).max() > 0.1
+        back = smooth.hessian_product(settled.theta, p)
+        np.testing.assert_allclose(back, -G, atol=3e-6 * np.abs(G).max())  # what a label's multiplier is given
+    monkeypatch.setattr(stars, "DIGITS", np.inf)
+    assert free.direction(*given) is None
+
+
+def test_of_many_classes_newton_takes_as_many_free_multipliers_as_few_rows_have():
+    """Ten of the classes or more are free in a row. A row that is there twice, under one label and under two, leaves a
+    class's block hardly a bend of its own."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(160, 200)).astype(np.float32) / np.sqrt(1 + np.arange(200, dtype=np.float32))
+    y = np.arange(160) % 80
+    X, y = np.vstack([X, X[:2]]), np.append(y, [y[0], y[2]])
+    model = MarginClassifier(loss="crammer_singer", alpha=0.05, standardize=True).fit(X, y)
+    assert model.converged_
+    assert model.trace_.passes[-1] < 90  # 65; by L-BFGS 1 161
 
 
 @pytest.mark.parametrize("failure", [None, np.linalg.LinAlgError, "upwards", "indistinct"])
@@ -172,11 +205,13 @@ def test_it_is_not_for_many_free_multipliers_nor_for_much_memory_nor_without_pen
     free = len(smooth.score_factor(settled.s, np.arange(60))[0])
     rows = np.count_nonzero(smooth.loss.slack(settled.s, smooth.y, smooth.g, smooth.gamma) < 0)
     for name, enough in (("MOST", free), ("BETWEEN", free), ("ROOM", 8 * rows * 4)):
+        monkeypatch.setattr(price, "MOST_FREE", 0)  # class by class
         hard = name == "BETWEEN"
         for most, wanted in ((enough, True), (enough - 1, False)):
             monkeypatch.setattr(f"linearhead.objective.smoothed.{name}", most)
             assert (smooth.newton(settled, 100.0, 1e-6, hard)[2] is not None) is wanted
         monkeypatch.undo()
+    monkeypatch.setattr(price, "MOST_FREE", 0)
     monkeypatch.setattr(semismooth, "BETWEEN", free)  # once there are more on the way
     theta, steps, done = smooth.newton(settled, 100.0, 1e-12)
     assert done is None

@@ -122,14 +122,14 @@ class Loss:
         """q_aᵀ H_i q_a of those Hessians, (n, k)."""
         raise TypeError(f"{self.name} is smooth already.")
 
-    def smoothed_factor(self, s: np.ndarray, y: Array, g: Array, gamma: float) -> tuple[np.ndarray, np.ndarray]:
-        """(rows (f,), ascending, h (f, k)): a row's Hessian of those is Σ h hᵀ / γ over its h; on NumPy's rows."""
+    def smoothed_star(self, s: np.ndarray, y: Array, g: Array, gamma: float) -> tuple[np.ndarray, np.ndarray]:
+        """(a (n, k), c (n,)): a row's Hessian of those is Mᵀ (diag a − c a aᵀ) M / γ (`margins.py`); NumPy's rows."""
         raise TypeError(f"{self.name} is smooth already.")
 
     def smoothed_ahead(
         self, s: np.ndarray, y: Array, g: Array, gamma: float
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(u (n, k), rows, h): the same factor, and the maximiser, as if multipliers g that are free stayed free."""
+        """(u (n, k), a, c): the same star, and the maximiser, as if multipliers g that are free stayed free."""
         raise TypeError(f"{self.name} is smooth already.")
 
     def slack(self, s: Array, y: Array, g: Array, gamma: float) -> Array:

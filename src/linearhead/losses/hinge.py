@@ -18,7 +18,7 @@ import numpy as np
 from ..arrays import namespace
 from .contract import Array, Loss
 from .labels import Label, columns, entry_sum, indicator, infinite_outside, own, positive, row_max, row_sum
-from .margins import check_margin, margins, star_factor, star_form, star_mean, star_product, transpose
+from .margins import check_margin, margins, star_form, star_mean, star_product, transpose
 
 ROUNDED = 1e-5  # what float32 may leave of 1 where a row's multipliers add up to it
 
@@ -98,15 +98,15 @@ class KinkedHinge(Loss):
         xp = namespace(s)
         return star_form(xp, *self._star(xp, s, y, g, gamma), Q, Label(xp, y)) / gamma
 
-    def smoothed_factor(self, s: np.ndarray, y: Array, g: Array, gamma: float) -> tuple[np.ndarray, np.ndarray]:
-        return star_factor(*self._star(np, s, y, g, gamma), y)
+    def smoothed_star(self, s: np.ndarray, y: Array, g: Array, gamma: float) -> tuple[np.ndarray, np.ndarray]:
+        return self._star(np, s, y, g, gamma)
 
     def smoothed_ahead(
         self, s: np.ndarray, y: Array, g: Array, gamma: float
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         label = Label(np, y)
         v, a, c = self.ahead(self._target(np, s, label, g, gamma), label.put(own(np, columns(np, g)), 0.0))
-        return transpose(np, v, label), *star_factor(a, c, y)
+        return transpose(np, v, label), a, c
 
     def slack(self, s: Array, y: Array, g: Array, gamma: float) -> Array:
         xp = namespace(s)

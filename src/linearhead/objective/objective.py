@@ -93,6 +93,12 @@ class Objective(Judging, Proximal, Scales, MiniBatches):
         own, h = self.loss.factor(s[rows], self.y[rows])
         return rows[own], h
 
+    def score_free(self, s: np.ndarray, rows: np.ndarray) -> Any:
+        """What is free in these rows: `Directions`, or another of their kind."""
+        from .stars import Directions
+
+        return Directions(*self.score_factor(s, rows))
+
     def _weigh(self, rows: Any, *terms: np.ndarray) -> None:
         if self.weights is not None:
             w = self.weights[rows]

@@ -23,6 +23,7 @@ import numpy as np
 from ..arrays import lower_gram
 from ..solvers.line_search import turning
 from .intercept import downhill
+from .price import most_free
 
 MOST = 1250  # free directions at the start, beyond which factors cost more than the passes that they save: `worth`
 BETWEEN = 2000  # on the way, and at the start where other methods found the last problem hard
@@ -78,11 +79,11 @@ class Walk:
         """The length of a step, 1 or less, from the weighted multipliers u (n, k) and F's gradient (d+1, k) here; 0
         where rounding has the say, None where other methods should."""
         held = self.held
-        rows, h = held.score_factor(self.s, np.flatnonzero(self.w > 0))
-        self.free = len(rows)
-        if worth(held, self.free) > self.most or 8 * len(np.unique(rows)) * held.design.d > ROOM:
+        free = held.score_free(self.s, np.flatnonzero(self.w > 0))
+        self.free = free.directions
+        if not affordable(held, free, self.most) or 8 * len(np.unique(free.rows)) * held.design.d > ROOM:
             return None
-        p = direction(held, self.gram, rows, h, self.gamma / self.w[rows], G, self.damping)
+        p = self._direction(free, G)
         return None if p is None else self._go(p, u, float(np.vdot(G, p)), scores(held, p))
 
     def ahead(self) -> bool:
@@ -91,19 +92,29 @@ class Walk:
         held = self.held
         if not held.g.any():
             return False
-        here, (u, rows, h) = held.score_factor(self.s, np.flatnonzero(self.w > 0))[0], held.score_ahead(self.s)
-        counts = self.w[rows] > 0
-        rows, h, size = rows[counts], h[counts], worth(held, int(counts.sum()))
-        dear = size > min(self.most, max(CHEAP, AHEAD * worth(held, len(here))))
-        if not len(rows) or dear or 8 * len(np.unique(rows)) * held.design.d > ROOM:
+        rows = np.flatnonzero(self.w > 0)
+        here, (u, free) = held.score_free(self.s, rows), held.score_ahead(self.s, rows)
+        dear = price(held, free) > max(CHEAP, AHEAD * price(held, here)) or not affordable(held, free, self.most)
+        if not len(free.rows) or dear or 8 * len(free.rows) * held.design.d > ROOM:
             return False
         G = slopes(held, self.theta, u * self.w[:, None])
-        p = direction(held, self.gram, rows, h, self.gamma / self.w[rows], G)
+        p = self._direction(free, G)
         if p is None:
             return False
         own, along = held.score_gradient(self.s, slice(None)) * self.w[:, None], scores(held, p)
         start = float(np.vdot(G, p)) + float(np.vdot(own - u * self.w[:, None], along))
         return self._go(p, own, start, along) > 0
+
+    def _direction(self, free: Any, G: np.ndarray) -> np.ndarray | None:
+        """−(∇²F)⁻¹ G, (d+1, k), by the factor that costs least; None where a step has no digits left."""
+        held = self.held
+        if by_classes(held, free):
+            alpha = held.alpha + self.damping
+            with contextlib.suppress(np.linalg.LinAlgError):
+                return free.direction(self.gram, self.gamma / self.w[free.rows], G, alpha, held.design.intercept)
+            return None
+        rows, h = free.factor()
+        return direction(held, self.gram, rows, h, self.gamma / self.w[rows], G, self.damping)
 
     def _go(self, p: np.ndarray, u: np.ndarray, start: float, along: np.ndarray) -> float:
         """The length of a step along p (d+1, k), F's slope there being `start` and that of the scores `along` (n, k);
@@ -215,6 +226,23 @@ def worth(held: Any, free: int) -> float:
     """Of how many free directions a system would cost as much if there were no other: f u² for u unknowns."""
     size = min(free, _columns(held))
     return float(free) if size == free else (free * size**2) ** (1 / 3)
+
+
+def price(held: Any, free: Any) -> float:
+    """The same of these free directions, by what costs least."""
+    return free.price if by_classes(held, free) else worth(held, free.directions)
+
+
+def by_classes(held: Any, free: Any) -> bool:
+    """Whether a factor for each class costs less: of few directions nothing does."""
+    own = worth(held, free.directions)
+    return own > CHEAP and free.price < own
+
+
+def affordable(held: Any, free: Any, most: float) -> bool:
+    """Whether these are no more than `most`, or class by class no dearer than the passes that they save: of many
+    classes these take longer."""
+    return worth(held, free.directions) <= most or free.price <= max(most, most_free(held))
 
 
 def _columns(held: Any) -> float:

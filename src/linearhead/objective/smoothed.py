@@ -20,7 +20,9 @@ from .curvature import precondition
 from .duality import Gap, gap_from
 from .intercept import intercept_step
 from .objective import Objective, Point
-from .semismooth import BETWEEN, MOST, ROOM, newton, worth
+from .price import most_free
+from .semismooth import BETWEEN, MOST, ROOM, affordable, newton, worth
+from .stars import Stars
 
 ARRAYS, BYTES = 5, 8 << 30  # of n × k numbers: multipliers, scores and what replaces them; what they may take
 NUMBERS = 1 << 20  # of scores handled at a time
@@ -99,14 +101,18 @@ class Smoothed(Objective):
 
     def score_factor(self, s: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(rows (f,) among these, h (f, k)): a row's Hessian in the scores is Σ h hᵀ / γ over its h."""
-        part = s[rows].astype(np.float64)
-        own, h = self.loss.smoothed_factor(part, *self._multipliers(part, rows))
-        return rows[own], h
+        return self.score_free(s, rows).factor()
 
-    def score_ahead(self, s: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(u (n, k), rows, h): the slopes in all rows' scores s, and the same factor, as if what is free of the
-        multipliers g stayed free; float64."""
-        return self.loss.smoothed_ahead(s, *self._multipliers(s, slice(None)))
+    def score_free(self, s: np.ndarray, rows: np.ndarray) -> Stars:
+        """The multipliers that are free in these rows, by float64."""
+        part = s[rows].astype(np.float64)
+        return Stars.of(rows, *self.loss.smoothed_star(part, *self._multipliers(part, rows)), self.y[rows])
+
+    def score_ahead(self, s: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, Stars]:
+        """(u (n, k), what is free in these rows): the slopes in all rows' scores s, and the multipliers, as if what is
+        free of the multipliers g stayed free; float64."""
+        u, a, c = self.loss.smoothed_ahead(s, *self._multipliers(s, slice(None)))
+        return u, Stars.of(rows, a[rows], c[rows], self.y[rows])
 
     def _point(self, theta: np.ndarray, value: float, correct: float, sums: np.ndarray) -> Point:
         point = super()._point(theta, value, correct, sums)
@@ -241,11 +247,11 @@ class Smoothed(Objective):
         if not self.design.apart and self.alpha and self.k <= most:  # there is a system of k intercepts, too
             slack = self._slack(settled)
             near, free = np.flatnonzero(slack < reach), np.flatnonzero(slack < 0)
-            if len(near) and worth(self, len(free)) <= most and 8 * len(free) * self.design.d <= ROOM:
-                rows, _ = self.score_factor(settled.s, free)
-                if worth(self, len(rows)) <= most:
-                    held = self._near(settled, near) if len(near) < self.n else self
-                    return newton(held, settled.theta, share)
+            few = len(free) <= most_free(self) or worth(self, len(free)) <= most  # a direction for each row at least
+            few = few and len(near) and 8 * len(free) * self.design.d <= ROOM
+            if few and affordable(self, self.score_free(settled.s, free), most):
+                held = self._near(settled, near) if len(near) < self.n else self
+                return newton(held, settled.theta, share)
         return settled.theta, 0, None
 
     def _slack(self, settled: Settled) -> np.ndarray:
