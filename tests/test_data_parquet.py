@@ -113,6 +113,18 @@ def test_a_row_without_a_picture_concerns_itself_alone(tmp_path):
     assert plan(tmp_path / "a.parquet", features="color", speed=1.0).pictures == 20
 
 
+def test_places_lead_to_pictures_beside_the_file(tmp_path):
+    (tmp_path / "x").mkdir()
+    for v in range(4):
+        (tmp_path / "x" / f"{v}.png").write_bytes(png(v))
+    names = [f"x/{v}.png" for v in range(4)]
+    pq.write_table(pa.table({"file_name": names, "label": ["a", "b"] * 2}), tmp_path / "a.parquet")
+    data = open_dataset(tmp_path / "a.parquet")
+    assert [data.read(v) for v in range(4)] == [tmp_path / name for name in names]
+    write(tmp_path / "b.parquet", range(4), file_name=["elsewhere.png"] * 4)  # bytes go before names
+    assert open_dataset(tmp_path / "b.parquet").read(3) == png(3)
+
+
 def test_a_damaged_row_group_is_told_with_its_file(tmp_path):
     write(tmp_path / "a.parquet", range(20), label=[0, 1] * 10)
     data = bytearray((tmp_path / "a.parquet").read_bytes())

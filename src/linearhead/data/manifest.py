@@ -176,7 +176,7 @@ def text_of(value: Any) -> str | None:
 
 def roles_of(names: Collection[Any], source: Path) -> dict[str, str]:
     """Role → column of a table with columns of these names; DataError where pictures or labels have none."""
-    columns = _columns(names)
+    columns = roles_in(names)
     missing = [role for role in NEEDED if role not in columns]
     if missing:
         wanted = "; ".join(f"{role}: {', '.join(COLUMNS[role])}" for role in missing)
@@ -187,7 +187,7 @@ def roles_of(names: Collection[Any], source: Path) -> dict[str, str]:
     return columns
 
 
-def _columns(names: Collection[Any]) -> dict[str, str]:
+def roles_in(names: Collection[Any]) -> dict[str, str]:
     """Role → the column's name as it is written."""
     written = {re.sub(r"[\s-]+", "_", str(name).strip().lower()): name for name in names if name is not None}
     found = {role: next((written[a] for a in aliases if a in written), None) for role, aliases in COLUMNS.items()}
@@ -202,7 +202,7 @@ def _manifest_at(path: Path) -> Path | None:
         if candidate.suffix.lower() not in endings or not candidate.is_file():
             continue
         # one that was named itself is read whatever it lacks: `read` says what that is
-        if candidate == path or set(NEEDED) <= set(_columns(_first_record(candidate))):
+        if candidate == path or set(NEEDED) <= set(roles_in(_first_record(candidate))):
             return candidate
     return None
 
@@ -296,7 +296,7 @@ def _without_head(manifest: Path, first: str, delimiter: str) -> list[str] | Non
     """The columns' names where the first line of two fields is a picture and what it shows; None: it is a head."""
     fields = next(csv.reader([first], delimiter=delimiter, skipinitialspace=True), [])
     leading = [_leads(manifest.parent, place) for place in fields] if len(fields) == 2 else []
-    if sum(leading) != 1 or _columns(dict.fromkeys(fields)):
+    if sum(leading) != 1 or roles_in(dict.fromkeys(fields)):
         return None
     return [COLUMNS["path"][0] if leads else COLUMNS["label"][0] for leads in leading]
 

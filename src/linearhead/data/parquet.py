@@ -1,4 +1,5 @@
-"""Parquet with pictures inside, as Hugging Face stores them: structs {bytes, path} (or plain bytes), and labels.
+"""Parquet with pictures inside, as Hugging Face stores them: structs {bytes, path} (or plain bytes), and labels; or
+with the places of pictures, relative to the file.
 
 One file, or a folder of files whose names begin with a split word (train-00000-of-00002.parquet). Labels are text, or
 whole numbers that the `names` of the file's own "huggingface" description turn into words. Only the row groups that are
@@ -19,7 +20,7 @@ import numpy as np
 from ..errors import FileError, UsageError
 from ..records import Skipped
 from .contract import Dataset, by_name, split_of_shard
-from .manifest import roles_of, text_of
+from .manifest import roles_in, roles_of, text_of
 
 MAGIC = b"PAR1"
 HELD = 4  # row groups in memory
@@ -40,7 +41,7 @@ def read(path: Path) -> Dataset:
     """All rows of all files, in their order; rows without a picture or a label are skipped."""
     places = _files(path)
     files = [_opened(place) for place in places]
-    roles = [roles_of(file.schema_arrow.names, place) for file, place in zip(files, places, strict=True)]
+    roles = [roles_of(_names(file), place) for file, place in zip(files, places, strict=True)]
     rows: list[_Row] = []
     labels: list[str] = []
     splits: list[str] = []
@@ -64,7 +65,7 @@ def read(path: Path) -> Dataset:
                 groups.append(f"row {len(rows)}" if tracks[i] is None else f"group {tracks[i]}")
                 names.append(f"{name}[{group}][{i}]")
     codes, classes = by_name(labels)
-    pictures = _Pictures(files, [columns["path"] for columns in roles])
+    pictures = _Pictures(files, [columns["path"] for columns in roles], [place.parent for place in places])
     grouped = any(group.startswith("group ") for group in groups)
     return Dataset(
         source=str(path),
@@ -80,13 +81,13 @@ def read(path: Path) -> Dataset:
 
 
 class _Pictures:
-    """Bytes of one row; the row groups asked for last stay in memory."""
+    """Bytes of one row, or the file beside it that it names; the row groups asked for last stay in memory."""
 
-    def __init__(self, files: list[Any], columns: list[str]) -> None:
-        self.files, self.columns, self.lock = files, columns, threading.Lock()
+    def __init__(self, files: list[Any], columns: list[str], folders: list[Path]) -> None:
+        self.files, self.columns, self.folders, self.lock = files, columns, folders, threading.Lock()
         self.held: OrderedDict[tuple[int, int], Any] = OrderedDict()
 
-    def __call__(self, place: _Row) -> bytes:
+    def __call__(self, place: _Row) -> bytes | Path:
         with self.lock:
             key = place.file, place.group
             if key not in self.held:
@@ -100,8 +101,19 @@ class _Pictures:
         data = value.get("bytes") if isinstance(value, dict) else value
         if not isinstance(data, bytes):  # an OSError concerns this picture alone
             where = data or (value.get("path") if isinstance(value, dict) else None)
+            if where and (beside := self.folders[place.file] / str(where)).is_file():
+                return beside
             raise OSError(f"the row holds no picture, only '{where}'" if where else "the row holds no picture")
         return data
+
+
+def _names(file: Any) -> list[str]:
+    """Of the columns; of those that could be the pictures, only the ones with bytes in them where there are such: text
+    beside them names what they show."""
+    types = {field.name: str(field.type) for field in file.schema_arrow}
+    named = {name for name in types if "path" in roles_in([name])}
+    held = {name for name in named if not types[name].endswith("string")}
+    return [name for name in types if name not in named or name in held or not held]
 
 
 def _group(file: Any, place: Any, group: int, columns: list[str]) -> Any:
