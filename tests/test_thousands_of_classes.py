@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import tracemalloc
+import typing
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
 
 import fake_run
+from linearhead import records
 from linearhead.arrays import rows_of
 from linearhead.experiment import examine, judge, run_folder, trusting
 from linearhead.losses import CrossEntropy
@@ -39,6 +42,13 @@ def test_a_record_of_thousands_of_classes_holds_the_pairs_that_occur(many):
     assert len(cells) <= K * EACH
     assert cells == sorted(cells)
     assert len(json.dumps(to_json(many))) < 500 * K
+
+
+def test_a_record_is_read_with_one_look_at_each_of_its_types(many, monkeypatch):
+    looks, hints = [], typing.get_type_hints
+    monkeypatch.setattr(records, "_hints", cache(lambda kind: looks.append(kind) or hints(kind)))
+    assert from_json(Run, to_json(many)).evaluations["test"] == many.evaluations["test"]
+    assert len(looks) == len(set(looks)) < 20
 
 
 def test_a_page_of_thousands_of_classes_is_short_and_names_the_most_confused(many):

@@ -12,6 +12,7 @@ import typing
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cache
 from typing import Any
 
 from .errors import FileError
@@ -388,7 +389,7 @@ def _dataclass_from_json(kind: Any, value: Any) -> Any:
         raise FileError(f"This run was written in record format {schema}; this version reads up to {SCHEMA}. Upgrade.")
     if kind is Run and schema < 2:
         value = _with_cells(value) | {"schema": SCHEMA}
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     known = {f.name: f for f in dataclasses.fields(kind)}
     missing = [
         name
@@ -398,6 +399,9 @@ def _dataclass_from_json(kind: Any, value: Any) -> Any:
     if missing:
         raise FileError(f"This record is damaged: {kind.__name__} lacks {', '.join(missing)}.")
     return kind(**{name: from_json(hints[name], value[name]) for name in known if name in value})
+
+
+_hints = cache(typing.get_type_hints)  # of thousands of classes' scores once
 
 
 def _with_cells(value: Any) -> Any:
