@@ -337,7 +337,7 @@ def test_a_class_that_nobody_judged_is_not_said_to_be_called_nothing_else():
     run = fake_run.two_class_run()
     judged = run.evaluations["test"]
     first = replace(judged.per_class[0], n=0, recall=None, recall_interval=None, precision=None)
-    judged = replace(judged, confusion=[[0, 0], [0, 5]], per_class=[first, judged.per_class[1]])
+    judged = replace(judged, confusion=[[1, 1, 5]], per_class=[first, judged.per_class[1]])
     html = render(replace(run, evaluations={"test": judged}))
     own, other = (html.split(f'id="class-{i}"')[1].split("</article>")[0] for i in (0, 1))
     assert "no picture of it was judged" in own
