@@ -15,7 +15,7 @@ from linearhead.records import Duplicates
 def drawn(seed, n=60):
     """Groups by their first picture, whether a later one is equal to it or only looks like it, and labels."""
     rng = np.random.default_rng(seed)
-    chosen = rng.integers(0, 25, n)
+    chosen = rng.integers(0, 25 if seed % 2 else 6, n)  # many groups, or large ones
     group = np.array([np.flatnonzero(chosen == one)[0] for one in chosen])
     later = group != np.arange(n)
     exact = later & (rng.random(n) < 0.5)
