@@ -7,10 +7,11 @@ from sklearn.datasets import load_digits
 from linearhead import LinearClassifier, LogisticClassifier, MarginClassifier, SoftmaxClassifier, certificate
 from linearhead.design import contract
 from linearhead.errors import ConvergenceWarning, DataError, DataWarning, UsageError
+from linearhead.estimators import goal
 from linearhead.losses import LOSSES
 from linearhead.objective import misfit
 from linearhead.records import Status
-from linearhead.solvers import SOLVERS
+from linearhead.solvers import SOLVERS, lbfgs
 from test_estimators import data
 
 SOLVERS_OF_SOFTMAX = [name for name in SOLVERS if not misfit("cross_entropy", "l2", name)]
@@ -289,3 +290,38 @@ def test_hinges_go_on_beyond_their_tolerance_for_as_many_passes_again_at_most():
     assert long.converged_
     assert long.status_ is Status.CONVERGED
     assert short.trace_.passes[-1] < long.trace_.passes[-1] < 3 * short.trace_.passes[-1]
+
+
+def separable(seed, n=300, held=200, d=60, k=5):
+    """Rows of Gaussian classes that lie apart, fitted and new ones, in float32."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, k, n + held)
+    X = (rng.normal(size=(k, d))[y] + rng.normal(size=(n + held, d)) * np.logspace(0, -1.5, d)).astype(np.float32)
+    return X[:n], y[:n], X[n:]
+
+
+def test_by_default_predictions_are_certain_at_weak_penalties_too():
+    """A gradient of 1e-7 is met there where F is 1e-6, and the gap all of it: every new row was undecided."""
+    X, y, new = separable(0)
+    for alpha in (1e-6, 1e-8):
+        fit = SoftmaxClassifier(alpha=alpha).fit(X, y)
+        assert fit.converged_
+        assert fit.undecided(new).sum() <= 2
+        assert fit.certificate_.tolerance == 1e-7
+        told = SoftmaxClassifier(alpha=alpha, tol=1e-7).fit(X, y)
+        assert told.undecided(new).all() or alpha > 1e-8
+        assert told.trace_.passes[-1] < fit.trace_.passes[-1]
+    chosen = SoftmaxClassifier(alpha="auto").fit(X, y)  # F's alpha was 1 while there was none
+    assert 2 * chosen.certificate_.gap < 4e-6 * chosen.alpha_ * np.sum(chosen.coef_**2)
+    firm = SoftmaxClassifier(alpha=1e-3).fit(X, y)  # where the tolerance says enough nothing is added
+    assert firm.trace_.passes == SoftmaxClassifier(alpha=1e-3, tol=1e-7).fit(X, y).trace_.passes
+
+
+def test_a_fit_hopes_for_certain_predictions_for_as_many_passes_again_at_most(monkeypatch):
+    X, y, _ = separable(1)
+    monkeypatch.setattr(goal, "SURE", 1e-13)  # further than float64 goes
+    reached = SoftmaxClassifier(alpha=1e-8, tol=1e-7).fit(X, y).trace_.passes[-1]
+    fit = SoftmaxClassifier(alpha=1e-8).fit(X, y)
+    assert fit.converged_
+    assert fit.status_ is Status.CONVERGED
+    assert fit.trace_.passes[-1] <= 3 * max(reached, lbfgs.LEAST_AGAIN) + 10

@@ -1032,6 +1032,7 @@ DEFAULTS = {
         "known": None,
         "allowed": np.inf,
         "before": 0.0,
+        "sure": 0.0,
         "rough": False,
         "serves": 4,
     },

@@ -25,7 +25,9 @@ def by_lbfgs(solver: Any, objective: Objective, theta: np.ndarray, callback: Any
     if price > DEAR:
         first = replace(solver, preconditioned=False, allowed=price)(objective, theta, callback, monitor)
         left = solver.max_iter - first.iterations
-        if first.status not in (Status.MAX_ITER, Status.STALLED) or left < 1:
+        short = first.status in (Status.MAX_ITER, Status.STALLED)
+        unsure = first.status is Status.CONVERGED and not solver.certain(first.point)
+        if left < 1 or not (short or unsure):
             return first
         solver, theta = _after(first, replace(solver, max_iter=left)), first.point.theta
     if worth_spanning(objective):

@@ -55,7 +55,8 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
     standardize : penalise the weights of columns scaled to unit variance.
     tol : the largest |∂F| entry at which a fit counts as converged, default 1e-7, and where every column is smaller
         than 0.01 so much less; for kinked losses the relative duality gap, default 1e-4, and 1e-8 for small float64
-        problems (n·d·k up to 2²⁰). Without a tol hinges of n·d·k² up to 2³⁰ go on towards 1e-8.
+        problems (n·d·k up to 2²⁰). Without a tol hinges of n·d·k² up to 2³⁰ go on towards 1e-8, and lbfgs until
+        ‖W − W*‖ is a thousandth of ‖W‖, for as many passes again at most.
     max_iter : iterations (epochs for sgd); None: the solver's own limit.
     learning_rate : step size of gd and sgd; gd also takes "1/L" and "backtracking".
     momentum, nesterov, batch_size, schedule, averaging, patience : see solvers.SGD.
@@ -152,8 +153,6 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
             objective = self._objective(X, y, sample_weight)
             held_open.enter_context(objective.design.session())  # one for the solver and what is proven
             check_passes(objective.design, self.loss, self.penalty, self.solver_)
-            goal = Goal.of(self, objective)
-            solver = goal.given(solver)
             for name in ("_calls", "path_"):  # of other fits
                 self.__dict__.pop(name, None)
             self._check_valid(X_valid, y_valid)
@@ -165,6 +164,8 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
                 objective.shared.basis = basis.of(objective.design, basis.rows)
             if self.alpha == "auto" and objective.alpha:
                 objective, theta, solution = self._choose_alpha(objective, held)
+            goal = Goal.of(self, objective)
+            solver = goal.given(solver)
             if solution is None and self.solver_ == "lbfgs":
                 solution = by_lbfgs(solver, objective, theta, self.callback, monitor)
             elif solution is None:
@@ -280,9 +281,9 @@ class LinearClassifier(LeavingOut, ClassifierMixin, BaseEstimator):
         kind, proof = np.float32 if objective.design.dtype == np.float32 else np.float64, None
         self._keep(objective, solution.point.theta, kind)
         try:
-            most = goal.aim if kind is np.float32 and goal.near(solution.status) else np.inf
+            most = goal.aim if kind is np.float32 and goal.within(solution) else np.inf
             returned = self._prove(objective, solution, goal, most)
-            if self.certificate_.residual > most:
+            if self.certificate_.residual > most or goal.rounded(self.certificate_, solution.point):
                 self._keep(objective, solution.point.theta, np.float64)  # the optimum within tol has more digits
                 returned = self._prove(objective, solution, goal)
             proof = self._separation(objective, returned)

@@ -27,6 +27,7 @@ LONG = 8  # iterations: a fit that is not done by then is worth a sharper model
 OLD = 64  # iterations: beyond, a model costs little next to them, and rows that reach a kink or leave it have changed H
 PAIRS_NUMBERS, LEAST_PAIRS = 1 << 24, 5  # weights in as many steps as are kept, and pairs, however many weights
 SAMPLE_STEPS = 16  # at most, on a part of the rows
+LEAST_AGAIN = 30  # passes that may go beyond the tolerance, where it took fewer
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class LBFGS(Solver):
     known: Any = None  # the point at θ, where it has been looked at
     allowed: float = np.inf  # passes that the rest of the way may take: where it looks longer, no more are made
     before: float = 0.0  # passes made on the way to θ
+    sure: float = 0.0  # beyond tol ‖∇F‖ ≤ sure ‖W‖ is hoped for, for as many passes again; ‖W − W*‖ ≤ ‖∇F‖/α
     rough: bool = False  # ends where products in the rows' type say so, or say no more: no look in float64
 
     def minimise(self, problem: Problem, theta: np.ndarray, progress: Progress, pairs: deque | None = None) -> Status:
@@ -54,10 +56,11 @@ class LBFGS(Solver):
         for iteration in range(self.max_iter + 1):
             progress.record(iteration, point)
             if point.residual <= self.tol:
-                if self.rough or problem.design.exact:
+                if self.rough:
                     return Status.CONVERGED
-                problem, point = self._polish(problem, point, progress)
-                if point.residual <= self.tol:
+                if not problem.design.exact:
+                    problem, point = self._polish(problem, point, progress)
+                if point.residual <= self.tol and self._enough(point, progress.trace):
                     return Status.CONVERGED
             if iteration == self.max_iter:
                 break
@@ -85,6 +88,18 @@ class LBFGS(Solver):
             _remember(pairs, point, step)
             point = step
         return Status.MAX_ITER
+
+    def certain(self, point: Any) -> bool:
+        """Whether the weights are as sure there as is hoped."""
+        W, g = point.theta[:-1, :], point.gradient
+        return not self.sure or dot(g, g) <= self.sure**2 * dot(W, W)
+
+    def _enough(self, point: Any, trace: Any) -> bool:
+        """At the tolerance: whether nothing is left to hope for, or the passes for that are spent."""
+        if self.certain(point):
+            return True
+        reached = next(p for p, r in zip(trace.passes, trace.gradient_norm, strict=True) if r <= self.tol)
+        return trace.passes[-1] - reached >= max(reached, LEAST_AGAIN)
 
     def _too_long(self, trace: Any) -> bool:
         """Whether, a quarter of what is allowed being spent, as much again and more is left by the last half's rate."""
