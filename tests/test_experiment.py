@@ -235,9 +235,9 @@ def test_train_predict_and_evaluate_see_byte_equal_features(tmp_path, monkeypatc
     seen = {}
     answer = judge.answer
 
-    def spying(model, X, y=None):
+    def spying(model, X, y=None, **kept):
         seen.setdefault(verb, []).append(X.copy())
-        return answer(model, X, y)
+        return answer(model, X, y, **kept)
 
     for module in ("concluding", "judging", "predicting"):
         monkeypatch.setattr(f"linearhead.experiment.{module}.answer", spying)
