@@ -291,7 +291,7 @@ def test_a_balanced_certificate_takes_two_passes_and_its_hessian_none(columns, m
     y = np.argmax(np.resize(X, (20_000, classes)) + 2 * rng.gumbel(size=(20_000, classes)), axis=1)
     made, before = [], duality.full_hessian
     monkeypatch.setattr(duality, "full_hessian", lambda *args: made.append(args) or before(*args))
-    model = SoftmaxClassifier(alpha=1e-4)
+    model = SoftmaxClassifier(alpha=1e-4, tol=1e-7)
     objective = model._objective(X, y)
     model.fit(X, y)
     assert model.converged_

@@ -10,10 +10,11 @@ from sklearn.datasets import load_digits
 
 from linearhead import SoftmaxClassifier, metrics
 from linearhead.data import Dataset
-from linearhead.experiment import Recipe, leaderboard
+from linearhead.experiment import Recipe, leaderboard, sampling
 from linearhead.experiment.extract import Pictures, Tolerance
-from linearhead.experiment.leaderboard import Contest, Sample, Tried
+from linearhead.experiment.leaderboard import Contest, Tried
 from linearhead.experiment.progress import Progress
+from linearhead.experiment.sampling import Sample
 from linearhead.features import FEATURES
 from linearhead.images import Preprocessing
 from linearhead.records import Candidate, Leaderboard
@@ -66,7 +67,7 @@ def test_only_pictures_that_may_be_trained_on_are_looked_at(digits, monkeypatch)
     seen = []
     look = digits.seen
     monkeypatch.setattr(digits, "seen", lambda rows: seen.extend(rows.tolist()) or look(rows))
-    sample = leaderboard.draw(digits, np.arange(300), Recipe(), ["pixels"])
+    sample = sampling.draw(digits, np.arange(300), Recipe(), ["pixels"])
     assert len(sample.y) == len(seen) > 20
     assert max(seen) < 300
 
@@ -157,9 +158,9 @@ def test_too_few_pictures_to_compare_get_the_last_that_applies(digits):
 )
 def test_the_sample_is_bounded_by_arithmetic(n, k, dimensions, size, classes):
     """Ten pictures of every class, or of as many classes as there is work for, however many there are."""
-    assert leaderboard.sample_size(n, k, dimensions) == (size, classes)
+    assert sampling.sample_size(n, k, dimensions) == (size, classes)
     columns = 2 * sum(dimensions) + max(dimensions) * len(dimensions)
-    assert size * classes * columns * 400 <= leaderboard.WORK
+    assert size * classes * columns * 400 <= sampling.WORK
 
 
 def test_of_many_classes_those_are_tried_that_can_be_judged(monkeypatch):
@@ -167,10 +168,10 @@ def test_of_many_classes_those_are_tried_that_can_be_judged(monkeypatch):
     images = rng.integers(0, 255, (300, 8, 8), dtype=np.uint8)
     y = np.concatenate([np.repeat(np.arange(50), 4), np.arange(50, 150)])  # 100 of the classes have one picture each
     some = pictures_of(images, y, tuple(f"{i:03}" for i in range(150)))
-    monkeypatch.setattr(leaderboard, "sample_size", lambda n, k, dimensions: (120, 30))
-    sample = leaderboard.draw(some, np.arange(300), Recipe(), ["pixels"])
+    monkeypatch.setattr(sampling, "sample_size", lambda n, k, dimensions: (120, 30))
+    sample = sampling.draw(some, np.arange(300), Recipe(), ["pixels"])
     assert sorted(np.bincount(sample.y)) == [4] * 30
-    assert leaderboard.draw(some, np.arange(200, 300), Recipe(), ["pixels"]) is None  # nothing there can be judged
+    assert sampling.draw(some, np.arange(200, 300), Recipe(), ["pixels"]) is None  # nothing there can be judged
     board = Leaderboard(
         [Candidate("hog", "cross_entropy", 9, 1.0, 120, 0.5, [0.4, 0.6], 1.0, 1.0)], [], 120, "", 1.0, 30
     )
@@ -182,7 +183,7 @@ def test_groups_stay_on_one_side(monkeypatch):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 255, (120, 8, 8), dtype=np.uint8)
     some = pictures_of(images, np.arange(120) // 60, ("a", "b"), groups=np.arange(120) // 4)
-    sample = leaderboard.draw(some, np.arange(120), Recipe(), ["pixels"])
+    sample = sampling.draw(some, np.arange(120), Recipe(), ["pixels"])
     parts = sample.part.reshape(-1, 4)
     assert (parts == parts[:, :1]).all()
     assert set(sample.part) == {0, 1, 2}
@@ -293,7 +294,7 @@ def test_pictures_count_by_class_weight():
     rng, y = np.random.default_rng(0), np.repeat([0, 1], [270, 30])
     X = (rng.normal(size=(300, 5)) + 0.7 * y[:, None]).astype(np.float32)
     plan = Recipe(class_weight="balanced")
-    sample = leaderboard.parted(X, y, None, plan)
+    sample = sampling.parted(X, y, None, plan)
     _, right, cost = leaderboard.compare(X, sample, plan)
     own = np.concatenate([sample.y[sample.judged(part)] for part in sample.judges])
     recalls = [np.mean(right[own == c] > 0) for c in (0, 1)]
@@ -303,7 +304,7 @@ def test_pictures_count_by_class_weight():
     assert found.accuracy == pytest.approx(np.mean(recalls))
     low, high = found.accuracy_interval
     assert high - low == pytest.approx(np.subtract(*metrics.wilson(100 * np.mean(recalls), 100.0)[::-1]), rel=0.1)
-    assert leaderboard.parted(X, y, None, Recipe()).counts is None
+    assert sampling.parted(X, y, None, Recipe()).counts is None
 
 
 @pytest.mark.parametrize("standardize", [True, False])

@@ -13,7 +13,7 @@ from linearhead import SoftmaxClassifier, evaluate, store, train, update
 from linearhead.charts.words import of_rows
 from linearhead.cli import cli
 from linearhead.errors import DataError
-from linearhead.experiment import Recipe, fitting, leaderboard, scaling
+from linearhead.experiment import Recipe, fitting, sampling, scaling
 from linearhead.experiment.leaderboard import compare
 from linearhead.experiment.progress import Progress
 
@@ -131,7 +131,7 @@ def test_whether_to_standardise_is_asked_of_some_rows_and_only_where_it_can_be_t
     assert not scaling.chosen(X, y, None, Recipe(standardize=False), Progress())
     assert scaling.chosen(X[:12], y[:12], None, Recipe(), Progress())
     assert not asked
-    monkeypatch.setattr(leaderboard, "MOST", 60)
+    monkeypatch.setattr(sampling, "MOST", 60)
     assert not scaling.chosen(X, y, groups, Recipe(), Progress())
     (part, sample), (again, _) = asked
     assert part is again

@@ -14,9 +14,10 @@ import numpy as np
 from ..data.stored_rows import StoredRows
 from ..errors import DataError
 from ..metrics import standard_error
-from .leaderboard import compare, parted, some
+from .leaderboard import compare
 from .progress import Progress
 from .recipe import Recipe
+from .sampling import parted, some
 
 
 def chosen(
