@@ -31,7 +31,7 @@ from reference import SMOOTH, Problem, optimum
 
 LOSSES = ("cross_entropy", "logistic", "squared", "squared_hinge", "hinge", "crammer_singer")
 TOLERANCES = {True: (None, 1e-3, 1e-5), False: (None, 1e-2, 1e-3)}  # smooth losses, hinges
-ROUNDING = 1e-13  # relative, of F by two float64 programs
+ROUNDING = 1e-13  # relative, of F and of the gap in float64
 TINY = 1e-7  # times smaller are the columns of some problems
 
 
@@ -161,7 +161,7 @@ def judge(problem: Problem, exact: np.ndarray, fresh: np.ndarray, kind: str, mod
     """What the fit promised and what is true."""
     proof, tol = model.certificate_, model.certificate_.tolerance
     theta = problem.inner(model.coef_, model.intercept_)
-    value, best = problem.value(theta), problem.value(exact)
+    value, best = problem.exactly(theta), problem.exactly(exact)
     promised, changed = 0, 0
     for X in (problem.X, fresh):
         kept = ~model.undecided(X.astype(kind))
@@ -188,10 +188,10 @@ def judge(problem: Problem, exact: np.ndarray, fresh: np.ndarray, kind: str, mod
         "silent": bool(not model.converged_ and not said),
         "noisy": bool(model.converged_ and said),
         "converged": bool(model.converged_),
-        "excess": value / best - 1 if best else 0.0,
+        "excess": float(value / best - 1) if best else 0.0,
         "gap": proof.gap,
-        "value": value,
-        "best": best,
+        "value": float(value),
+        "best": float(best),
         "all_promised": promised == len(fresh) + len(problem.X),
     }
 

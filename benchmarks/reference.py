@@ -135,6 +135,13 @@ class Problem:
         loss = self.w @ score_terms(self.loss, self.A @ theta, self.y, t)[0]
         return float(loss + self.l1 * np.abs(W).sum() + 0.5 * self.l2 * np.sum(W * W))
 
+    def exactly(self, theta: np.ndarray) -> np.longdouble:
+        """F in extended precision: what rounding makes of large columns that nearly cancel is no difference of fits."""
+        theta = theta.astype(np.longdouble)
+        W = theta[:-1]
+        loss = self.w @ row_losses(self.loss, self.A.astype(np.longdouble) @ theta, self.y)
+        return loss + self.l1 * np.abs(W).sum() + 0.5 * self.l2 * np.sum(W * W)
+
     def derivatives(self, theta: np.ndarray, t: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
         """Gradient of all but L1, (d+1, k), and Hessian ((d+1) k, (d+1) k)."""
         _, g, H = score_terms(self.loss, self.A @ theta, self.y, t)
@@ -157,7 +164,7 @@ class Problem:
         return float(np.abs(gradient).max())
 
 
-def newton(problem: Problem, theta: np.ndarray, t: float = 0.0, steps: int = 100) -> np.ndarray:
+def newton(problem: Problem, theta: np.ndarray, t: float = 0.0, steps: int = 1000) -> np.ndarray:
     """Newton steps with halving on the support of W (all of it where there is no L1), to where rounding ends it."""
     free = np.ones(theta.shape, bool)
     sign = np.zeros_like(theta)
