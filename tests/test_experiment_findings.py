@@ -516,8 +516,13 @@ def test_labels_are_doubted_by_more_where_most_are_not_told_at_all():
 def test_classes_that_are_not_told_apart_are_not_called_wrong_labels():
     """HOG of 20 letters of one alphabet × 16, sound labels: mistakes lie between similar letters."""
     run, said = make_run(), {"n": 320, "classes": 20, "noise": 0.08, "gain": 13.2}
-    for wrong, beyond, told in ((0.42, 1.3, False), (0.42, 7.8, True), (0.3, 1.3, True)):
-        run.probes["labels"] = said | {"wrong": wrong, "beyond": beyond}
+    for wrong, beyond, gain, told in (
+        (0.42, 1.3, 13.9, False),
+        (0.42, 1.3, 16.0, True),
+        (0.42, 7.8, 13.9, True),
+        (0.3, 1.3, 13.9, True),
+    ):
+        run.probes["labels"] = said | {"wrong": wrong, "beyond": beyond, "gain": gain}
         assert ("label-errors" in codes(run)) == told
 
 

@@ -4,8 +4,8 @@ Threshold: labels drawn at random explain the out-of-fold scores best with at le
 (`trust.noise`), and better than no wrong label by GAIN nats (twice that is χ² with one degree of freedom: p < 0.002).
 Hard pictures alone look like up to 4 % wrong; calibrated on planted flips and clean data (docs/diagnoses.md). Where
 those classifiers are right on less than half, hard pictures look like more, and twice the nats are asked; where they
-are mistaken on more than UNTOLD of the pictures beside those labels, wrong labels have to explain by BEYOND nats what
-confusions of similar classes do not.
+are mistaken on more than UNTOLD of the pictures beside those labels, thrice, or wrong labels have to explain by BEYOND
+nats what confusions of similar classes do not.
 Equal pictures under several labels need no threshold: a label is wrong, or the picture shows both. A warning from
 CONTRADICTING of the pictures on. Those nearly equal are counted only: a mirrored letter may well be another one.
 """
@@ -57,8 +57,8 @@ def wrong(run: Run) -> float:
     asked = GAIN if mistaken <= 0.5 else 2 * GAIN
     if n < LEAST or share is None or share < SHARE or gain < asked:
         return 0.0
-    untold = mistaken - share > UNTOLD and beyond is not None and beyond < BEYOND
-    return 0.0 if untold else float(share)
+    confused = mistaken - share > UNTOLD and beyond is not None and beyond < BEYOND
+    return 0.0 if confused and gain < 3 * GAIN else float(share)
 
 
 def _contradicted(run: Run) -> str:
